@@ -1,0 +1,80 @@
+"""What the command line does."""
+
+from typing import Protocol
+
+from shared.contract.registry import Role, call
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
+from shared.model.ids import EntryId
+
+
+class AdminApi(Protocol):
+    @call(Role.ADMIN, write=True)
+    async def domain_add(self, name: str) -> DomainInfo:
+        """Raises AlreadyExists, BadRequest (not a domain name)."""
+        ...
+
+    @call(Role.ADMIN)
+    async def domain_list(self) -> tuple[DomainInfo, ...]: ...
+
+    @call(Role.ADMIN, write=True)
+    async def domain_remove(self, name: str) -> None:
+        """Raises NotFound, BadRequest where accounts or aliases still use it."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def account_add(self, address: str, password: str) -> AccountInfo:
+        """With INBOX, Drafts, Sent, Junk, Trash, Archive. Raises AlreadyExists, NotFound (domain), BadRequest."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def account_passwd(self, address: str, password: str) -> None:
+        """Raises NotFound, BadRequest. Grants given before stay valid until they expire."""
+        ...
+
+    @call(Role.ADMIN)
+    async def account_list(self, after: str) -> tuple[AccountInfo, ...]:
+        """By address, at most 1,000 after the given one (empty: from the first)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def account_remove(self, address: str) -> None:
+        """The account with its mailboxes and messages. Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def alias_add(self, address: str, targets: tuple[str, ...]) -> AliasInfo:
+        """Add targets to an alias, making it if need be. Raises NotFound (domain), AlreadyExists (an account), BadRequest (loop)."""
+        ...
+
+    @call(Role.ADMIN)
+    async def alias_list(self, after: str) -> tuple[AliasInfo, ...]:
+        """By address, at most 1,000 after the given one."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def alias_remove(self, address: str, targets: tuple[str, ...]) -> None:
+        """Remove targets, or the whole alias when none are named or left. Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN)
+    async def queue_list(self, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
+        """By entry number, without histories."""
+        ...
+
+    @call(Role.ADMIN)
+    async def queue_show(self, entry: EntryId) -> QueueItem:
+        """With its attempts. Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def queue_retry(self, entries: tuple[EntryId, ...]) -> int:
+        """Make entries due now (none named: all); how many."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def queue_remove(self, entries: tuple[EntryId, ...]) -> int:
+        """Take entries out, without a bounce; how many. Leased ones too: a running attempt may still succeed."""
+        ...
+
+    @call(Role.ADMIN)
+    async def status(self) -> StoreStatus: ...

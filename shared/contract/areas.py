@@ -1,0 +1,29 @@
+"""The table of all areas, and what is derived from it."""
+
+from typing import Final
+
+from shared.contract.admin import AdminApi
+from shared.contract.auth import AuthApi
+from shared.contract.content import ContentApi
+from shared.contract.directory import DirectoryApi
+from shared.contract.events import EventsApi
+from shared.contract.mailboxes import MailboxesApi
+from shared.contract.messages import MessagesApi
+from shared.contract.queue import QueueApi
+from shared.contract.registry import Method, methods_of
+
+AREAS: Final[dict[str, type]] = {
+    "directory": DirectoryApi,
+    "auth": AuthApi,
+    "content": ContentApi,
+    "messages": MessagesApi,
+    "mailboxes": MailboxesApi,
+    "queue": QueueApi,
+    "events": EventsApi,
+    "admin": AdminApi,
+}
+
+METHODS: Final[dict[str, Method]] = {
+    method.wire_name: method for area, interface in AREAS.items() for method in methods_of(area, interface).values()
+}
+"""Every call of the contract by its name on the wire (``area.method``)."""

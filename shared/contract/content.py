@@ -1,0 +1,27 @@
+"""Large contents come in as uploads, in order, in pieces; they are forgotten when the store restarts or the connection ends."""
+
+from typing import Protocol
+
+from shared.contract.registry import Role, call
+
+_WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP)
+
+
+class ContentApi(Protocol):
+    @call(*_WRITERS)
+    async def begin_upload(self, octets: int) -> bytes:
+        """A handle. ``octets`` is the announced size, -1 when unknown. Raises TooLarge, LimitExceeded, OutOfSpace."""
+        ...
+
+    @call(*_WRITERS)
+    async def append_upload(self, upload: bytes, offset: int, data: bytes) -> int:
+        """Add a piece at an offset (a piece that is there already is taken as repeated); the new length.
+
+        Raises NoSuchUpload, BadRequest where the offset leaves a gap, TooLarge.
+        """
+        ...
+
+    @call(*_WRITERS)
+    async def abort_upload(self, upload: bytes) -> None:
+        """Forget an upload; unknown ones are no error."""
+        ...

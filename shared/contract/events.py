@@ -1,0 +1,31 @@
+"""Watches: the store pushes ``changed [watch, modseq]`` notifications, coalesced, after the commit. They end with the connection."""
+
+from typing import Final, Protocol
+
+from shared.contract.registry import Role, call
+from shared.model.ids import Grant, MailboxId
+
+CHANGED: Final = "changed"
+"""Method name of the notification; its parameters: watch number, modseq (mailbox and account watches) or 0 (queue)."""
+
+
+class EventsApi(Protocol):
+    @call(Role.IMAP, Role.POP3)
+    async def watch_mailbox(self, grant: Grant, mailbox_id: MailboxId, watch: int) -> int:
+        """Watch a mailbox under a number of the caller's choice; its highest modseq now. Raises NoSuchMailbox, LimitExceeded."""
+        ...
+
+    @call(Role.IMAP)
+    async def watch_account(self, grant: Grant, watch: int) -> int:
+        """Watch the account's list of mailboxes and all of its mailboxes' counters."""
+        ...
+
+    @call(Role.SMTP_OUT)
+    async def watch_queue(self, watch: int) -> int:
+        """Told when entries were queued or made due."""
+        ...
+
+    @call(Role.IMAP, Role.POP3, Role.SMTP_OUT)
+    async def unwatch(self, watch: int) -> None:
+        """End a watch; unknown ones are no error."""
+        ...

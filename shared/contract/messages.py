@@ -1,0 +1,108 @@
+"""Messages: filing, reading, flags, copying, expunging. Message sets are packed u32 UIDs, never IMAP sequence sets.
+
+Except where said otherwise, UIDs that are not there are passed over. All calls with a grant raise GrantExpired and NoSuchMailbox.
+"""
+
+from typing import Protocol
+
+from shared.contract.registry import Role, call
+from shared.contract.types import (
+    AppendResult,
+    ChangesPage,
+    ContentRange,
+    ContentSource,
+    CopyResult,
+    Delivery,
+    DeliveryResult,
+    ExpungeResult,
+    FlagOperation,
+    IndexRow,
+    Maildrop,
+    StoreFlagsResult,
+)
+from shared.model.ids import Grant, MailboxId, ModSeq, Uid
+from shared.model.message_index import MessageIndex
+
+
+class MessagesApi(Protocol):
+    @call(Role.SMTP_IN, write=True)
+    async def deliver(self, delivery: Delivery) -> DeliveryResult:
+        """File local copies and queue remote recipients in one transaction; returns when it is durable.
+
+        Raises NoSuchUpload, NotFound where an account is gone, OverQuota, OutOfSpace.
+        """
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def append(
+        self,
+        grant: Grant,
+        mailbox_id: MailboxId,
+        flags: tuple[str, ...],
+        internal_date: int | None,
+        content: ContentSource,
+        index: MessageIndex,
+    ) -> AppendResult:
+        """IMAP APPEND, durable on return. ``internal_date`` None: now. Raises NoSuchUpload, OverQuota, LimitExceeded (keywords)."""
+        ...
+
+    @call(Role.IMAP)
+    async def changes(
+        self, grant: Grant, mailbox_id: MailboxId, since: ModSeq, after_uid: Uid, limit: int
+    ) -> ChangesPage:
+        """Messages with modseq above ``since`` and UID above ``after_uid``, at most ``limit`` (and at most 25,000)."""
+        ...
+
+    @call(Role.IMAP)
+    async def fetch_index(self, grant: Grant, mailbox_id: MailboxId, uids: bytes, fields: int) -> tuple[IndexRow, ...]:
+        """Index columns (``IndexField`` bits) of the messages, in the order asked, missing ones left out.
+
+        The reply is cut at MAX_REPLY_OCTETS: at least one row, then as many as fit; the caller asks for what follows the last UID.
+        """
+        ...
+
+    @call(Role.IMAP, Role.POP3)
+    async def read(
+        self, grant: Grant, mailbox_id: MailboxId, ranges: tuple[ContentRange, ...]
+    ) -> tuple[bytes | None, ...]:
+        """Bytes of contents, in the order asked; None for a message that is gone (expunged contents stay readable for a while).
+
+        The reply is cut at MAX_REPLY_OCTETS: fewer answers than ranges mean "ask again for the rest"; a first range that is larger
+        alone is answered with its beginning.
+        """
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def store_flags(
+        self,
+        grant: Grant,
+        mailbox_id: MailboxId,
+        uids: bytes,
+        operation: FlagOperation,
+        flags: tuple[str, ...],
+        unchanged_since: ModSeq | None,
+    ) -> StoreFlagsResult:
+        """Change flags. Messages that already are so keep their modseq. Raises LimitExceeded (keywords)."""
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def copy(self, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId) -> CopyResult:
+        """All or nothing (RFC 3501 §6.4.7). Flags and dates are kept."""
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def move(self, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId) -> CopyResult:
+        """RFC 6851, in one transaction. The stored UIDL and EMAILID move along."""
+        ...
+
+    @call(Role.IMAP, Role.POP3, write=True)
+    async def expunge(
+        self, grant: Grant, mailbox_id: MailboxId, uids: bytes | None, only_deleted: bool
+    ) -> ExpungeResult:
+        """Remove messages: of ``uids`` (None: all), and with ``only_deleted`` just those flagged \\Deleted."""
+        ...
+
+    @call(Role.POP3)
+    async def maildrop(self, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
+        """A snapshot of a mailbox by name, in pages of at most ``limit`` (and at most 10,000)."""
+        ...

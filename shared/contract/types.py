@@ -1,0 +1,427 @@
+"""What travels between the processes: frozen attrs classes of plain values. Times are seconds since 1970 in UTC."""
+
+from enum import IntFlag, StrEnum
+from typing import Final
+
+import attrs
+
+from shared.model.ids import AccountId, EntryId, Grant, MailboxId, ModSeq, Uid
+from shared.model.message_index import MessageIndex
+
+MAX_INLINE_OCTETS: Final = 256 * 1024
+"""Content up to this size travels inside the call; larger content is uploaded first, so that no big message blocks small calls."""
+CHUNK_OCTETS: Final = 256 * 1024
+"""Size of the pieces of an upload and of a ranged read."""
+MAX_REPLY_OCTETS: Final = 900 * 1024
+"""Lists are cut so that a reply stays well below the frame bound of 1 MiB; the caller asks for the rest."""
+
+
+# --- directory and auth ---
+
+
+class ResolutionKind(StrEnum):
+    DELIVERABLE = "deliverable"
+    """At least one local account or remote target."""
+    UNKNOWN = "unknown"
+    """The domain is ours, the local part is nobody."""
+    NOT_LOCAL = "not_local"
+    """The domain is not ours."""
+
+
+@attrs.frozen
+class Resolution:
+    """Who stands behind an address, aliases followed (loops cut)."""
+
+    kind: ResolutionKind
+    accounts: tuple[AccountId, ...] = ()
+    remotes: tuple[str, ...] = ()
+    over_quota: bool = False
+
+
+@attrs.frozen
+class LoginResult:
+    account_id: AccountId
+    address: str
+    grant: Grant
+
+
+# --- content ---
+
+
+@attrs.frozen
+class ContentSource:
+    """A message's bytes: inline, or the handle of a finished upload. Exactly one of the two is set."""
+
+    octets: int
+    inline: bytes | None = None
+    upload: bytes | None = None
+
+
+# --- messages ---
+
+
+@attrs.frozen
+class LocalRecipient:
+    account_id: AccountId
+    address: str
+    """As given at RCPT."""
+    mailbox: str = "INBOX"
+    flags: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class RemoteRecipient:
+    address: str
+    """Where it goes: local part @ domain."""
+    original: str = ""
+    """As given at RCPT when an alias led here, else empty."""
+
+
+@attrs.frozen
+class Delivery:
+    """A message with its envelope: local copies and queue entries are made in one transaction."""
+
+    trace: str
+    sender: str
+    """The reverse-path, empty for ``<>``."""
+    local: tuple[LocalRecipient, ...]
+    remote: tuple[RemoteRecipient, ...]
+    content: ContentSource
+    index: MessageIndex
+    skip_octets: int = 0
+    """Leading octets (the Return-Path line) that local copies have and the queue leaves out."""
+    smtputf8: bool = False
+    eight_bit: bool = False
+    account_id: AccountId | None = None
+    """The submitting account, when it was authenticated."""
+    received_from: str = ""
+    """Client address and HELO name, for the administrator."""
+
+
+@attrs.frozen
+class FiledCopy:
+    account_id: AccountId
+    mailbox_id: MailboxId
+    uid: Uid
+
+
+@attrs.frozen
+class DeliveryResult:
+    copies: tuple[FiledCopy, ...]
+    entries: tuple[EntryId, ...]
+
+
+@attrs.frozen
+class AppendResult:
+    uidvalidity: int
+    uid: Uid
+    modseq: ModSeq
+
+
+@attrs.frozen
+class ChangesPage:
+    """Messages of a mailbox that changed after a modseq, by ascending UID, in packed columns (``shared.model.packed``)."""
+
+    uids: bytes
+    """u32"""
+    modseqs: bytes
+    """u64"""
+    flags: bytes
+    """u64, see ``shared.model.flags``"""
+    sizes: bytes
+    """u32, octets"""
+    internal_dates: bytes
+    """i64, seconds"""
+    vanished: bytes
+    """u32, ascending: UIDs expunged after that modseq; only on the first page"""
+    keywords: tuple[str, ...]
+    """Names of the keyword slots."""
+    uid_next: Uid
+    highest_modseq: ModSeq
+    """As of this page. A reader of several pages keeps the first page's value and asks again from there."""
+    more: bool
+
+
+class IndexField(IntFlag):
+    """Which columns of the message index a reader wants."""
+
+    ENVELOPE = 1
+    BODYSTRUCTURE = 2
+    BODY = 4
+    PARTS = 8
+    SUMMARY = 16
+    HEADER_OCTETS = 32
+    EMAIL_ID = 64
+    """EMAILID and THREADID, RFC 8474."""
+
+
+@attrs.frozen
+class IndexRow:
+    """One message's index; columns that were not asked for are empty."""
+
+    uid: Uid
+    envelope: bytes
+    bodystructure: bytes
+    body: bytes
+    parts: bytes
+    summary: bytes
+    header_octets: int
+    email_id: str
+    thread_id: str
+
+
+@attrs.frozen
+class ContentRange:
+    uid: Uid
+    offset: int = 0
+    octets: int = -1
+    """-1: to the end"""
+
+
+class FlagOperation(StrEnum):
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+
+
+@attrs.frozen
+class StoreFlagsResult:
+    modseq: ModSeq
+    """Of all messages that this call changed; 0 when none."""
+    uids: bytes
+    """u32: messages that are there and passed the condition (changed or already so)"""
+    flags: bytes
+    """u64: their flags now"""
+    modseqs: bytes
+    """u64: their modseqs now"""
+    failed: bytes
+    """u32: messages whose modseq is above ``unchanged_since`` (RFC 7162 §3.1.3)"""
+    keywords: tuple[str, ...]
+
+
+@attrs.frozen
+class CopyResult:
+    """COPYUID of RFC 4315 §3: the n-th source became the n-th target."""
+
+    uidvalidity: int
+    sources: bytes
+    """u32"""
+    targets: bytes
+    """u32"""
+    source_modseq: ModSeq = ModSeq(0)
+    """MOVE: modseq of the expunge in the source mailbox."""
+
+
+@attrs.frozen
+class ExpungeResult:
+    uids: bytes
+    """u32, ascending"""
+    modseq: ModSeq
+
+
+@attrs.frozen
+class Maildrop:
+    """RFC 1939: what a POP3 session sees, in UID order."""
+
+    mailbox_id: MailboxId
+    uids: bytes
+    """u32"""
+    sizes: bytes
+    """u32"""
+    header_octets: bytes
+    """u32"""
+    uidls: tuple[str, ...]
+    more: bool
+
+
+# --- mailboxes ---
+
+
+@attrs.frozen
+class MailboxInfo:
+    mailbox_id: MailboxId
+    name: str
+    """Unicode, levels divided by ``/``; ``INBOX`` in capitals."""
+    special_use: str
+    """``\\Sent`` and the like (RFC 6154 §2), or empty."""
+    subscribed: bool
+    uidvalidity: int
+
+
+@attrs.frozen
+class MailboxList:
+    mailboxes: tuple[MailboxInfo, ...]
+    subscribed_only: tuple[str, ...]
+    """Names that are subscribed but do not exist (RFC 3501 §6.3.6 keeps them)."""
+    more: bool = False
+
+
+@attrs.frozen
+class MailboxState:
+    """What SELECT and STATUS tell."""
+
+    mailbox_id: MailboxId
+    name: str
+    uidvalidity: int
+    uid_next: Uid
+    highest_modseq: ModSeq
+    messages: int
+    unseen: int
+    recent: int
+    deleted: int
+    octets: int
+    first_recent_uid: Uid
+    """Messages from this UID on are ``\\Recent`` for this session."""
+    keywords: tuple[str, ...]
+
+
+# --- queue ---
+
+
+@attrs.frozen
+class QueueEntry:
+    """One recipient that is due."""
+
+    entry_id: EntryId
+    message_id: int
+    """Entries with the same number and destination can share a transaction."""
+    destination: str
+    """Domain, lower case, A-labels."""
+    trace: str
+    sender: str
+    recipient: str
+    original: str
+    octets: int
+    """Of the content as it goes out (``skip_octets`` already taken off)."""
+    smtputf8: bool
+    eight_bit: bool
+    queued_at: float
+    expires_at: float
+    attempts: int
+    account_id: AccountId | None
+
+
+@attrs.frozen
+class Lease:
+    entries: tuple[QueueEntry, ...]
+    next_due: float | None
+    """When the next entry that is not leased becomes due; None: nothing waits."""
+
+
+class OutcomeKind(StrEnum):
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    RELEASED = "released"
+    """Nothing was tried: give the lease back."""
+
+
+@attrs.frozen
+class Outcome:
+    """What an attempt led to, for one recipient."""
+
+    entry_id: EntryId
+    kind: OutcomeKind
+    next_attempt_at: float = 0.0
+    """DEFERRED: when to try again."""
+    code: int = 0
+    """SMTP reply code, 0 when there was no reply."""
+    enhanced: str = ""
+    text: str = ""
+    """The reply's or error's text, at most 1,000 characters."""
+    remote: str = ""
+    """Host name and address, empty when none was reached."""
+    tls: str = ""
+    """Version and cipher, empty without TLS."""
+    seconds: float = 0.0
+
+
+@attrs.frozen
+class Bounce:
+    """A DSN for the sender, filed (or queued with the null sender) in the transaction that records the outcomes."""
+
+    recipient: str
+    content: ContentSource
+    index: MessageIndex
+    trace: str
+
+
+@attrs.frozen
+class AttemptInfo:
+    at: float
+    kind: OutcomeKind
+    code: int
+    enhanced: str
+    text: str
+    remote: str
+    tls: str
+    seconds: float
+
+
+@attrs.frozen
+class QueueItem:
+    """A queue entry as the administrator sees it."""
+
+    entry_id: EntryId
+    trace: str
+    sender: str
+    recipient: str
+    destination: str
+    octets: int
+    queued_at: float
+    due_at: float
+    expires_at: float
+    attempts: int
+    leased_by: str
+    last_text: str
+    history: tuple[AttemptInfo, ...] = ()
+
+
+# --- admin ---
+
+
+@attrs.frozen
+class DomainInfo:
+    name: str
+    accounts: int
+    aliases: int
+
+
+@attrs.frozen
+class AccountInfo:
+    account_id: AccountId
+    address: str
+    messages: int
+    octets: int
+    created_at: float
+
+
+@attrs.frozen
+class AliasInfo:
+    address: str
+    targets: tuple[str, ...]
+
+
+@attrs.frozen
+class Connection:
+    """A service that is connected to the store now."""
+
+    role: str
+    worker: str
+    since: float
+
+
+@attrs.frozen
+class StoreStatus:
+    version: str
+    started_at: float
+    domains: int
+    accounts: int
+    messages: int
+    octets: int
+    """Of all messages, before compression and sharing."""
+    disk_octets: int
+    """Of packs and database."""
+    queue_entries: int
+    queue_due: int
+    connections: tuple[Connection, ...]
