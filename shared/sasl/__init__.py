@@ -1,0 +1,8 @@
+"""SASL exchanges (RFC 4422) as pure state machines, both sides, for SMTP, IMAP, POP3 and the smart host client.
+
+Read in this order:
+- `credentials`: what a server exchange ends in, and how it fails.
+- `plain` (RFC 4616), `login` (draft-murchison-sasl-login): the mechanisms, server and client side, on raw octets.
+- `server`: `ServerSession`, which drives one mechanism with the base64 lines of a protocol.
+- `client`: `ClientSession` and the choice among what a server offers.
+"""
