@@ -229,7 +229,7 @@ def make_certificate(directory: Path, name: str) -> None:
 
 
 def _daemon_directory(sbin: Path) -> Path:
-    command = [sbin / "postconf", "-d", "-h", "daemon_directory"]
+    command = [str(sbin / "postconf"), "-d", "-h", "daemon_directory"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     directory = Path(told.stdout.strip() or "-")
     if not (directory / "master").exists():
