@@ -1,0 +1,1 @@
+"""What an operator sees: ``log`` (structured lines), ``trace`` (one id per message), ``metrics``, ``health``."""

@@ -1,0 +1,127 @@
+"""msgpack-rpc framing, pure.
+
+Request ``[0, id, method, params]``, response ``[1, id, error, result]``, notification ``[2, method, params]``. The first three
+parameters of a request are its envelope: operation id (bytes or nil), seconds it may take (float or nil), trace id (str); the rest
+are the call's. An error is ``[code, detail]``. msgpack frames itself, so there is no length prefix; a message above
+MAX_FRAME_OCTETS, or bytes that are no such message, end the connection with FrameError: the stream cannot be trusted any more.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+import msgpack
+
+MAX_FRAME_OCTETS: Final = 1024 * 1024
+READ_OCTETS: Final = 128 * 1024
+CANCEL: Final = "$/cancel"
+
+
+class FrameError(Exception):
+    """The peer sent what is not msgpack-rpc, or too much of it."""
+
+
+@attrs.frozen
+class Request:
+    id: int
+    method: str
+    op_id: bytes | None
+    timeout_seconds: float | None
+    trace: str
+    params: list[Any]
+
+
+@attrs.frozen
+class Response:
+    id: int
+    error: tuple[str, str] | None
+    result: Any
+
+
+@attrs.frozen
+class Notification:
+    method: str
+    params: list[Any]
+
+
+Message = Request | Response | Notification
+
+_pack = msgpack.Packer(use_bin_type=True, autoreset=True).pack
+
+
+def encode_request(
+    id_: int, method: str, op_id: bytes | None, timeout_seconds: float | None, trace: str, params: list[Any]
+) -> bytes:
+    return _bounded(_pack([0, id_, method, [op_id, timeout_seconds, trace, *params]]))
+
+
+def encode_result(id_: int, result: Any) -> bytes:
+    return _bounded(_pack([1, id_, None, result]))
+
+
+def encode_error(id_: int, code: str, detail: str) -> bytes:
+    return _bounded(_pack([1, id_, [code, detail[:500]], None]))
+
+
+def encode_notification(method: str, params: list[Any]) -> bytes:
+    return _bounded(_pack([2, method, params]))
+
+
+def _bounded(frame: Any) -> bytes:
+    if len(frame) > MAX_FRAME_OCTETS:
+        raise FrameError(f"frame of {len(frame)} octets is above {MAX_FRAME_OCTETS}")
+    return frame  # type: ignore[no-any-return]  # msgpack is untyped
+
+
+class FrameReader:
+    """Feed bytes, iterate messages. Memory is bounded by one frame and one read."""
+
+    def __init__(self) -> None:
+        self._unpacker = msgpack.Unpacker(
+            raw=False,
+            use_list=True,
+            strict_map_key=True,
+            max_buffer_size=MAX_FRAME_OCTETS + READ_OCTETS,
+            unicode_errors="strict",
+        )
+        self._end_of_last = 0
+
+    def feed(self, data: bytes) -> None:
+        """Take at most READ_OCTETS and then drain ``messages``. Raises FrameError."""
+        try:
+            self._unpacker.feed(data)
+        except msgpack.BufferFull:
+            raise FrameError(f"frame above {MAX_FRAME_OCTETS} octets") from None
+
+    def messages(self) -> Iterator[Message]:
+        """All messages that are complete. Raises FrameError."""
+        unpacker = self._unpacker
+        while True:
+            try:
+                raw = unpacker.unpack()
+            except msgpack.OutOfData:
+                return
+            except (ValueError, RecursionError, TypeError, msgpack.UnpackException) as error:
+                # ValueError has msgpack's FormatError, StackError and ExtraData below it, and UnicodeDecodeError
+                raise FrameError(f"not msgpack: {type(error).__name__}") from None
+            end = unpacker.tell()
+            if end - self._end_of_last > MAX_FRAME_OCTETS:
+                raise FrameError(f"frame above {MAX_FRAME_OCTETS} octets")
+            self._end_of_last = end
+            yield _parse(raw)
+
+
+def _parse(raw: Any) -> Message:
+    match raw:
+        case [0, int(id_), str(method), [op_id, timeout, str(trace), *params]]:
+            if (op_id is None or (type(op_id) is bytes and len(op_id) == 16)) and (
+                timeout is None or type(timeout) is float
+            ):
+                return Request(id_, method, op_id, timeout, trace, params)
+        case [1, int(id_), None, result]:
+            return Response(id_, None, result)
+        case [1, int(id_), [str(code), str(detail)], None]:
+            return Response(id_, (code, detail), None)
+        case [2, str(method), [*params]]:
+            return Notification(method, params)
+    raise FrameError("not a msgpack-rpc message")

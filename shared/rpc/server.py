@@ -1,0 +1,257 @@
+"""The store's side of the RPC: handshake, dispatch by the contract, roles, deadlines, cancellation, back-pressure.
+
+Laws: a method outside the contract or the role does not exist for the caller (Forbidden); a handler's unforeseen exception is
+logged here and travels as Internal, never further; one connection's trouble stays its own; at most MAX_CALLS calls of one
+connection are under way, beyond that its stream is not read.
+"""
+
+import inspect
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import attrs
+import trio
+
+from shared.contract import VERSION
+from shared.contract.areas import AREAS, METHODS
+from shared.contract.codec import CODECS, MethodCodec
+from shared.contract.registry import Role
+from shared.errors import BadRequest, DeadlineExceeded, Forbidden, Internal, StoreError
+from shared.observe.log import Logger
+from shared.rpc import frames
+from shared.rpc.frames import FrameError, FrameReader, Notification, Request
+from shared.rpc.handshake import HELLO, NONCE_OCTETS, PROVE, proof, proof_is_right
+from shared.rpc.outbox import Outbox
+
+MAX_CALLS: Final = 1024
+HANDSHAKE_SECONDS: Final = 10.0
+MAX_CALL_SECONDS: Final = 120.0
+
+
+class Peer:
+    """One authenticated connection: who it is, and what ends with it (watches, uploads) by ``on_close``."""
+
+    def __init__(self, number: int, role: Role, worker: str, outbox: Outbox) -> None:
+        self.number = number
+        self.role = role
+        self.worker = worker
+        self.since = time.time()
+        self._outbox = outbox
+        self._on_close: list[Callable[[], None]] = []
+
+    def notify(self, method: str, params: list[Any]) -> None:
+        """Push a notification; dropped when the connection has ended."""
+        self._outbox.put_nowait(frames.encode_notification(method, params))
+
+    @property
+    def backlog_octets(self) -> int:
+        """What waits for this peer to read it."""
+        return self._outbox.octets
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        self._on_close.append(callback)
+
+    def closed(self) -> None:
+        for callback in self._on_close:
+            callback()
+
+
+@attrs.frozen
+class Call:
+    """What a handler knows of its caller, before the contract's parameters."""
+
+    peer: Peer
+    op_id: bytes | None
+    """16 bytes for a call that writes, else None."""
+    trace: str
+
+    @property
+    def role(self) -> Role:
+        return self.peer.role
+
+
+Handler = Callable[..., Awaitable[Any]]
+
+
+def bind_handlers(areas: Mapping[str, object]) -> dict[str, Handler]:
+    """The dispatch table. Raises TypeError where an implementation lacks a call, or has other parameters than the contract."""
+    handlers: dict[str, Handler] = {}
+    if set(areas) != set(AREAS):
+        raise TypeError(f"areas differ from the contract: {sorted(set(areas) ^ set(AREAS))}")
+    for name, method in METHODS.items():
+        handler: Handler | None = getattr(areas[method.area], method.name, None)
+        if handler is None:
+            raise TypeError(f"no handler for {name}")
+        given = list(inspect.signature(handler).parameters)
+        expected = ["call", *(parameter for parameter, _ in method.parameters)]
+        if given != expected:
+            raise TypeError(f"{name} takes {given}, the contract says {expected}")
+        handlers[name] = handler
+    return handlers
+
+
+class RpcServer:
+    """Serves connections; ``handlers`` come from ``bind_handlers``, keys by role."""
+
+    def __init__(self, handlers: Mapping[str, Handler], keys: Mapping[Role, bytes], log: Logger) -> None:
+        self._handlers = handlers
+        self._keys = keys
+        self._log = log
+        self._numbers = 0
+        self.peers: dict[int, Peer] = {}
+        self.calls = 0
+
+    async def serve_connection(self, stream: trio.abc.Stream) -> None:
+        """The whole life of one connection. Never raises but Cancelled."""
+        outbox = Outbox(stream)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, outbox, nursery.cancel_scope)
+                reader = FrameReader()
+                peer: Peer | None = None
+                try:
+                    with trio.fail_after(HANDSHAKE_SECONDS):
+                        peer = await self._handshake(stream, reader, outbox)
+                    if peer is not None:
+                        await self._serve(stream, reader, outbox, peer)
+                except (FrameError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
+                    self._log.warning("rpc connection ended", error=str(error) or type(error).__name__)
+                finally:
+                    if peer is not None:
+                        self.peers.pop(peer.number, None)
+                        peer.closed()
+                nursery.cancel_scope.cancel()
+        finally:
+            outbox.close()
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+
+    async def _write(self, outbox: Outbox, scope: trio.CancelScope) -> None:
+        try:
+            await outbox.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            scope.cancel()
+
+    async def _handshake(self, stream: trio.abc.Stream, reader: FrameReader, outbox: Outbox) -> Peer | None:
+        hello = await _next_request(stream, reader)
+        if hello is None:
+            return None
+        match hello.params:
+            case [int(version), str(role_name), str(worker), bytes(client_nonce)] if hello.method == HELLO:
+                pass
+            case _:
+                raise FrameError("no hello")
+        if version != VERSION:
+            outbox.put_nowait(
+                frames.encode_error(hello.id, Forbidden.code, f"contract version {version}, the store speaks {VERSION}")
+            )
+            await trio.sleep(0.05)
+            return None
+        role = Role(role_name) if role_name in Role.__members__.values() else None
+        # an unknown role is checked against a key that nobody has, so that it fails like a wrong key
+        key = self._keys.get(role) if role is not None else None
+        key = key if key is not None else secrets.token_bytes(32)
+        store_nonce = secrets.token_bytes(NONCE_OCTETS)
+        outbox.put_nowait(
+            frames.encode_result(hello.id, [store_nonce, proof(key, "store", role_name, client_nonce, store_nonce)])
+        )
+        prove = await _next_request(stream, reader)
+        if prove is None or prove.method != PROVE or len(prove.params) != 1:
+            return None
+        if role is None or not proof_is_right(prove.params[0], key, "edge", role_name, client_nonce, store_nonce):
+            self._log.warning("rpc handshake refused", role=role_name[:32])
+            return None
+        outbox.put_nowait(frames.encode_result(prove.id, True))
+        self._numbers += 1
+        peer = Peer(self._numbers, role, worker[:64], outbox)
+        self.peers[peer.number] = peer
+        return peer
+
+    async def _serve(self, stream: trio.abc.Stream, reader: FrameReader, outbox: Outbox, peer: Peer) -> None:
+        running = _Running()
+        async with trio.open_nursery() as calls:
+            while True:
+                for message in reader.messages():
+                    if isinstance(message, Request):
+                        await running.wait_room()
+                        scope = trio.CancelScope()
+                        running[message.id] = scope
+                        calls.start_soon(self._run_call, message, peer, outbox, running, scope)
+                    elif isinstance(message, Notification) and message.method == frames.CANCEL:
+                        target = running.get(message.params[0]) if message.params else None
+                        if target is not None:
+                            target.cancel()
+                await outbox.wait_room()
+                data = await stream.receive_some(frames.READ_OCTETS)
+                if not data:
+                    break
+                reader.feed(bytes(data))
+            calls.cancel_scope.cancel()
+
+    async def _run_call(
+        self,
+        request: Request,
+        peer: Peer,
+        outbox: Outbox,
+        running: "_Running",
+        scope: trio.CancelScope,
+    ) -> None:
+        self.calls += 1
+        try:
+            codec = CODECS.get(request.method)
+            if codec is None or peer.role not in codec.method.roles:
+                raise Forbidden(f"{request.method} is not for {peer.role}")
+            if codec.method.write and request.op_id is None:
+                raise BadRequest(f"{request.method} needs an operation id")
+            parameters = codec.decode_parameters(request.params)
+            seconds = MAX_CALL_SECONDS if request.timeout_seconds is None else request.timeout_seconds
+            scope.deadline = trio.current_time() + min(max(seconds, 0.0), MAX_CALL_SECONDS)
+            with scope:
+                result = await self._handlers[request.method](Call(peer, request.op_id, request.trace), *parameters)
+                outbox.put_nowait(_encode_result(request.id, codec, result))
+            if scope.cancelled_caught:
+                outbox.put_nowait(frames.encode_error(request.id, DeadlineExceeded.code, request.method))
+        except StoreError as error:
+            outbox.put_nowait(frames.encode_error(request.id, error.code, error.detail))
+        except Exception as error:
+            self._log.exception("call failed", error, method=request.method, role=str(peer.role), trace=request.trace)
+            outbox.put_nowait(frames.encode_error(request.id, Internal.code, type(error).__name__))
+        finally:
+            running.finished(request.id)
+
+
+class _Running(dict[int, trio.CancelScope]):
+    """The calls of one connection that are under way, at most MAX_CALLS."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room = trio.Event()
+
+    async def wait_room(self) -> None:
+        while len(self) >= MAX_CALLS:
+            self._room = trio.Event()
+            await self._room.wait()
+
+    def finished(self, id_: int) -> None:
+        self.pop(id_, None)
+        self._room.set()
+
+
+def _encode_result(id_: int, codec: MethodCodec, result: Any) -> bytes:
+    plain = result if codec.encode_result is None else codec.encode_result(result)
+    return frames.encode_result(id_, plain)
+
+
+async def _next_request(stream: trio.abc.Stream, reader: FrameReader) -> Request | None:
+    """The next message during the handshake; None at the end of the stream. Raises FrameError for anything but a request."""
+    while True:
+        for message in reader.messages():
+            if isinstance(message, Request):
+                return message
+            raise FrameError("handshake expected")
+        data = await stream.receive_some(4096)
+        if not data:
+            return None
+        reader.feed(bytes(data))
