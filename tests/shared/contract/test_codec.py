@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.contract import types
@@ -26,6 +26,7 @@ def through_the_wire(hint: Any, value: Any) -> Any:
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_classes_come_back_as_they_were(cls: type) -> None:
+    @settings(max_examples=15)
     @given(st.from_type(cls))
     def check(value: Any) -> None:
         assert through_the_wire(cls, value) == value
@@ -42,6 +43,7 @@ json_like = st.recursive(
 
 @pytest.mark.parametrize("name", sorted(CODECS))
 def test_arbitrary_parameters_are_decoded_or_refused(name: str) -> None:
+    @settings(max_examples=30)
     @given(st.lists(json_like, max_size=8))
     def check(values: list[Any]) -> None:
         try:
