@@ -1,0 +1,1 @@
+"""HTTP for our own ends: a small server for internal addresses (`server.py`)."""

@@ -1,0 +1,302 @@
+"""Listening: bind, accept, count, hand each connection to its own task, drain.
+
+Laws:
+- One nursery, one task per connection. What a handler raises is logged and counted, and ends that connection only.
+- The accept loop outlives everything that passes: a client that reset before it was accepted, a process out of file
+  descriptors or memory (it waits, longer each time, and goes on).
+- A connection beyond a limit is told so (`refusal`, plaintext listeners only: there is no TLS to say it in) and closed;
+  it never reaches the handler and costs no task.
+- Implicit TLS is negotiated in the connection's own task, with a timeout: a silent client delays nobody.
+- Draining: the listeners close first, the handlers see the event themselves and say goodbye in their protocol, and
+  whoever is still there after the grace period is cancelled.
+
+IPv6 sockets are IPv6 only, so that 0.0.0.0 and :: stand side by side. `*` means both, and does without IPv6 where the
+kernel has none (a container without it is common).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+import attrs
+import trio
+
+from shared.net.limits import ConnectionLimits, Refusal
+from shared.net.networks import NetworkSet, plain_ip
+from shared.net.stream import SEND_TIMEOUT_SECONDS, ClientStream, ConnectionLost, TlsFailed
+from shared.observe.metrics import Counter, Gauge, Metrics
+
+BACKLOG = 512
+"""Connections that the kernel completes for us while we are busy; it cuts this to net.core.somaxconn."""
+
+_BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+_CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+
+
+class Log(Protocol):
+    """What we need of a structured log."""
+
+    def warning(self, message: str, /, **fields: object) -> None:
+        """Something is wrong outside of us."""
+
+    def error(self, message: str, /, **fields: object) -> None:
+        """Something is wrong with us."""
+
+
+class Draining(Protocol):
+    """The event that ends the service: `trio.Event`, or what the service's life gives for it."""
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+
+    async def wait(self) -> None:
+        """Until it happens."""
+
+
+@attrs.frozen
+class Endpoint:
+    """What to listen on. `name` is the protocol as operators know it ("pop3", "pop3s"); port 0 takes a free one."""
+
+    name: str
+    host: str
+    port: int
+    implicit_tls: bool = False
+
+
+@attrs.frozen(eq=False)
+class Listener:
+    """A bound and listening socket. `port` is the real one."""
+
+    name: str
+    host: str
+    port: int
+    implicit_tls: bool
+    sock: socket.socket = attrs.field(repr=False)
+
+    def close(self) -> None:
+        """Stops listening, for a listener that is not being served; harmless when it has stopped."""
+        self.sock.close()
+
+
+@attrs.frozen
+class ListenLimits:
+    """The bounds of one process's listeners. Seconds throughout."""
+
+    connections: int = 1000
+    connections_per_client: int = 50
+    """Per IPv4 address and per IPv6 /64."""
+    exempt: NetworkSet = attrs.field(factory=NetworkSet)
+    handshake_seconds: float = 30.0
+    send_seconds: float = SEND_TIMEOUT_SECONDS
+    grace_seconds: float = 10.0
+    """From the beginning of the drain to the cancellation of what is left."""
+
+
+Handler = Callable[[ClientStream, Listener], Awaitable[None]]
+Refuse = Callable[[Listener, Refusal], bytes]
+
+
+def open_listeners(
+    endpoints: Iterable[Endpoint], *, reuse_port: bool = False, backlog: int = BACKLOG
+) -> list[Listener]:
+    """Binds and listens on all endpoints, or raises OSError that names the address, with none of them left open.
+
+    `reuse_port` lets several worker processes of one service share a port; without it a second process fails,
+    as it should.
+    """
+    opened: list[Listener] = []
+    with ExitStack() as undo:
+        for endpoint in endpoints:
+            hosts = ("0.0.0.0", "::") if endpoint.host in ("*", "") else (endpoint.host,)
+            for host in hosts:
+                try:
+                    sock = _bind(host, endpoint.port, reuse_port, backlog)
+                except OSError as error:
+                    if len(hosts) == 2 and host == "::" and error.errno in _NO_IPV6:
+                        continue
+                    reason = error.strerror or str(error)
+                    text = f"cannot listen on {host} port {endpoint.port} ({endpoint.name}): {reason}"
+                    raise OSError(error.errno, text) from None
+                undo.callback(sock.close)
+                port = sock.getsockname()[1]
+                opened.append(Listener(endpoint.name, host, port, endpoint.implicit_tls, sock))
+        undo.pop_all()
+    return opened
+
+
+def bound_ports(listeners: Iterable[Listener]) -> dict[str, list[tuple[str, int]]]:
+    """{name: [(host, port), ...]}, as the ready notice has it."""
+    ports: dict[str, list[tuple[str, int]]] = {}
+    for listener in listeners:
+        ports.setdefault(listener.name, []).append((listener.host, listener.port))
+    return ports
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    handler: Handler,
+    *,
+    limits: ListenLimits,
+    draining: Draining,
+    log: Log,
+    metrics: Metrics,
+    tls: Callable[[], ssl.SSLContext] | None = None,
+    refusal: Refuse | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves until `draining` has happened and all connections are gone, or the grace period is over.
+
+    `handler` owns the stream it gets and need not close it. `tls` gives the context of implicit TLS
+    (`ServerTls.context`), needed only where a listener has it. `refusal` gives the line for a connection
+    that is one too many, in the protocol's own words. The listeners are closed when this returns.
+    """
+    if tls is None and any(listener.implicit_tls for listener in listeners):
+        raise ValueError("implicit TLS needs a context")
+    server = _Server(handler, limits, log, metrics, tls, refusal)
+    async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as accepting:
+            for listener in listeners:
+                accepting.start_soon(server.accept, listener, connections)
+            task_status.started()
+            await draining.wait()
+            accepting.cancel_scope.cancel()
+        connections.cancel_scope.deadline = trio.current_time() + limits.grace_seconds
+
+
+def _bind(host: str, port: int, reuse_port: bool, backlog: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((host, port))
+        sock.listen(backlog)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class _Server:
+    """What the accept loops of one `serve` share."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: ListenLimits,
+        log: Log,
+        metrics: Metrics,
+        tls: Callable[[], ssl.SSLContext] | None,
+        refusal: Refuse | None,
+    ) -> None:
+        self._handler = handler
+        self._limits = limits
+        self._log = log
+        self._tls = tls
+        self._refusal = refusal
+        self._counts = ConnectionLimits(limits.connections, limits.connections_per_client, limits.exempt)
+        self._open: Gauge = metrics.gauge("connections_open", "Open client connections.", ("listener",))
+        self._accepted: Counter = metrics.counter("connections_total", "Accepted client connections.", ("listener",))
+        self._refused: Counter = metrics.counter(
+            "connections_refused_total", "Connections beyond a limit.", ("listener", "limit")
+        )
+        self._failed: Counter = metrics.counter(
+            "connections_failed_total", "Connections ended by a mistake of ours.", ("listener",)
+        )
+        self._tls_failed: Counter = metrics.counter(
+            "tls_handshakes_failed_total", "TLS handshakes that failed (implicit TLS).", ("listener",)
+        )
+
+    async def accept(self, listener: Listener, connections: trio.Nursery) -> None:
+        """The accept loop of one listener; closes it at the end."""
+        sock = trio.socket.from_stdlib_socket(listener.sock)
+        failures = 0
+        try:
+            while True:
+                try:
+                    accepted, address = await sock.accept()
+                except OSError as error:
+                    if error.errno in _CLOSED:
+                        return
+                    if error.errno in _EXHAUSTED:
+                        delay = _BACKOFF_SECONDS[min(failures, len(_BACKOFF_SECONDS) - 1)]
+                        if failures == 0:
+                            self._log.error("cannot accept connections", listener=listener.name, why=error.strerror)
+                        failures += 1
+                        await trio.sleep(delay)
+                    continue  # the others (ECONNABORTED, EPROTO, ...) are about that one client: accept(2)
+                failures = 0
+                self._take(_release(accepted), plain_ip(address[0]), listener, connections)
+        finally:
+            sock.close()
+
+    def _take(self, raw: socket.socket, ip: str, listener: Listener, connections: trio.Nursery) -> None:
+        refusal = self._counts.acquire(ip)
+        if refusal is not None:
+            self._refused.inc(1, listener.name, refusal.name.lower())
+            self._refuse(raw, listener, refusal)
+            return
+        try:
+            stream = ClientStream.from_socket(raw, send_timeout_seconds=self._limits.send_seconds)
+        except OSError:  # reset between accept and here
+            self._counts.release(ip)
+            raw.close()
+            return
+        self._accepted.inc(1, listener.name)
+        self._open.inc(1, listener.name)
+        connections.start_soon(self._connection, stream, ip, listener)
+
+    def _refuse(self, raw: socket.socket, listener: Listener, refusal: Refusal) -> None:
+        """Says why in one line if that costs no waiting, and closes."""
+        try:
+            if self._refusal is not None and not listener.implicit_tls:
+                raw.send(self._refusal(listener, refusal))
+        except OSError:
+            pass
+        finally:
+            raw.close()
+
+    async def _connection(self, stream: ClientStream, ip: str, listener: Listener) -> None:
+        try:
+            if listener.implicit_tls and self._tls is not None:
+                await stream.start_tls(self._tls(), self._limits.handshake_seconds)
+            await self._handler(stream, listener)
+            await stream.aclose()
+        except TlsFailed:
+            self._tls_failed.inc(1, listener.name)
+        except ConnectionLost:
+            pass
+        except Exception as error:
+            if not _only_lost(error):
+                self._failed.inc(1, listener.name)
+                self._log.error("a connection failed", listener=listener.name, peer=stream.peer_ip, exc_info=error)
+        finally:
+            stream.abort()  # does nothing after an orderly close
+            self._counts.release(ip)
+            self._open.dec(1, listener.name)
+
+
+def _release(accepted: trio.socket.SocketType) -> socket.socket:
+    """The plain socket behind trio's: `ClientStream` wants to send without waiting first."""
+    raw = socket.socket(accepted.family, accepted.type, accepted.proto, fileno=accepted.detach())
+    raw.setblocking(False)
+    return raw
+
+
+def _only_lost(error: BaseException) -> bool:
+    """Whether this is nothing but lost connections, however deep the nurseries of a handler have wrapped them."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_only_lost(e) for e in error.exceptions)
+    return isinstance(error, (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError))
