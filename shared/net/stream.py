@@ -266,7 +266,7 @@ def _tls_reason(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"certificate not accepted: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError) and cause.reason:
+    if isinstance(cause, ssl.SSLError) and cause.reason and cause.reason != "UNEXPECTED_EOF_WHILE_READING":
         return f"TLS handshake failed: {cause.reason.lower().replace('_', ' ')}"
     if isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE):
         return "connection reset during the TLS handshake"

@@ -4,7 +4,7 @@ Laws:
 - TLS 1.2 at least, no compression, no renegotiation (RFC 8996, RFC 7525 §3.3, §3.5).
 - A renewed certificate is used without a restart: `ServerTls.context()` looks at the two files at most once a second
   and loads them when they changed. Files that do not load (half written, key of another certificate) leave the old
-  context in use and are tried again a second later; the reason is logged once per change.
+  context in use and are tried again a second later; the reason is told once.
 - Connections that are already open keep the context they began with.
 """
 
@@ -45,6 +45,7 @@ class ServerTls:
         self._clock = clock
         self._on_error = on_error
         self._on_reload = on_reload
+        self._told = ""
         self._stamp = self._read_stamp()
         self._context = self._load()
         self._next_check = clock() + CHECK_SECONDS
@@ -64,10 +65,11 @@ class ServerTls:
                 return
             context = self._load()
         except CertificateError as error:
-            if self._on_error is not None:
+            if self._on_error is not None and self._told != str(error):
                 self._on_error(str(error))
+            self._told = str(error)
             return
-        self._context, self._stamp = context, stamp
+        self._context, self._stamp, self._told = context, stamp, ""
         if self._on_reload is not None:
             self._on_reload()
 
