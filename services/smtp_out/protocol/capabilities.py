@@ -1,0 +1,51 @@
+"""What the next hop offers, from its EHLO reply (RFC 5321 §4.1.1.1). Total: odd lines are passed over."""
+
+from __future__ import annotations
+
+import attrs
+
+from services.smtp_out.protocol.reply import Reply
+
+
+@attrs.frozen
+class Capabilities:
+    """The extensions that matter here; all off after HELO."""
+
+    host: str = ""  # the name that the server gives itself
+    esmtp: bool = False
+    starttls: bool = False  # RFC 3207
+    pipelining: bool = False  # RFC 2920
+    eight_bit: bool = False  # RFC 6152
+    smtputf8: bool = False  # RFC 6531
+    size_offered: bool = False  # RFC 1870
+    max_size: int = 0  # octets; 0: no fixed maximum is known
+    auth: tuple[str, ...] = ()  # RFC 4954 §3, upper case
+
+
+def parse_ehlo(reply: Reply) -> Capabilities:
+    """The capabilities of a 250 reply to EHLO."""
+    words: dict[str, list[str]] = {}
+    for line in reply.lines[1:]:
+        keyword, _, rest = line.strip().partition(" ")
+        # "AUTH=PLAIN" is an old form that some servers still add
+        keyword, _, glued = keyword.upper().partition("=")
+        parameters = [glued, *rest.split()] if glued else rest.split()
+        words.setdefault(keyword, []).extend(parameters)
+    size = words.get("SIZE", [])
+    return Capabilities(
+        host=host_of(reply),
+        esmtp=True,
+        starttls="STARTTLS" in words,
+        pipelining="PIPELINING" in words,
+        eight_bit="8BITMIME" in words,
+        smtputf8="SMTPUTF8" in words,
+        size_offered="SIZE" in words,
+        max_size=int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) <= 18 else 0,
+        auth=tuple(mechanism.upper() for mechanism in words.get("AUTH", [])),
+    )
+
+
+def host_of(reply: Reply) -> str:
+    """The host name at the beginning of a greeting or an EHLO reply, lower case."""
+    words = reply.lines[0].split() if reply.lines else []
+    return words[0].lower().rstrip(".") if words else ""
