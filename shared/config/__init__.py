@@ -1,0 +1,1 @@
+"""Settings: ``schema`` (every key with its default and its line of documentation), ``load``, ``paths``."""

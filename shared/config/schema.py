@@ -1,0 +1,276 @@
+"""Every setting: section, key, type, default, and the line that documents it.
+
+Accounts, domains and aliases are data in the store, not settings. A section is a frozen attrs class; ``key(default, doc)`` declares
+one key. Types that are understood: bool, int, float, str, a StrEnum, tuples of str, and ``| None`` of these. Sizes are in octets, times in
+seconds. ``minimum`` and ``maximum`` are inclusive.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+import attrs
+
+DOC: Final = "doc"
+MINIMUM: Final = "minimum"
+MAXIMUM: Final = "maximum"
+NETWORKS: Final = "networks"
+HOST_PORTS: Final = "host_ports"
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+
+def key(default: Any, doc: str, *, minimum: float | None = None, maximum: float | None = None, form: str = "") -> Any:
+    """One key. ``form``: what the strings in it must be (``networks``: CIDR; ``host_ports``: host:port)."""
+    metadata = {DOC: doc, MINIMUM: minimum, MAXIMUM: maximum, "form": form}
+    return attrs.field(default=default, metadata=metadata)
+
+
+def port_key(default: int, doc: str) -> Any:
+    return key(default, doc + " (0: any free port, for tests)", minimum=0, maximum=65535)
+
+
+class TlsRequirement(StrEnum):
+    REQUIRED = "required"
+    """TLS with a certificate that verifies."""
+    NONE = "none"
+    """No TLS: for loopback only."""
+
+
+class LogFormat(StrEnum):
+    AUTO = "auto"
+    HUMAN = "human"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class MaildropLock(StrEnum):
+    SHARED = "shared"
+    """Several sessions of a maildrop at once, each with its snapshot."""
+    EXCLUSIVE = "exclusive"
+    """RFC 1939 §4: one session at a time, the others get [IN-USE]."""
+
+
+@attrs.frozen
+class ServerSettings:
+    hostname: str = key("", "name of this server in greetings and Received fields; empty: the machine's own")
+    listen: tuple[str, ...] = key(("0.0.0.0", "::"), "addresses that the mail ports listen on")
+    drain_seconds: float = key(
+        10.0, "how long a stopping service lets what is under way finish", minimum=0, maximum=600
+    )
+
+
+@attrs.frozen
+class AuthSettings:
+    plaintext_networks: tuple[str, ...] = key(
+        (), "networks (CIDR) from which a password is accepted without TLS; empty: from nowhere", form=NETWORKS
+    )
+    attempts_per_connection: int = key(3, "failed logins before the connection is closed", minimum=1, maximum=100)
+    grant_seconds: float = key(
+        7 * 86400.0, "how long a login's grant lasts without a new one", minimum=60, maximum=90 * 86400
+    )
+    remember_seconds: float = key(
+        60.0, "how long a verified password is remembered as a keyed hash; 0: not", minimum=0, maximum=3600
+    )
+    hashes_at_once: int = key(
+        2, "password hashes computed side by side (64 MiB each at the most)", minimum=1, maximum=64
+    )
+
+
+@attrs.frozen
+class DnsSettings:
+    resolvers: tuple[str, ...] = key((), "DNS resolvers as host:port; empty: the system's", form=HOST_PORTS)
+    timeout_seconds: float = key(5.0, "for one question to one resolver", minimum=0.1, maximum=60)
+    lifetime_seconds: float = key(15.0, "for one question altogether", minimum=0.1, maximum=120)
+    cache_entries: int = key(10_000, "answers kept, by their TTL", minimum=0, maximum=1_000_000)
+
+
+@attrs.frozen
+class LogSettings:
+    format: LogFormat = key(LogFormat.AUTO, "human, json, or auto: human on a terminal, json elsewhere")
+    level: LogLevel = key(LogLevel.INFO, "debug, info, warning or error")
+
+
+@attrs.frozen
+class ObserveSettings:
+    address: str = key("127.0.0.1", "internal address of /healthz and /metrics")
+    store_port: int = port_key(9180, "of the store's /healthz and /metrics")
+    smtp_in_port: int = port_key(9181, "of smtp_in's")
+    smtp_out_port: int = port_key(9182, "of smtp_out's")
+    imap_port: int = port_key(9183, "of imap's")
+    pop3_port: int = port_key(9184, "of pop3's")
+
+
+@attrs.frozen
+class LimitSettings:
+    exempt_networks: tuple[str, ...] = key(
+        (), "networks (CIDR) to which limits per client do not apply; for load tests and trusted relays", form=NETWORKS
+    )
+    connections: int = key(1000, "connections of one process at once", minimum=1, maximum=1_000_000)
+    connections_per_address: int = key(
+        50, "connections of one client (IPv4 address or IPv6 /64) at once", minimum=1, maximum=1_000_000
+    )
+    message_octets: int = key(50 * MIB, "largest message", minimum=64 * KIB, maximum=2**31 - 1)
+    send_seconds: float = key(120.0, "how long a client may leave our output unread", minimum=1, maximum=3600)
+    tls_handshake_seconds: float = key(20.0, "for a TLS handshake", minimum=1, maximum=300)
+
+
+@attrs.frozen
+class TlsSettings:
+    certificate: str = key("", "PEM file with the chain; empty: tls/cert.pem of the data directory")
+    private_key: str = key("", "PEM file with the key; empty: tls/key.pem of the data directory")
+
+
+@attrs.frozen
+class StoreSettings:
+    wait_seconds: float = key(
+        30.0,
+        "how long the other services wait for an absent store before they answer 'try later'",
+        minimum=0,
+        maximum=300,
+    )
+    pack_octets: int = key(64 * MIB, "size at which a pack file is sealed", minimum=64 * KIB, maximum=4096 * MIB)
+    reader_threads: int = key(2, "threads that read the database", minimum=1, maximum=32)
+    group_writes: int = key(256, "writes that share one commit at the most", minimum=1, maximum=10_000)
+    waiting_writes: int = key(4096, "writes that may wait before callers are held back", minimum=1, maximum=100_000)
+    content_cache_octets: int = key(
+        16 * MIB, "decompressed contents kept for ranged reads", minimum=0, maximum=4096 * MIB
+    )
+    uploads: int = key(512, "uploads under way at once", minimum=1, maximum=100_000)
+    upload_octets: int = key(4096 * MIB, "disk that uploads under way may take", minimum=MIB, maximum=2**40)
+    mailboxes_per_account: int = key(10_000, "mailboxes of one account", minimum=10, maximum=1_000_000)
+    mailbox_depth: int = key(20, "levels of a mailbox name", minimum=1, maximum=100)
+    mailbox_name_octets: int = key(400, "UTF-8 length of a mailbox name", minimum=20, maximum=1000)
+    alias_targets: int = key(100, "targets of one alias", minimum=1, maximum=10_000)
+    alias_depth: int = key(10, "aliases that lead to aliases", minimum=1, maximum=50)
+    operation_seconds: float = key(
+        86400.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
+    )
+    journal_days: float = key(14.0, "how long the journal of changes is kept", minimum=0, maximum=3650)
+    tombstones_per_mailbox: int = key(50_000, "expunged UIDs remembered per mailbox", minimum=0, maximum=10_000_000)
+
+
+@attrs.frozen
+class SmtpInSettings:
+    port: int = port_key(25, "for mail from other servers")
+    submission_port: int = port_key(587, "for mail from accounts, with STARTTLS")
+    submissions_port: int = port_key(465, "for mail from accounts, with TLS from the first byte")
+    workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    command_octets: int = key(2048, "longest command line with its CRLF", minimum=512, maximum=65536)
+    recipients: int = key(
+        1000, "recipients of one message (RFC 5321 asks for 100 or more)", minimum=100, maximum=100_000
+    )
+    transactions: int = key(1000, "messages in one connection", minimum=1, maximum=1_000_000)
+    errors: int = key(20, "refused commands in one connection before it is closed", minimum=1, maximum=10_000)
+    command_seconds: float = key(300.0, "wait for a command (RFC 5321 §4.5.3.2.7)", minimum=1, maximum=3600)
+    data_seconds: float = key(
+        180.0, "wait for the next piece of a message (RFC 5321 §4.5.3.2.5)", minimum=1, maximum=3600
+    )
+    hops: int = key(50, "Received fields before a message counts as looping", minimum=10, maximum=1000)
+    header_octets: int = key(512 * KIB, "largest header block", minimum=16 * KIB, maximum=16 * MIB)
+    memory_octets: int = key(
+        1 * MIB,
+        "message size up to which it is kept in memory, beyond that in the spool",
+        minimum=64 * KIB,
+        maximum=64 * MIB,
+    )
+
+
+@attrs.frozen
+class SmtpOutSettings:
+    workers: int = key(1, "processes that deliver", minimum=1, maximum=64)
+    mx_port: int = key(25, "port of other servers; for tests", minimum=1, maximum=65535)
+    smart_host: str = key("", "host:port that takes all outgoing mail instead of the recipients' servers; empty: none")
+    smart_host_tls: TlsRequirement = key(TlsRequirement.REQUIRED, "required, or none (for loopback only)")
+    smart_host_username: str = key("", "name to log in with at the smart host; empty: no log-in")
+    smart_host_password_file: str = key("", "file with the password for the smart host")
+    ca_file: str = key("", "PEM file with the authorities to trust for the smart host; empty: the system's")
+    allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
+    connections: int = key(20, "connections at once", minimum=1, maximum=1000)
+    connections_per_destination: int = key(5, "connections to one destination at once", minimum=1, maximum=100)
+    idle_seconds: float = key(5.0, "how long an idle connection is kept for the next message", minimum=0, maximum=300)
+    connect_seconds: float = key(30.0, "for connecting to one address", minimum=0.1, maximum=300)
+    command_seconds: float = key(300.0, "for the answer to a command (RFC 5321 §4.5.3.2)", minimum=1, maximum=3600)
+    data_seconds: float = key(600.0, "for the answer to the final dot (RFC 5321 §4.5.3.2.6)", minimum=1, maximum=3600)
+    first_retry_seconds: float = key(60.0, "before the second attempt", minimum=0.01, maximum=86400)
+    last_retry_seconds: float = key(4 * 3600.0, "longest pause between attempts", minimum=0.01, maximum=7 * 86400)
+    expire_seconds: float = key(5 * 86400.0, "after which undelivered mail goes back", minimum=1, maximum=30 * 86400)
+    lease_seconds: float = key(
+        120.0, "how long a worker may be silent before its work is given to another", minimum=5, maximum=3600
+    )
+    batch: int = key(200, "entries leased at once", minimum=1, maximum=10_000)
+
+
+@attrs.frozen
+class ImapSettings:
+    port: int = port_key(143, "with STARTTLS")
+    tls_port: int = port_key(993, "with TLS from the first byte")
+    workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    line_octets: int = key(64 * KIB, "longest command line, literals apart", minimum=8192, maximum=16 * MIB)
+    command_octets: int = key(
+        1 * MIB, "longest command with its literals, APPEND's message apart", minimum=64 * KIB, maximum=64 * MIB
+    )
+    unauthenticated_octets: int = key(8192, "longest command before login", minimum=1024, maximum=1 * MIB)
+    nesting: int = key(30, "depth of parentheses and search keys", minimum=5, maximum=1000)
+    idle_seconds: float = key(
+        1800.0, "silence before log-out (RFC 3501 §5.4: 30 minutes or more)", minimum=1, maximum=86400
+    )
+    unauthenticated_seconds: float = key(60.0, "time to log in", minimum=1, maximum=3600)
+    bad_commands: int = key(50, "BAD answers before the connection is closed", minimum=1, maximum=10_000)
+    connections_per_account: int = key(50, "connections of one account at once", minimum=1, maximum=100_000)
+    view_octets: int = key(
+        64 * MIB, "rendered metadata kept for fast FETCH, all mailboxes together", minimum=0, maximum=4096 * MIB
+    )
+    spool_octets: int = key(
+        1 * MIB, "APPENDed message size up to which it is kept in memory", minimum=64 * KIB, maximum=64 * MIB
+    )
+
+
+@attrs.frozen
+class Pop3Settings:
+    port: int = port_key(110, "with STLS")
+    tls_port: int = port_key(995, "with TLS from the first byte")
+    workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    maildrop_lock: MaildropLock = key(MaildropLock.SHARED, "shared, or exclusive as RFC 1939 says")
+    idle_seconds: float = key(
+        600.0, "silence before the connection is closed (RFC 1939 §3: 10 minutes or more)", minimum=1, maximum=86400
+    )
+    unauthenticated_seconds: float = key(60.0, "time to log in", minimum=1, maximum=3600)
+    errors: int = key(20, "refused commands before the connection is closed", minimum=1, maximum=10_000)
+
+
+@attrs.frozen
+class Settings:
+    """All sections. ``data_dir`` and ``port_offset`` come from the command line or the environment."""
+
+    data_dir: str
+    port_offset: int = 0
+    server: ServerSettings = attrs.field(factory=ServerSettings)
+    auth: AuthSettings = attrs.field(factory=AuthSettings)
+    dns: DnsSettings = attrs.field(factory=DnsSettings)
+    log: LogSettings = attrs.field(factory=LogSettings)
+    observe: ObserveSettings = attrs.field(factory=ObserveSettings)
+    limits: LimitSettings = attrs.field(factory=LimitSettings)
+    tls: TlsSettings = attrs.field(factory=TlsSettings)
+    store: StoreSettings = attrs.field(factory=StoreSettings)
+    smtp_in: SmtpInSettings = attrs.field(factory=SmtpInSettings)
+    smtp_out: SmtpOutSettings = attrs.field(factory=SmtpOutSettings)
+    imap: ImapSettings = attrs.field(factory=ImapSettings)
+    pop3: Pop3Settings = attrs.field(factory=Pop3Settings)
+
+    def listen_port(self, configured: int) -> int:
+        """A configured port with the offset; 0 stays 0."""
+        return configured + self.port_offset if configured else 0
+
+
+SECTIONS: Final[dict[str, Any]] = {
+    field.name: field.default.factory  # type: ignore[union-attr]  # only fields with a factory pass the condition
+    for field in attrs.fields(Settings)
+    if isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]  # attrs.Factory is a class at run time
+}
