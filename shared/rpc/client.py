@@ -106,6 +106,7 @@ class RpcClient:
         self._refused: StoreError | None = None
         self.on_notification: Callable[[Notification], None] = lambda _: None
         self.on_connected: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[], None] = lambda: None
 
     @property
     def connected(self) -> bool:
@@ -158,6 +159,7 @@ class RpcClient:
             self._connection = None
             if self._connected.is_set():
                 self._connected = trio.Event()
+                self.on_lost()
             connection.lost()
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)

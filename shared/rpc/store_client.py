@@ -96,7 +96,9 @@ class StoreClient:
     def __init__(self, client: RpcClient) -> None:
         self._client = client
         self._client.on_notification = self._notified
-        self._client.on_connected = self._rewatch
+        self._client.on_connected = self._came
+        self._client.on_lost = self._went
+        self.on_connection: Callable[[bool], None] = lambda _: None
         self._watches: dict[int, tuple[Watch, _Register]] = {}
         self._next_watch = 1
         self._nursery: trio.Nursery | None = None
@@ -174,7 +176,11 @@ class StoreClient:
             case [int(number), int(modseq)] if number in self._watches:
                 self._watches[number][0].changed(modseq)
 
-    def _rewatch(self) -> None:
+    def _went(self) -> None:
+        self.on_connection(False)
+
+    def _came(self) -> None:
+        self.on_connection(True)
         if self._nursery is not None and self._watches:
             for number in list(self._watches):
                 self._nursery.start_soon(self._register_again, number)
