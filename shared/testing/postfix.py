@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from shared.testing.certificates import make_certificate
 from shared.testing.dnsmasq import free_port
 from shared.testing.process import Process
 from shared.testing.runner import missing, require, require_root
@@ -58,14 +59,14 @@ smtp_dns_support_level = disabled
 smtpd_peername_lookup = no
 smtp_host_lookup = native
 virtual_mailbox_domains = {domain}
-virtual_mailbox_maps = inline:{{ {users} }}
+virtual_mailbox_maps = texthash:{base}/etc/users
 virtual_mailbox_base = {base}/mail
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{uid}
 virtual_minimum_uid = 100
 virtual_mailbox_limit = 0
 message_size_limit = 104857600
-transport_maps = inline:{{ {transports} }}
+transport_maps = texthash:{base}/etc/transports
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_tls_security_level = may
 smtpd_tls_cert_file = {base}/cert.pem
@@ -160,15 +161,15 @@ class Postfix(Process):
             "address": self.address,
             "port": self.port,
             "uid": MAIL_UID,
-            "users": ", ".join(f"{{ {user}@{self.domain} = {user}/ }}" for user in self.users),
-            "transports": ", ".join(
-                f"{{ {name} = smtp:[{host}]:{port} }}" for name, (host, port) in self.transports.items()
-            ),
         }
         lines = _MAIN_CF.format_map(values).splitlines()
         main_cf = dict(line.split(" =", 1) for line in lines) | self._settings
         (self.base / "etc/main.cf").write_text("".join(f"{key} = {value.strip()}\n" for key, value in main_cf.items()))
         (self.base / "etc/master.cf").write_text(_MASTER_CF.format_map(values))
+        users = (f"{user}@{self.domain} {user}/\n" for user in self.users)
+        (self.base / "etc/users").write_text("".join(users))
+        transports = (f"{name} smtp:[{host}]:{port}\n" for name, (host, port) in self.transports.items())
+        (self.base / "etc/transports").write_text("".join(transports))
 
     def close(self) -> None:
         """Stop it and remove its files."""
@@ -219,15 +220,6 @@ class Postfix(Process):
         make_certificate(base, f"mx.{self.domain}")
 
 
-def make_certificate(directory: Path, name: str) -> None:
-    """A self-signed certificate (cert.pem, key.pem) for a peer."""
-    command = (
-        f"{require('openssl')} req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 "
-        f"-subj /CN={name} -addext subjectAltName=DNS:{name} -keyout key.pem -out cert.pem"
-    )
-    subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-
-
 def _daemon_directory(sbin: Path) -> Path:
     command = [str(sbin / "postconf"), "-d", "-h", "daemon_directory"]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -235,4 +227,3 @@ def _daemon_directory(sbin: Path) -> Path:
     if not (directory / "master").exists():
         missing("Postfix's master daemon")
     return directory
-

@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+DISCARD_PORT = 9
+"""Nobody answers there: without a resolver of its own a test asks nobody."""
 START_SECONDS = 20.0
 """A service starts in under a second; a loaded two-core machine with several test processes takes longer."""
 STOP_SECONDS = 15.0
@@ -30,15 +32,24 @@ LOG_LINES = 20_000
 TAIL_LINES = 60
 
 PORT_SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "store": {},
+    "store": {"http": "PILLARBOX_OBSERVE__STORE_PORT"},
     "smtp_in": {
         "smtp": "PILLARBOX_SMTP_IN__PORT",
         "submission": "PILLARBOX_SMTP_IN__SUBMISSION_PORT",
         "submissions": "PILLARBOX_SMTP_IN__SUBMISSIONS_PORT",
+        "http": "PILLARBOX_OBSERVE__SMTP_IN_PORT",
     },
-    "smtp_out": {},
-    "imap": {"imap": "PILLARBOX_IMAP__PORT", "imaps": "PILLARBOX_IMAP__TLS_PORT"},
-    "pop3": {"pop3": "PILLARBOX_POP3__PORT", "pop3s": "PILLARBOX_POP3__TLS_PORT"},
+    "smtp_out": {"http": "PILLARBOX_OBSERVE__SMTP_OUT_PORT"},
+    "imap": {
+        "imap": "PILLARBOX_IMAP__PORT",
+        "imaps": "PILLARBOX_IMAP__TLS_PORT",
+        "http": "PILLARBOX_OBSERVE__IMAP_PORT",
+    },
+    "pop3": {
+        "pop3": "PILLARBOX_POP3__PORT",
+        "pop3s": "PILLARBOX_POP3__TLS_PORT",
+        "http": "PILLARBOX_OBSERVE__POP3_PORT",
+    },
 }
 """Per service: the name of a listener in the ready notice, and the setting of its port."""
 
@@ -259,13 +270,15 @@ class RunningService(Process):
 
     def metrics_address(self) -> tuple[str, int]:
         """Where it serves /healthz and /metrics."""
-        return self.listeners["health"][0]
+        return self.listeners["http"][0]
 
 
 def default_settings(name: str) -> dict[str, str]:
     """Settings of every test: all ports chosen by the kernel, loopback only, passwords in clear from loopback."""
-    settings = dict.fromkeys(PORT_SETTINGS.get(name, {}).values(), "0")
+    settings = dict.fromkeys(PORT_SETTINGS[name].values(), "0")
+    settings["PILLARBOX_SERVER__LISTEN"] = "127.0.0.1"
     settings["PILLARBOX_AUTH__PLAINTEXT_NETWORKS"] = "127.0.0.0/8"
+    settings["PILLARBOX_DNS__RESOLVERS"] = f"127.0.0.1:{DISCARD_PORT}"
     return settings
 
 
