@@ -10,8 +10,8 @@ Laws:
 - Draining: the listeners close first, the handlers see the event themselves and say goodbye in their protocol, and
   whoever is still there after the grace period is cancelled.
 
-IPv6 sockets are IPv6 only, so that 0.0.0.0 and :: stand side by side. `*` means both, and does without IPv6 where the
-kernel has none (a container without it is common).
+IPv6 sockets are IPv6 only, so that 0.0.0.0 and :: stand side by side. Where the kernel has no IPv6 (common in
+containers), an endpoint on :: is passed over if the same name also listens elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 import trio
@@ -42,13 +42,13 @@ _CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 
 
 class Log(Protocol):
-    """What we need of a structured log."""
+    """What we need of a structured log; `shared.observe.log.Logger` is one."""
 
-    def warning(self, message: str, /, **fields: object) -> None:
-        """Something is wrong outside of us."""
+    def error(self, event: str, **fields: Any) -> None:
+        """Something is wrong with us or with the machine."""
 
-    def error(self, message: str, /, **fields: object) -> None:
-        """Something is wrong with us."""
+    def exception(self, event: str, error: BaseException, **fields: Any) -> None:
+        """An error that nobody foresaw."""
 
 
 class Draining(Protocol):
@@ -112,22 +112,22 @@ def open_listeners(
     `reuse_port` lets several worker processes of one service share a port; without it a second process fails,
     as it should.
     """
+    wanted = tuple(endpoints)
     opened: list[Listener] = []
     with ExitStack() as undo:
-        for endpoint in endpoints:
-            hosts = ("0.0.0.0", "::") if endpoint.host in ("*", "") else (endpoint.host,)
-            for host in hosts:
-                try:
-                    sock = _bind(host, endpoint.port, reuse_port, backlog)
-                except OSError as error:
-                    if len(hosts) == 2 and host == "::" and error.errno in _NO_IPV6:
-                        continue
-                    reason = error.strerror or str(error)
-                    text = f"cannot listen on {host} port {endpoint.port} ({endpoint.name}): {reason}"
-                    raise OSError(error.errno, text) from None
-                undo.callback(sock.close)
-                port = sock.getsockname()[1]
-                opened.append(Listener(endpoint.name, host, port, endpoint.implicit_tls, sock))
+        for endpoint in wanted:
+            try:
+                sock = _bind(endpoint.host, endpoint.port, reuse_port, backlog)
+            except OSError as error:
+                elsewhere = any(e.name == endpoint.name and e.host != "::" for e in wanted)
+                if endpoint.host == "::" and elsewhere and error.errno in _NO_IPV6:
+                    continue
+                reason = error.strerror or str(error)
+                text = f"cannot listen on {endpoint.host} port {endpoint.port} ({endpoint.name}): {reason}"
+                raise OSError(error.errno, text) from None
+            undo.callback(sock.close)
+            port = sock.getsockname()[1]
+            opened.append(Listener(endpoint.name, endpoint.host, port, endpoint.implicit_tls, sock))
         undo.pop_all()
     return opened
 
@@ -281,7 +281,7 @@ class _Server:
         except Exception as error:
             if not _only_lost(error):
                 self._failed.inc(1, listener.name)
-                self._log.error("a connection failed", listener=listener.name, peer=stream.peer_ip, exc_info=error)
+                self._log.exception("connection failed", error, listener=listener.name, peer=stream.peer_ip)
         finally:
             stream.abort()  # does nothing after an orderly close
             self._counts.release(ip)
