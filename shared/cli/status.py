@@ -1,0 +1,49 @@
+"""`pillarbox status`: what the store holds and which services are connected to it."""
+
+import argparse
+import time
+from typing import Any
+
+from shared.cli.invocation import EXIT_OK, Invocation
+from shared.cli.output import age_text, iso_time, print_json, print_table, size_text
+from shared.cli.store_access import ask
+from shared.contract.types import StoreStatus
+
+
+def register(nouns: "argparse._SubParsersAction[Any]") -> None:
+    """The command's words."""
+    parser = nouns.add_parser("status", help="what runs and what it holds", description="What runs and what it holds.")
+    parser.set_defaults(handler=show_status)
+
+
+def as_json(status: StoreStatus) -> dict[str, Any]:
+    """Stable fields."""
+    return {
+        "version": status.version,
+        "started": iso_time(status.started_at),
+        "domains": status.domains,
+        "accounts": status.accounts,
+        "messages": status.messages,
+        "octets": status.octets,
+        "disk_octets": status.disk_octets,
+        "queue": {"entries": status.queue_entries, "due": status.queue_due},
+        "connections": [
+            {"role": c.role, "worker": c.worker, "since": iso_time(c.since)} for c in status.connections
+        ],
+    }
+
+
+def show_status(invocation: Invocation) -> int:
+    """A few lines, then the connected services (this command's own connection is left out)."""
+    status = ask(invocation, lambda store: store.admin.status())
+    if invocation.json:
+        print_json(as_json(status))
+        return EXIT_OK
+    now = time.time()
+    print(f"Pillarbox {status.version}, store up for {age_text(now - status.started_at)}, data in {invocation.data}")
+    print(f"{status.domains} domains, {status.accounts} accounts, {status.messages} messages", end="")
+    print(f" ({size_text(status.octets)}, {size_text(status.disk_octets)} on disk)")
+    print(f"{status.queue_entries} in the queue, {status.queue_due} of them due")
+    rows = [(c.role, c.worker, age_text(now - c.since)) for c in status.connections if c.role != "admin"]
+    print_table(("SERVICE", "PROCESS", "CONNECTED FOR"), sorted(rows))
+    return EXIT_OK
