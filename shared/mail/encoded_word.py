@@ -1,0 +1,95 @@
+"""RFC 2047 encoded words: header bytes to text, and text to header bytes for the headers that we write.
+
+Reading is lenient as senders are: an encoded word counts wherever it stands (glued to text, inside a quoted string), a language
+suffix (RFC 2231 §5) is dropped, bytes of adjacent words with one charset are joined before they are decoded (characters split
+between words). What does not decode stays as written. Text never holds control characters: a decoded line end cannot become a
+header (they turn into spaces).
+"""
+
+import binascii
+import re
+from base64 import b64encode
+from typing import Final
+
+from shared.mail.charset import codec_name, decode_text, decode_unlabelled
+
+# RFC 2047 §2. No part can hold "?", so no byte is looked at more than twice.
+_WORD: Final = re.compile(rb"=\?([!-)+->@-~]{1,60})(?:\*[^?\s]{0,40})?\?([bBqQ])\?([^?]*)\?=")
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f]+")
+_NOT_BASE64: Final = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
+_UNENCODED: Final = re.compile(r"[ -~]*")
+
+_MAX_WORD_OCTETS: Final = 75
+# "=?utf-8?B?" and "?=" leave 63 characters, which is 45 octets of text.
+_OCTETS_PER_WORD: Final = 45
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Base64 that may be broken: other characters are passed over, a rest that makes no octet is dropped. Never raises."""
+    try:
+        return binascii.a2b_base64(data)
+    except binascii.Error:
+        clean = data.translate(None, _NOT_BASE64)
+        rest = len(clean) % 4
+        clean = clean[:-1] if rest == 1 else clean
+        return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
+
+
+def decode_words(value: bytes) -> str:
+    """Unfolded header bytes to text, encoded words decoded, 8-bit bytes as UTF-8 or else ISO 8859-1. Never raises."""
+    if b"=?" not in value:
+        text = value.decode("ascii") if value.isascii() else decode_unlabelled(value)
+        return text if text.isprintable() else _CONTROL.sub(" ", text)
+    pieces: list[str] = []
+    charset = ""
+    pending = b""
+    position = 0
+    for match in _WORD.finditer(value):
+        gap = value[position : match.start()]
+        name = match[1].decode("ascii")
+        adjacent = position > 0 and not gap.strip(b" \t\r\n")
+        if pending and not (adjacent and name.lower() == charset.lower()):
+            pieces.append(_decode(pending, charset))
+            pending = b""
+        if gap and not adjacent:
+            pieces.append(decode_unlabelled(gap))
+        if codec_name(name) is None:
+            pieces.append(match[0].decode("latin-1"))
+        else:
+            charset = name
+            pending += _octets(match[2], match[3])
+        position = match.end()
+    if pending:
+        pieces.append(_decode(pending, charset))
+    pieces.append(decode_unlabelled(value[position:]))
+    return _CONTROL.sub(" ", "".join(pieces))
+
+
+def _octets(encoding: bytes, text: bytes) -> bytes:
+    if encoding in b"bB":
+        return decode_base64(text)
+    return binascii.a2b_qp(text, header=True)
+
+
+def _decode(data: bytes, charset: str) -> str:
+    return decode_text(data, charset)
+
+
+def encode_words(text: str) -> bytes:
+    """Header bytes for unstructured text or a phrase: as it is where it is printable ASCII, else UTF-8 words folded by CRLF SP.
+
+    Control characters become spaces, so that no text can begin a new field.
+    """
+    text = _CONTROL.sub(" ", text)
+    if _UNENCODED.fullmatch(text) and "=?" not in text:
+        return text.encode("ascii")
+    words: list[bytes] = []
+    octets = b""
+    for character in text:
+        encoded = character.encode("utf-8", "replace")
+        if len(octets) + len(encoded) > _OCTETS_PER_WORD:
+            words.append(octets)
+            octets = b""
+        octets += encoded
+    words.append(octets)
+    return b"\r\n ".join(b"=?utf-8?B?" + b64encode(word) + b"?=" for word in words)
