@@ -14,7 +14,7 @@ import trio
 
 from shared.contract import VERSION
 from shared.contract.codec import CODECS, MethodCodec
-from shared.errors import DeadlineExceeded, Forbidden, StoreError, Unavailable, error_from_wire
+from shared.errors import DeadlineExceeded, Forbidden, StoreError, TooLarge, Unavailable, error_from_wire
 from shared.observe.log import Logger
 from shared.observe.trace import TRACE
 from shared.rpc import frames
@@ -27,6 +27,7 @@ FIRST_RETRY_SECONDS: Final = 0.02
 LAST_RETRY_SECONDS: Final = 0.5
 DEFAULT_WAIT_SECONDS: Final = 30.0
 DEFAULT_CALL_SECONDS: Final = 60.0
+DEADLINE_GRAIN_SECONDS: Final = 0.5
 
 _STREAM_ERRORS: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError, FrameError)
 
@@ -41,17 +42,20 @@ class _Connection:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.outbox = Outbox(stream)
-        self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._waiting: dict[int, tuple[trio.lowlevel.Task, float]] = {}
+        self._some_wait = trio.Event()
         self._next_id = 1
         self._lost = False
 
     async def request(self, method: str, op_id: bytes | None, seconds: float, params: list[Any]) -> Response:
-        """Raises ConnectionLost, FrameError (too large)."""
+        """Raises ConnectionLost, DeadlineExceeded, FrameError (too large)."""
         await self.outbox.wait_room()
         if self._lost:
             raise ConnectionLost
         id_ = self.post(method, op_id, seconds, params)
-        self._waiting[id_] = trio.lowlevel.current_task()
+        if not self._waiting:
+            self._some_wait.set()
+        self._waiting[id_] = (trio.lowlevel.current_task(), trio.current_time() + seconds)
 
         def abort(_: Any) -> trio.lowlevel.Abort:
             self._waiting.pop(id_, None)
@@ -69,15 +73,27 @@ class _Connection:
         return id_
 
     def answered(self, response: Response) -> None:
-        task = self._waiting.pop(response.id, None)
-        if task is not None:
-            trio.lowlevel.reschedule(task, outcome.Value(response))
+        waiting = self._waiting.pop(response.id, None)
+        if waiting is not None:
+            trio.lowlevel.reschedule(waiting[0], outcome.Value(response))
+
+    async def watch_deadlines(self) -> None:
+        """One watcher for all calls, coarse (DEADLINE_GRAIN_SECONDS): a cancel scope for each would cost more than the call."""
+        while True:
+            if not self._waiting:
+                self._some_wait = trio.Event()
+                await self._some_wait.wait()
+            await trio.sleep(DEADLINE_GRAIN_SECONDS)
+            now = trio.current_time()
+            for id_ in [id_ for id_, (_, deadline) in self._waiting.items() if deadline < now]:
+                task, _ = self._waiting.pop(id_)
+                trio.lowlevel.reschedule(task, outcome.Error(DeadlineExceeded()))
 
     def lost(self) -> None:
         self._lost = True
         self.outbox.close()
         waiting, self._waiting = self._waiting, {}
-        for task in waiting.values():
+        for task, _ in waiting.values():
             trio.lowlevel.reschedule(task, outcome.Error(ConnectionLost()))
 
 
@@ -140,6 +156,7 @@ class RpcClient:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_write, connection.outbox, nursery.cancel_scope)
+                nursery.start_soon(connection.watch_deadlines)
                 try:
                     with trio.fail_after(HANDSHAKE_SECONDS):
                         await self._handshake(stream, reader, connection.outbox)
@@ -207,22 +224,18 @@ class RpcClient:
         method = codec.method
         op_id = self._next_op_id() if method.write else None
         deadline = trio.current_time() + DEFAULT_CALL_SECONDS
-        with trio.CancelScope(deadline=deadline) as scope:
-            while True:
-                connection = self._connection or await self._wait_connection()
-                try:
-                    seconds = float(deadline - trio.current_time())
-                    response = await connection.request(method.wire_name, op_id, seconds, params)
-                except ConnectionLost:
-                    continue
-                except FrameError as error:
-                    raise StoreError(str(error)) from None
-                if response.error is not None:
-                    raise error_from_wire(*response.error)
-                return codec.decode_result(response.result)
-        if scope.cancelled_caught:
-            raise DeadlineExceeded(method.wire_name)
-        raise AssertionError("unreachable")
+        while True:
+            connection = self._connection or await self._wait_connection()
+            try:
+                seconds = float(deadline - trio.current_time())
+                response = await connection.request(method.wire_name, op_id, seconds, params)
+            except ConnectionLost:
+                continue
+            except FrameError as error:
+                raise TooLarge(str(error)) from None
+            if response.error is not None:
+                raise error_from_wire(*response.error)
+            return codec.decode_result(response.result)
 
     def post(self, method: str, values: tuple[Any, ...]) -> None:
         """Send a call and forget it; nothing when the store is away."""

@@ -1,10 +1,11 @@
-"""Coalesced writes: frames that are put while one write is under way leave together in the next.
+"""Coalesced writes: frames that are put in one turn of the scheduler, or while a write is under way, leave together.
 
 A peer that does not read fills the outbox up to its bound; ``wait_room`` then holds back whoever produces more.
 """
 
-from typing import Final
+from typing import Any, Final
 
+import outcome
 import trio
 
 HIGH_WATER_OCTETS: Final = 4 * 1024 * 1024
@@ -18,7 +19,7 @@ class Outbox:
         self._high_water = high_water_octets
         self._frames: list[bytes] = []
         self._octets = 0
-        self._wake = trio.Event()
+        self._parked: trio.lowlevel.Task | None = None
         self._room = trio.Event()
         self._closed = False
 
@@ -33,10 +34,10 @@ class Outbox:
             return
         self._frames.append(frame)
         self._octets += len(frame)
-        self._wake.set()
+        self._wake()
 
     async def wait_room(self) -> None:
-        """Return when less than the high water waits, or the connection has ended."""
+        """Return when less than the high water waits, or the connection has ended. Costs nothing where there is room."""
         while self._octets > self._high_water and not self._closed:
             await self._room.wait()
 
@@ -45,20 +46,31 @@ class Outbox:
         self._frames.clear()
         self._octets = 0
         self._room.set()
-        self._wake.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        # the writer runs in the scheduler's next turn: whoever runs in this one adds to the same write
+        if self._parked is not None:
+            task, self._parked = self._parked, None
+            trio.lowlevel.reschedule(task, outcome.Value(None))
+
+    async def _wait_frames(self) -> None:
+        self._parked = trio.lowlevel.current_task()
+
+        def abort(_: Any) -> trio.lowlevel.Abort:
+            self._parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
 
     async def run(self) -> None:
-        """Write until cancelled. Raises what the stream raises."""
+        """Write until cancelled or closed. Raises what the stream raises."""
         try:
             while not self._closed:
                 if not self._frames:
-                    self._wake = trio.Event()
-                    await self._wake.wait()
-                    # let everybody who is ready to send in this turn add to the same write
-                    await trio.lowlevel.checkpoint()
-                frames, self._frames = self._frames, []
-                if not frames:
+                    await self._wait_frames()
                     continue
+                frames, self._frames = self._frames, []
                 data = frames[0] if len(frames) == 1 else b"".join(frames)
                 await self._stream.send_all(data)
                 self._octets -= len(data)

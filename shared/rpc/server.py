@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import attrs
+import outcome
 import trio
 
 from shared.contract import VERSION
@@ -20,6 +21,7 @@ from shared.contract.codec import CODECS, MethodCodec
 from shared.contract.registry import Role
 from shared.errors import BadRequest, DeadlineExceeded, Forbidden, Internal, StoreError
 from shared.observe.log import Logger
+from shared.observe.trace import TRACE
 from shared.rpc import frames
 from shared.rpc.frames import FrameError, FrameReader, Notification, Request
 from shared.rpc.handshake import HELLO, NONCE_OCTETS, PROVE, proof, proof_is_right
@@ -28,6 +30,9 @@ from shared.rpc.outbox import Outbox
 MAX_CALLS: Final = 1024
 HANDSHAKE_SECONDS: Final = 10.0
 MAX_CALL_SECONDS: Final = 120.0
+DEADLINE_GRAIN_SECONDS: Final = 0.5
+IDLE_WORKERS: Final = 128
+"""Kept per connection for the next calls; more of them run when needed, and end."""
 
 
 class Peer:
@@ -170,35 +175,26 @@ class RpcServer:
         return peer
 
     async def _serve(self, stream: trio.abc.Stream, reader: FrameReader, outbox: Outbox, peer: Peer) -> None:
-        running = _Running()
-        async with trio.open_nursery() as calls:
+        async with trio.open_nursery() as nursery:
+            calls = _Calls(self, peer, outbox, nursery)
+            nursery.start_soon(calls.watch_deadlines)
             while True:
                 for message in reader.messages():
                     if isinstance(message, Request):
-                        await running.wait_room()
-                        scope = trio.CancelScope()
-                        running[message.id] = scope
-                        calls.start_soon(self._run_call, message, peer, outbox, running, scope)
-                    elif isinstance(message, Notification) and message.method == frames.CANCEL:
-                        target = running.get(message.params[0]) if message.params else None
-                        if target is not None:
-                            target.cancel()
+                        await calls.start(message)
+                    elif isinstance(message, Notification) and message.method == frames.CANCEL and message.params:
+                        calls.cancel(message.params[0])
                 await outbox.wait_room()
                 data = await stream.receive_some(frames.READ_OCTETS)
                 if not data:
                     break
                 reader.feed(bytes(data))
-            calls.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
-    async def _run_call(
-        self,
-        request: Request,
-        peer: Peer,
-        outbox: Outbox,
-        running: "_Running",
-        scope: trio.CancelScope,
-    ) -> None:
+    async def answer(self, request: Request, peer: Peer) -> bytes:
+        """Run one call; the frame to answer with. Raises only Cancelled."""
         self.calls += 1
+        TRACE.set(request.trace)
         try:
             codec = CODECS.get(request.method)
             if codec is None or peer.role not in codec.method.roles:
@@ -206,37 +202,103 @@ class RpcServer:
             if codec.method.write and request.op_id is None:
                 raise BadRequest(f"{request.method} needs an operation id")
             parameters = codec.decode_parameters(request.params)
-            seconds = MAX_CALL_SECONDS if request.timeout_seconds is None else request.timeout_seconds
-            scope.deadline = trio.current_time() + min(max(seconds, 0.0), MAX_CALL_SECONDS)
-            with scope:
-                result = await self._handlers[request.method](Call(peer, request.op_id, request.trace), *parameters)
-                outbox.put_nowait(_encode_result(request.id, codec, result))
-            if scope.cancelled_caught:
-                outbox.put_nowait(frames.encode_error(request.id, DeadlineExceeded.code, request.method))
+            result = await self._handlers[request.method](Call(peer, request.op_id, request.trace), *parameters)
+            return _encode_result(request.id, codec, result)
         except StoreError as error:
-            outbox.put_nowait(frames.encode_error(request.id, error.code, error.detail))
+            return frames.encode_error(request.id, error.code, error.detail)
         except Exception as error:
-            self._log.exception("call failed", error, method=request.method, role=str(peer.role), trace=request.trace)
-            outbox.put_nowait(frames.encode_error(request.id, Internal.code, type(error).__name__))
-        finally:
-            running.finished(request.id)
+            self._log.exception("call failed", error, method=request.method, role=str(peer.role))
+            return frames.encode_error(request.id, Internal.code, type(error).__name__)
 
 
-class _Running(dict[int, trio.CancelScope]):
-    """The calls of one connection that are under way, at most MAX_CALLS."""
+class _Calls:
+    """The calls of one connection that are under way, at most MAX_CALLS, each in a worker task of its own.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Workers are kept and used again: a new task and a cancel scope per call would cost more than the call. So a worker has
+    one scope for life; when a call is cancelled or late its worker ends with it.
+    """
+
+    def __init__(self, server: RpcServer, peer: Peer, outbox: Outbox, nursery: trio.Nursery) -> None:
+        self._server = server
+        self._peer = peer
+        self._outbox = outbox
+        self._nursery = nursery
+        self._idle: list[_Worker] = []
+        self._running: dict[int, _Worker] = {}
         self._room = trio.Event()
+        self._busy = trio.Event()
 
-    async def wait_room(self) -> None:
-        while len(self) >= MAX_CALLS:
+    async def start(self, request: Request) -> None:
+        """Hand a request to a worker; waits while MAX_CALLS are under way."""
+        while len(self._running) >= MAX_CALLS:
             self._room = trio.Event()
             await self._room.wait()
+        seconds = (
+            MAX_CALL_SECONDS if request.timeout_seconds is None else min(request.timeout_seconds, MAX_CALL_SECONDS)
+        )
+        if not self._running:
+            self._busy.set()
+        worker = self._idle.pop() if self._idle else _Worker()
+        self._running[request.id] = worker
+        worker.deadline = trio.current_time() + seconds
+        worker.request = request
+        if worker.parked is None:
+            self._nursery.start_soon(self._work, worker)
+        else:
+            task, worker.parked = worker.parked, None
+            trio.lowlevel.reschedule(task, outcome.Value(None))
 
-    def finished(self, id_: int) -> None:
-        self.pop(id_, None)
+    def cancel(self, id_: object) -> None:
+        """Cancel a call that is under way; unknown ones have ended meanwhile."""
+        worker = self._running.get(id_) if isinstance(id_, int) else None
+        if worker is not None:
+            worker.scope.cancel()
+
+    async def watch_deadlines(self) -> None:
+        """Deadlines are coarse (DEADLINE_GRAIN_SECONDS): the caller keeps its own exact one."""
+        while True:
+            if not self._running:
+                self._busy = trio.Event()
+                await self._busy.wait()
+            await trio.sleep(DEADLINE_GRAIN_SECONDS)
+            now = trio.current_time()
+            for worker in list(self._running.values()):
+                if worker.deadline < now:
+                    worker.scope.cancel()
+
+    async def _work(self, worker: "_Worker") -> None:
+        with worker.scope:
+            while True:
+                request = worker.request
+                self._outbox.put_nowait(await self._server.answer(request, self._peer))
+                self._ended(request)
+                if len(self._idle) >= IDLE_WORKERS:
+                    return
+                self._idle.append(worker)
+                await worker.park()
+        # only a cancelled scope leads here
+        self._outbox.put_nowait(frames.encode_error(worker.request.id, DeadlineExceeded.code, worker.request.method))
+        self._ended(worker.request)
+
+    def _ended(self, request: Request) -> None:
+        self._running.pop(request.id, None)
         self._room.set()
+
+
+class _Worker:
+    """A task that runs one call after the other."""
+
+    request: Request
+    deadline: float
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope()
+        self.parked: trio.lowlevel.Task | None = None
+
+    async def park(self) -> None:
+        """Until there is a new request."""
+        self.parked = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
 
 
 def _encode_result(id_: int, codec: MethodCodec, result: Any) -> bytes:

@@ -261,6 +261,7 @@ def test_cancelling_a_call_cancels_the_handler(tmp_path: Path) -> None:
 
 def test_a_deadline_ends_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "DEFAULT_CALL_SECONDS", 0.2)
+    monkeypatch.setattr(client_module, "DEADLINE_GRAIN_SECONDS", 0.1)
 
     async def main() -> None:
         stand_in = StandIn()

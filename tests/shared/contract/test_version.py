@@ -1,0 +1,36 @@
+"""A change of the contract must be a decision: bump VERSION when an edge of the old version would be wrong, then record the digest here."""
+
+from shared.contract import VERSION
+from shared.contract.areas import METHODS
+from shared.contract.digest import contract_digest, contract_text
+from shared.contract.registry import Role
+
+RECORDED = (1, "21c8c0dc972046e2aa438d31deaa1b2a")
+
+
+def test_the_contract_is_the_recorded_one() -> None:
+    assert (VERSION, contract_digest()) == RECORDED, contract_text()
+
+
+def test_only_the_administrator_sees_accounts_without_a_grant() -> None:
+    for method in METHODS.values():
+        if method.area in {"mailboxes", "messages"} and method.name != "deliver":
+            assert method.parameters[0][0] == "grant", method.wire_name
+
+
+def test_smtp_in_can_never_read_a_mailbox() -> None:
+    allowed = {name for name, method in METHODS.items() if Role.SMTP_IN in method.roles}
+    assert allowed == {
+        "directory.resolve",
+        "directory.may_send_as",
+        "auth.login",
+        "content.begin_upload",
+        "content.append_upload",
+        "content.abort_upload",
+        "messages.deliver",
+    }
+
+
+def test_smtp_out_knows_the_queue_and_nothing_else() -> None:
+    areas = {method.area for method in METHODS.values() if Role.SMTP_OUT in method.roles}
+    assert areas == {"queue", "content", "events"}
