@@ -27,20 +27,31 @@ _DAY_NAMES: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 # RFC 5322 §4.3; military letters other than Z are read as -0000, because RFC 822 had their signs wrong.
 _ZONES: Final = {
-
-        "ut": 0,
-        "utc": 0,
-        "gmt": 0,
-        "z": 0,
-        "edt": -240,
-        "est": -300,
-        "cdt": -300,
-        "cst": -360,
-        "mdt": -360,
-        "mst": -420
-    ,
-    "pdt": -420, "pst": -480, "kst": 540, "jst": 540, "bst": 60, "cet": 60, "cest": 120, "wet": 0, "west": 60,
-    "eet": 120, "eest": 180, "msk": 180, "ist": 330, "aest": 600, "aedt": 660,
+    "ut": 0,
+    "utc": 0,
+    "gmt": 0,
+    "z": 0,
+    "edt": -240,
+    "est": -300,
+    "cdt": -300,
+    "cst": -360,
+    "mdt": -360,
+    "mst": -420,
+    "pdt": -420,
+    "pst": -480,
+    "kst": 540,
+    "jst": 540,
+    "bst": 60,
+    "cet": 60,
+    "cest": 120,
+    "wet": 0,
+    "west": 60,
+    "eet": 120,
+    "eest": 180,
+    "msk": 180,
+    "ist": 330,
+    "aest": 600,
+    "aedt": 660,
 }
 _DATE: Final = re.compile(
     rb"\s*+(?:[A-Za-z]{2,9}+\.?+\s*+,?+\s*+)?+(\d{1,2}+)[\s-]++([A-Za-z]{3})[a-z]*+\.?+[\s,-]++(\d{2,4}+)[\s,]++"
