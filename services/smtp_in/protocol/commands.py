@@ -1,0 +1,68 @@
+"""The verbs of SMTP and what a parsed command carries. Plain data; `parse` makes it, `connection` acts on it.
+
+A verb of issue 4 (BDAT, XCLIENT, LHLO) comes here as a member, into `parse` with its arguments, and into the table of `state`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import frozen
+
+from services.smtp_in.protocol.grammar import Mailbox
+
+
+class Verb(Enum):
+    """What a command line begins with. The last three are kinds of lines that are no command of ours."""
+
+    EHLO = "EHLO"
+    HELO = "HELO"
+    MAIL = "MAIL"
+    RCPT = "RCPT"
+    DATA = "DATA"
+    RSET = "RSET"
+    NOOP = "NOOP"
+    VRFY = "VRFY"
+    EXPN = "EXPN"
+    HELP = "HELP"
+    QUIT = "QUIT"
+    STARTTLS = "STARTTLS"
+    AUTH = "AUTH"
+    NOT_IMPLEMENTED = "not implemented"
+    """Known to an RFC, not to us."""
+    HTTP = "HTTP"
+    """A browser or a script that was tricked into talking to us."""
+    UNKNOWN = "unknown"
+
+
+class Body(Enum):
+    """RFC 6152 §3."""
+
+    SEVEN_BIT = "7BIT"
+    EIGHT_BIT_MIME = "8BITMIME"
+
+
+@frozen
+class Mail:
+    """MAIL FROM: `sender` None stands for the null reverse-path `<>`."""
+
+    sender: Mailbox | None
+    size: int | None = None
+    """Octets that the client declares (RFC 1870)."""
+    body: Body = Body.SEVEN_BIT
+    smtputf8: bool = False
+
+
+@frozen
+class Rcpt:
+    """RCPT TO."""
+
+    recipient: Mailbox
+
+
+@frozen
+class Auth:
+    """AUTH with its mechanism as written and the initial response, base64, or None."""
+
+    mechanism: str
+    initial: bytes | None

@@ -1,0 +1,170 @@
+"""Command lines become verbs and arguments. Total: any bytes give a value or `Refused`, which carries the reply to send.
+
+RFC 5321 §4.1.1 (commands), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 4954 (AUTH). `split_verb` looks at the
+first word only, so that the table of states can refuse a command before its arguments are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+
+from services.smtp_in.protocol import grammar, replies
+from services.smtp_in.protocol.commands import Auth, Body, Mail, Rcpt, Verb
+from services.smtp_in.protocol.grammar import InvalidPath, Mailbox
+from services.smtp_in.protocol.limits import Limits
+from services.smtp_in.protocol.replies import Reply
+
+_VERBS: dict[bytes, Verb] = {
+    verb.value.encode(): verb
+    for verb in Verb
+    if verb not in (Verb.NOT_IMPLEMENTED, Verb.HTTP, Verb.UNKNOWN)
+}
+# RFC 5321 Appendix F.1 and F.6 (TURN, SEND, SOML, SAML), RFC 1985 (ETRN), RFC 3030 (BDAT), and others in use.
+_VERBS |= dict.fromkeys(
+    (b"TURN", b"SEND", b"SOML", b"SAML", b"ETRN", b"BDAT", b"ATRN", b"BURL", b"XCLIENT", b"XFORWARD", b"LHLO"),
+    Verb.NOT_IMPLEMENTED,
+)
+_VERBS |= dict.fromkeys((b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"HOST:", b"USER-AGENT:"), Verb.HTTP)
+
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_FROM = re.compile(rb"FROM:[ \t]*", re.IGNORECASE)
+_TO = re.compile(rb"TO:[ \t]*", re.IGNORECASE)
+# RFC 1870 §4: size-value = 1*20DIGIT
+_SIZE = re.compile(rb"[0-9]{1,20}")
+
+
+class Refused(Exception):
+    """A command whose arguments are wrong; `reply` says how."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+def split_verb(line: bytes) -> tuple[Verb, bytes]:
+    """The verb of a line (any case) and its argument without surrounding space."""
+    word, _, argument = line.partition(b" ")
+    return _VERBS.get(word.upper(), Verb.UNKNOWN), argument.strip()
+
+
+def has_control_characters(line: bytes) -> bool:
+    """Control characters have no place in a command (RFC 5321 §4.1.2); a bare CR would be one. TAB passes as space."""
+    return _CONTROL.search(line) is not None
+
+
+def parse_host(argument: bytes) -> str:
+    """The argument of EHLO or HELO: a domain, an address literal, or what passes for a host name in the wild."""
+    words = argument.split(maxsplit=1)
+    if not words:
+        raise Refused(replies.NEEDS_ARGUMENT)
+    host = words[0]
+    if not grammar.is_host_like(host):
+        raise Refused(replies.BAD_HOST)
+    return host.decode("utf-8", "replace")
+
+
+def parse_mail(argument: bytes, limits: Limits) -> Mail:
+    """The argument of MAIL. Raises Refused."""
+    prefix = _FROM.match(argument)
+    if prefix is None:
+        raise Refused(replies.BAD_MAIL)
+    path, rest = _split_path(argument[prefix.end() :], replies.BAD_MAIL)
+    sender: Mailbox | None = None
+    if path != b"<>":
+        if len(path) > limits.path_octets:
+            raise Refused(replies.SENDER_TOO_LONG)
+        sender = _mailbox(
+            path, limits.sender_local_part_octets, limits, replies.BAD_SENDER, replies.SENDER_TOO_LONG
+        )
+    mail = _with_parameters(sender, rest) if rest else Mail(sender)
+    if sender is not None and not mail.smtputf8 and not sender.is_ascii:
+        raise Refused(replies.SENDER_NEEDS_SMTPUTF8)
+    return mail
+
+
+def parse_rcpt(argument: bytes, limits: Limits, *, smtputf8: bool) -> Rcpt:
+    """The argument of RCPT in a transaction with or without SMTPUTF8. Raises Refused."""
+    prefix = _TO.match(argument)
+    if prefix is None:
+        raise Refused(replies.BAD_RCPT)
+    path, rest = _split_path(argument[prefix.end() :], replies.BAD_RCPT)
+    if len(path) > limits.path_octets:
+        raise Refused(replies.PATH_TOO_LONG)
+    if grammar.is_postmaster(path):
+        recipient = Mailbox("postmaster", "")
+    else:
+        recipient = _mailbox(path, limits.local_part_octets, limits, replies.BAD_RECIPIENT, replies.PATH_TOO_LONG)
+    if rest:
+        parameters = grammar.split_parameters(rest)
+        raise Refused(replies.BAD_RCPT if parameters is None else replies.UNKNOWN_PARAMETER)
+    if not smtputf8 and not recipient.is_ascii:
+        raise Refused(replies.RECIPIENT_NEEDS_SMTPUTF8)
+    return Rcpt(recipient)
+
+
+def parse_auth(argument: bytes) -> Auth:
+    """The argument of AUTH: mechanism, then at most one initial response. Raises Refused."""
+    words = argument.split()
+    if not 1 <= len(words) <= 2:
+        raise Refused(replies.NEEDS_ARGUMENT)
+    return Auth(words[0].decode("ascii", "replace"), words[1] if len(words) == 2 else None)
+
+
+def _split_path(text: bytes, refusal: Reply) -> tuple[bytes, bytes]:
+    """The path and the parameters behind it, which a space separates."""
+    end = grammar.path_extent(text)
+    rest = text[end:]
+    if end == 0 or (rest and rest[:1] not in b" \t"):
+        raise Refused(refusal)
+    return text[:end], rest.strip()
+
+
+def _mailbox(path: bytes, max_local_part_octets: int, limits: Limits, bad: Reply, too_long: Reply) -> Mailbox:
+    try:
+        return grammar.parse_mailbox(
+            path, max_local_part_octets=max_local_part_octets, max_domain_octets=limits.domain_octets
+        )
+    except InvalidPath as error:
+        raise Refused(too_long if error.too_long else bad) from None
+
+
+def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
+    parameters = grammar.split_parameters(text)
+    if parameters is None:
+        raise Refused(replies.BAD_MAIL)
+    if len({keyword for keyword, _ in parameters}) != len(parameters):
+        raise Refused(replies.REPEATED_PARAMETER)
+    size: int | None = None
+    body = Body.SEVEN_BIT
+    smtputf8 = False
+    for keyword, value in parameters:
+        if keyword == b"SIZE":
+            size = _size(value)
+        elif keyword == b"BODY":
+            body = _body(value)
+        elif keyword == b"SMTPUTF8":
+            # RFC 6531 §3.4: the parameter has no value.
+            if value is not None:
+                raise Refused(replies.BAD_PARAMETER)
+            smtputf8 = True
+        elif keyword == b"AUTH":
+            # RFC 4954 §5: understood, and treated as AUTH=<>: we vouch for nobody else's word.
+            if value is None or not (value == b"<>" or grammar.is_xtext(value)):
+                raise Refused(replies.BAD_PARAMETER)
+        else:
+            raise Refused(replies.UNKNOWN_PARAMETER)
+    return Mail(sender, size, body, smtputf8)
+
+
+def _size(value: bytes | None) -> int:
+    if value is None or not _SIZE.fullmatch(value):
+        raise Refused(replies.BAD_PARAMETER)
+    return int(value)
+
+
+def _body(value: bytes | None) -> Body:
+    # RFC 6152 §3; values compare without case (RFC 5321 §2.4)
+    try:
+        return Body((value or b"").decode("ascii", "replace").upper())
+    except ValueError:
+        raise Refused(replies.BAD_PARAMETER) from None
