@@ -44,7 +44,7 @@ class Commands:
     """One IMAP connection of the driver: each command timed in C."""
 
     def __init__(self, driver: Path, port: int, user: str) -> None:
-        command = [str(driver), "imapcmd", "-P", str(port), "-U", user, "-w", PASSWORD]
+        command = [str(driver), "imapcmd", "-P", str(port), "-U", user]
         self._driver = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self._driver.stdout is not None
         self._driver.stdout.readline()

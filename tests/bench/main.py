@@ -134,10 +134,10 @@ class Bench:
 
             def once(server: Server, number: int, window: int = window) -> tuple[float, float]:
                 with Meter(server.roots) as meter:
-                    sizes = ("-c", 1, "-n", 1, "-b", user, "-u", 1, "-R", "-W", window)
+                    sizes = ("-c", 1, "-n", 1, "-b", user, "-u", 1, "-W", window)
                     answer = load(self.driver, "pop3", "-P", server.pop3, *sizes)
-                if answer["msgs_in"] != count or answer["failed"]:
-                    raise SystemExit(f"{server.name}: {answer['msgs_in']} of {count} messages by POP3")
+                if answer["messages_in"] != count or answer["failed"]:
+                    raise SystemExit(f"{server.name}: {answer['messages_in']} of {count} messages by POP3")
                 self._note(f"RETR window {window}", server, meter, count)
                 return count / answer["wall"], 1e3 * meter.total / count
 

@@ -7,8 +7,10 @@ off on both sides, per-client limits are lifted on both.
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -201,6 +203,12 @@ class PostfixDovecot:
         shutil.rmtree(self.base, ignore_errors=True)
 
 
+def profiled(directory: Path) -> Callable[[str], list[str]]:
+    """Start a service under cProfile."""
+    script = Path(__file__).with_name("profiled.py")
+    return lambda name: [sys.executable, str(script), str(directory.absolute()), f"services.{name}"]
+
+
 class Pillarbox:
     """Our five services as five processes."""
 
@@ -210,7 +218,7 @@ class Pillarbox:
     def __init__(self, preload: dict[str, str], profile: Path | None = None) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-bench-"))
         settings = {"PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8", **preload}
-        self._stack = Stack(self.base, settings=settings, domain=DOMAIN, profile=profile)
+        self._stack = Stack(self.base, settings=settings, domain=DOMAIN, argv=profiled(profile) if profile else None)
 
     def __enter__(self) -> Self:
         self._stack.start()
