@@ -78,8 +78,11 @@ class Process:
     `stop` ends it politely (SIGTERM, then SIGKILL after STOP_SECONDS), `kill` at once, both with its whole group.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, directory: Path = ROOT
+    ) -> None:
         self.name = name
+        self.directory = directory
         self.argv = tuple(argv)
         self.env = dict(os.environ if env is None else env)
         self.lines: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
@@ -97,7 +100,7 @@ class Process:
         self.popen = subprocess.Popen(
             self.argv,
             env=self.env,
-            cwd=ROOT,
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -205,7 +208,7 @@ class RunningService(Process):
     """
 
     def __init__(self, name: str, data_dir: Path, settings_env: Mapping[str, str] | None = None) -> None:
-        env = {key: value for key, value in os.environ.items() if not key.startswith("PILLARBOX_")}
+        env = clean_environment()
         env.update(default_settings(name))
         env["PILLARBOX_DATA"] = str(data_dir)
         env["PYTHONPATH"] = str(ROOT)
@@ -273,9 +276,14 @@ class RunningService(Process):
         return self.listeners["http"][0]
 
 
-def default_settings(name: str) -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """This process's environment without any setting of a server that the developer runs."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("PILLARBOX_")}
+
+
+def default_settings(*names: str) -> dict[str, str]:
     """Settings of every test: all ports chosen by the kernel, loopback only, passwords in clear from loopback."""
-    settings = dict.fromkeys(PORT_SETTINGS[name].values(), "0")
+    settings = {variable: "0" for name in names for variable in PORT_SETTINGS[name].values()}
     settings["PILLARBOX_SERVER__LISTEN"] = "127.0.0.1"
     settings["PILLARBOX_AUTH__PLAINTEXT_NETWORKS"] = "127.0.0.0/8"
     settings["PILLARBOX_DNS__RESOLVERS"] = f"127.0.0.1:{DISCARD_PORT}"

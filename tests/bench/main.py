@@ -133,8 +133,9 @@ class Bench:
         for window in (1, 32):
 
             def once(server: Server, number: int, window: int = window) -> tuple[float, float]:
+                sizes = ("-c", 1, "-n", 1, "-b", user, "-u", 1, "-W", window)
+                load(self.driver, "pop3", "-P", server.pop3, *sizes)  # processes are up, the password is known
                 with Meter(server.roots) as meter:
-                    sizes = ("-c", 1, "-n", 1, "-b", user, "-u", 1, "-W", window)
                     answer = load(self.driver, "pop3", "-P", server.pop3, *sizes)
                 if answer["messages_in"] != count or answer["failed"]:
                     raise SystemExit(f"{server.name}: {answer['messages_in']} of {count} messages by POP3")
