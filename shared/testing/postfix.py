@@ -12,6 +12,7 @@ import grp
 import itertools
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -166,6 +167,9 @@ class Postfix(Process):
         main_cf = dict(line.split(" =", 1) for line in lines) | self._settings
         (self.base / "etc/main.cf").write_text("".join(f"{key} = {value.strip()}\n" for key, value in main_cf.items()))
         (self.base / "etc/master.cf").write_text(_MASTER_CF.format_map(values))
+        # Postfix reads a file again and again until its last change is two seconds old
+        for name in ("main.cf", "master.cf"):
+            os.utime(self.base / "etc" / name, (0, 0))
         users = (f"{user}@{self.domain} {user}/\n" for user in self.users)
         (self.base / "etc/users").write_text("".join(users))
         transports = (f"{name} smtp:[{host}]:{port}\n" for name, (host, port) in self.transports.items())
@@ -186,15 +190,18 @@ class Postfix(Process):
         files = sorted((self.base / "mail" / user / "new").glob("*"), key=lambda path: path.stat().st_mtime_ns)
         return [path.read_bytes().replace(b"\n", b"\r\n") for path in files]
 
-    def wait_delivered(self, user: str, count: int, seconds: float = 20.0) -> list[bytes]:
-        """Wait until the Maildir holds `count` messages; the log says when one more is there."""
+    def wait_message(self, user: str, message_id: str, seconds: float = 20.0) -> bytes:
+        """The message with that Message-ID (no angle brackets) once it is in the user's Maildir; the log says when."""
         deadline = time.monotonic() + seconds
-        pattern = f"postfix/virtual.*to=<{user}@{self.domain}>.*status=sent"
-        self.wait_for_log(pattern, max(0.1, deadline - time.monotonic()), count)
-        messages = self.delivered(user)
-        if len(messages) < count:
-            raise self.failure(f"{len(messages)} of {count} messages in the Maildir of {user}")
-        return messages
+        (line, *_) = self.wait_for_log(f"message-id=<{re.escape(message_id)}>", seconds)
+        queue_id = line.split(": ")[1]
+        delivered = rf"{queue_id}: to=<{user}@{self.domain}>.*status=sent"
+        self.wait_for_log(delivered, max(0.1, deadline - time.monotonic()))
+        wanted = f"<{message_id}>".encode()
+        found = [message for message in self.delivered(user) if wanted in message.partition(b"\r\n\r\n")[0]]
+        if not found:
+            raise self.failure(f"{message_id} is not in the Maildir of {user}")
+        return found[0]
 
     # -- layout
 

@@ -32,23 +32,23 @@ LOG_LINES = 20_000
 TAIL_LINES = 60
 
 PORT_SETTINGS: Mapping[str, Mapping[str, str]] = {
-    "store": {"http": "PILLARBOX_OBSERVE__STORE_PORT"},
+    "store": {"health": "PILLARBOX_OBSERVE__STORE_PORT"},
     "smtp_in": {
         "smtp": "PILLARBOX_SMTP_IN__PORT",
         "submission": "PILLARBOX_SMTP_IN__SUBMISSION_PORT",
         "submissions": "PILLARBOX_SMTP_IN__SUBMISSIONS_PORT",
-        "http": "PILLARBOX_OBSERVE__SMTP_IN_PORT",
+        "health": "PILLARBOX_OBSERVE__SMTP_IN_PORT",
     },
-    "smtp_out": {"http": "PILLARBOX_OBSERVE__SMTP_OUT_PORT"},
+    "smtp_out": {"health": "PILLARBOX_OBSERVE__SMTP_OUT_PORT"},
     "imap": {
         "imap": "PILLARBOX_IMAP__PORT",
         "imaps": "PILLARBOX_IMAP__TLS_PORT",
-        "http": "PILLARBOX_OBSERVE__IMAP_PORT",
+        "health": "PILLARBOX_OBSERVE__IMAP_PORT",
     },
     "pop3": {
         "pop3": "PILLARBOX_POP3__PORT",
         "pop3s": "PILLARBOX_POP3__TLS_PORT",
-        "http": "PILLARBOX_OBSERVE__POP3_PORT",
+        "health": "PILLARBOX_OBSERVE__POP3_PORT",
     },
 }
 """Per service: the name of a listener in the ready notice, and the setting of its port."""
@@ -273,7 +273,7 @@ class RunningService(Process):
 
     def metrics_address(self) -> tuple[str, int]:
         """Where it serves /healthz and /metrics."""
-        return self.listeners["http"][0]
+        return self.listeners["health"][0]
 
 
 def clean_environment() -> dict[str, str]:
