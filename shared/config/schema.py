@@ -168,6 +168,12 @@ class SmtpInSettings:
     )
     transactions: int = key(1000, "messages in one connection", minimum=1, maximum=1_000_000)
     errors: int = key(20, "refused commands in one connection before it is closed", minimum=1, maximum=10_000)
+    refused_recipients: int = key(
+        100, "refused recipients in one connection before it is closed", minimum=1, maximum=100_000
+    )
+    idle_commands: int = key(
+        100, "commands without a message (NOOP, RSET, VRFY) before a connection is closed", minimum=1, maximum=100_000
+    )
     command_seconds: float = key(300.0, "wait for a command (RFC 5321 §4.5.3.2.7)", minimum=1, maximum=3600)
     data_seconds: float = key(
         180.0, "wait for the next piece of a message (RFC 5321 §4.5.3.2.5)", minimum=1, maximum=3600
@@ -175,10 +181,16 @@ class SmtpInSettings:
     hops: int = key(50, "Received fields before a message counts as looping", minimum=10, maximum=1000)
     header_octets: int = key(512 * KIB, "largest header block", minimum=16 * KIB, maximum=16 * MIB)
     memory_octets: int = key(
-        1 * MIB,
+        256 * KIB,
         "message size up to which it is kept in memory, beyond that in the spool",
         minimum=64 * KIB,
         maximum=64 * MIB,
+    )
+    memory_total_octets: int = key(
+        64 * MIB,
+        "memory that messages under way may take together before all above 64 KiB go to the spool",
+        minimum=1 * MIB,
+        maximum=64 * 1024 * MIB,
     )
 
 

@@ -1,0 +1,103 @@
+"""The process: listeners up, sessions served, drained on SIGTERM. `python -m services.smtp_in`, no arguments."""
+
+from __future__ import annotations
+
+import sys
+
+import trio
+
+from services.smtp_in.deliver import Deliverer
+from services.smtp_in.front import Counters, Front, Timeouts
+from services.smtp_in.policy.chain import Chain
+from services.smtp_in.policy.content import HeaderLimits
+from services.smtp_in.policy.recipient import KnownRecipient
+from services.smtp_in.policy.sender import SenderOwnership
+from services.smtp_in.ports import Profiles, endpoints_of, limits_of, listen_limits_of
+from services.smtp_in.protocol import replies
+from services.smtp_in.session import Session
+from services.smtp_in.spool import MemoryBudget, SpoolLimits
+from shared.net.limits import Refusal
+from shared.net.listen import Listener, bound_ports, open_listeners, serve
+from shared.net.stream import ClientStream
+from shared.net.tls import ServerTls
+from shared.service import Service, run_service
+
+
+async def main(service: Service) -> None:
+    """Serve until the drain is over."""
+    settings = service.settings
+    tls = ServerTls(
+        service.paths.certificate(settings),
+        service.paths.private_key(settings),
+        on_error=lambda reason: service.log.error("certificate not reloaded", reason=reason),
+        on_reload=lambda: service.log.info("certificate reloaded"),
+    )
+    front = _front(service, tls)
+    listeners = open_listeners(endpoints_of(settings), reuse_port=settings.smtp_in.workers > 1)
+
+    async def handle(stream: ClientStream, listener: Listener) -> None:
+        await Session(front, stream, listener).run()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_drain, service, front)
+
+        async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+            await serve(
+                listeners,
+                handle,
+                limits=listen_limits_of(settings),
+                draining=service.draining,
+                log=service.log,
+                metrics=service.metrics,
+                tls=tls.context,
+                refusal=_refusal,
+                task_status=task_status,
+            )
+
+        await nursery.start(listen)
+        service.ready(bound_ports(listeners))
+
+
+def _front(service: Service, tls: ServerTls) -> Front:
+    settings = service.settings
+    own = settings.smtp_in
+    profiles = Profiles.of(settings)
+    directory = service.store.directory
+    policy = Chain(
+        (
+            SenderOwnership(directory),
+            KnownRecipient(directory, profiles.hostname),
+            HeaderLimits(own.hops, own.header_octets),
+        )
+    )
+    spool = service.paths.spool(service.name)
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    budget = MemoryBudget(own.memory_total_octets)
+    gauge = service.metrics.gauge("smtp_in_memory_octets", "Contents under way that are held in memory.")
+    gauge.read_from(lambda: budget.used)
+    return Front(
+        store=service.store,
+        policy=policy,
+        deliverer=Deliverer(service.store, policy, profiles.hostname),
+        profiles=profiles,
+        limits=limits_of(settings),
+        spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),
+        timeouts=Timeouts(own.command_seconds, own.data_seconds, settings.limits.tls_handshake_seconds),
+        tls=tls.context,
+        log=service.log,
+        counters=Counters(service.metrics),
+    )
+
+
+async def _drain(service: Service, front: Front) -> None:
+    await service.draining.wait()
+    for session in list(front.sessions):
+        session.drain()
+
+
+def _refusal(listener: Listener, refusal: Refusal) -> bytes:
+    return replies.TOO_MANY_CONNECTIONS.wire
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("smtp_in", main))

@@ -1,0 +1,28 @@
+"""Log-ins of submission clients: credentials to the store, its word to a reply.
+
+Laws: the password goes to the store and nowhere else; a failed log-in is answered the same whether or not the user exists (the store
+takes the same time for both); a store that is away is a temporary failure (454), never a wrong password.
+RFC 4954 §4, §6; RFC 4616 §2 (an authorization identity other than one's own is refused).
+"""
+
+from __future__ import annotations
+
+from services.smtp_in.protocol import replies
+from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.transaction import Account
+from shared.contract.auth import AuthApi
+from shared.errors import AuthenticationFailed, StoreError
+from shared.sasl.credentials import Credentials
+
+
+async def log_in(auth: AuthApi, credentials: Credentials, client_ip: str) -> tuple[Reply, Account | None]:
+    """The reply and, with 235, the account."""
+    try:
+        result = await auth.login(credentials.authcid, credentials.password, client_ip)
+    except AuthenticationFailed:
+        return replies.AUTH_FAILED, None
+    except StoreError:
+        return replies.AUTH_UNAVAILABLE, None
+    if credentials.acts_as_other and credentials.authzid.lower() != result.address.lower():
+        return replies.AUTH_FAILED, None
+    return replies.AUTH_OK, Account(result.account_id, result.address, result.grant)

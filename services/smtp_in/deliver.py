@@ -1,0 +1,148 @@
+"""From a complete content to the promise: trace fields in front, the checks, the index, the store's commit, the reply.
+
+Laws: 250 is returned only after `messages.deliver` returned, which is after the commit: one transaction files the local
+copies and queues the remote ones. Every error of the store is temporary for the client unless the store is sure. A content is indexed
+once, here (DESIGN §1); large ones in a worker thread, so that they hold nobody up.
+
+The order in front of the content (RFC 5321 §4.4): Return-Path, which the queue leaves out again (`skip_octets`), Received, then what the
+client sent, repaired where it is a submission (RFC 6409 §8).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import trio
+from attrs import frozen
+
+from services.smtp_in.failures import reply_for
+from services.smtp_in.policy.chain import Policy, Received
+from services.smtp_in.protocol import data, replies
+from services.smtp_in.protocol.data import HeaderFacts
+from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.spool import Spool, Spooled
+from services.smtp_in.transaction import Transaction
+from shared.contract.types import ContentSource, Delivery, DeliveryResult
+from shared.errors import StoreError
+from shared.mail.content import Content
+from shared.mail.date import format_date
+from shared.mail.index import build_index
+from shared.mail.received import build_received
+from shared.model.message_index import MessageIndex
+from shared.rpc.store_client import StoreClient
+
+INDEX_INLINE_OCTETS = 256 * 1024
+"""Larger contents are indexed in a thread: above this, indexing takes longer than the hand-over."""
+INDEXERS = 2
+"""Large contents indexed at once: they hold the interpreter's lock in turns, so more would only add memory."""
+_ASCII_CHUNK_OCTETS = 1024 * 1024
+
+
+@frozen
+class Result:
+    """The reply, and for the log how large the stored content is and what the store said of a failure."""
+
+    reply: Reply
+    octets: int = 0
+    detail: str = ""
+
+
+class Deliverer:
+    """Delivers for all sessions of the process."""
+
+    def __init__(
+        self, store: StoreClient, policy: Policy, hostname: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._policy = policy
+        self._hostname = hostname
+        self._clock = clock
+        self._indexers = trio.CapacityLimiter(INDEXERS)
+
+    def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
+        """What is stored in place of `head`, the beginning of the content with its whole header block."""
+        now = int(self._clock())
+        offset_minutes = time.localtime(now).tm_gmtoff // 60
+        client = transaction.client
+        if client.submission:
+            head = data.repair_submission(
+                head,
+                header.octets,
+                date=format_date(now, offset_minutes).encode(),
+                message_id=f"<{transaction.trace}@{self._hostname}>".encode(),
+            )
+        received = build_received(
+            helo=client.helo,
+            reverse_name="",
+            client_ip=client.ip,
+            by=self._hostname,
+            protocol=transaction.protocol,
+            trace=transaction.trace,
+            seconds=now,
+            offset_minutes=offset_minutes,
+            recipient=transaction.only_recipient,
+            tls=client.tls,
+        )
+        separator = b"\r\n" if data.needs_separator(head) else b""
+        return b"".join((_return_path(transaction), received, separator, head))
+
+    async def deliver(self, transaction: Transaction, spool: Spool) -> Result:
+        """Commit the message, or say why not. Never raises StoreError."""
+        spooled = await spool.finish()
+        if isinstance(spooled, Reply):
+            return Result(spooled)
+        octets = len(spooled.data)
+        try:
+            objection = await self._policy.on_content(Received(transaction, spooled.header, spooled.data))
+            if objection is not None:
+                return Result(objection, octets)
+            await self._commit(transaction, spooled)
+        except StoreError as error:
+            return Result(reply_for(error), octets, str(error))
+        return Result(replies.queued(transaction.trace), octets)
+
+    async def _commit(self, transaction: Transaction, spooled: Spooled) -> DeliveryResult:
+        if len(spooled.data) <= INDEX_INLINE_OCTETS:
+            index, eight_bit = _inspect(spooled.data)
+        else:
+            index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data, limiter=self._indexers)
+
+        async def hand_in(source: ContentSource) -> DeliveryResult:
+            return await self._store.messages.deliver(
+                Delivery(
+                    trace=transaction.trace,
+                    sender=transaction.sender,
+                    local=tuple(transaction.local.values()),
+                    remote=tuple(transaction.remote.values()),
+                    content=source,
+                    index=index,
+                    skip_octets=len(_return_path(transaction)),
+                    smtputf8=transaction.mail.smtputf8,
+                    eight_bit=eight_bit,
+                    account_id=transaction.client.account.account_id if transaction.client.account else None,
+                    received_from=transaction.client.described,
+                )
+            )
+
+        if isinstance(spooled.data, bytes):
+            return await self._store.with_content(spooled.data, hand_in)
+        with memoryview(spooled.data) as view:
+            return await self._store.with_content(view, hand_in)
+
+
+def _return_path(transaction: Transaction) -> bytes:
+    """RFC 5321 §4.4."""
+    return b"Return-Path: <" + transaction.sender.encode() + b">\r\n"
+
+
+def _inspect(content: Content) -> tuple[MessageIndex, bool]:
+    """The index, and whether there is any octet above 127."""
+    return build_index(content), not _is_ascii(content)
+
+
+def _is_ascii(content: Content) -> bool:
+    if isinstance(content, bytes):
+        return content.isascii()
+    size = len(content)
+    return all(content[at : at + _ASCII_CHUNK_OCTETS].isascii() for at in range(0, size, _ASCII_CHUNK_OCTETS))

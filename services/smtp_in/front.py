@@ -1,0 +1,72 @@
+"""What all sessions of one process share: the store, the checks, the limits, the log, the counters."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from services.smtp_in.deliver import Deliverer
+from services.smtp_in.policy.chain import Policy
+from services.smtp_in.ports import Profiles
+from services.smtp_in.protocol.limits import Limits
+from services.smtp_in.spool import SpoolLimits
+from shared.observe.log import Logger
+from shared.observe.metrics import OCTETS, Counter, Histogram, Metrics
+from shared.rpc.store_client import StoreClient
+
+if TYPE_CHECKING:
+    from services.smtp_in.session import Session
+
+
+@frozen
+class Timeouts:
+    """Seconds of silence before 421 (RFC 5321 §4.5.3.2)."""
+
+    command: float
+    data: float
+    handshake: float
+
+
+class Counters:
+    """The metrics of this service."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.messages: Counter = metrics.counter(
+            "smtp_in_messages_total", "Contents answered, by the first digit of the reply.", ("listener", "result")
+        )
+        self.recipients: Counter = metrics.counter(
+            "smtp_in_recipients_total", "RCPT commands answered, by reply code.", ("listener", "code")
+        )
+        self.logins: Counter = metrics.counter("smtp_in_logins_total", "AUTH exchanges, by reply code.", ("code",))
+        self.sessions: Counter = metrics.counter(
+            "smtp_in_sessions_total", "Ended sessions, by reason.", ("listener", "reason")
+        )
+        self.octets: Histogram = metrics.histogram("smtp_in_message_octets", "Size of accepted messages.", OCTETS)
+        self.seconds: Histogram = metrics.histogram(
+            "smtp_in_commit_seconds", "From the final dot to the reply that promises the message."
+        )
+
+
+@frozen
+class Front:
+    """One per process."""
+
+    store: StoreClient
+    policy: Policy
+    deliverer: Deliverer
+    profiles: Profiles
+    limits: Limits
+    spool: SpoolLimits
+    timeouts: Timeouts
+    tls: Callable[[], ssl.SSLContext]
+    log: Logger
+    counters: Counters
+    sessions: set[Session] = field(factory=set)
+    """Those that are open now."""
+
+    def statistics(self) -> dict[str, int]:
+        """Live numbers for tests and the log."""
+        return {"sessions": len(self.sessions), "memory_octets": self.spool.budget.used}

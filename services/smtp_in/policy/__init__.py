@@ -1,0 +1,6 @@
+"""Who may send what to whom: every check is a policy, every policy stands in one chain, and the session asks the chain.
+
+The four moments: a client connected, MAIL, RCPT, and the content: the last is the one clear place between "received" and "committed", where
+content filters will stand. Files: `chain` (the interface and the chain), `sender` (MAIL of a submission), `recipient`
+(RCPT: resolve, relay), `content` (loop, header size).
+"""

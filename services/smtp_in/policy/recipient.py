@@ -1,0 +1,53 @@
+"""RCPT TO: who stands behind an address, and who may have mail relayed.
+
+Laws: the store's directory alone says what is ours; an address that is not ours is taken from an authenticated client only,
+whatever its spelling (source route, percent, bang, quotes, literal: the grammar keeps them apart, the directory does not know them).
+RFC 5321 §3.3, §4.5.1 (postmaster), §7.9.
+"""
+
+from __future__ import annotations
+
+from services.smtp_in.policy.chain import Policy
+from services.smtp_in.protocol import replies
+from services.smtp_in.protocol.grammar import Mailbox
+from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.transaction import Transaction
+from shared.contract.directory import DirectoryApi
+from shared.contract.types import Resolution, ResolutionKind
+from shared.errors import BadRequest
+
+
+class KnownRecipient(Policy):
+    """Accepts what the directory knows, relays for accounts, refuses the rest."""
+
+    def __init__(self, directory: DirectoryApi, hostname: str) -> None:
+        self._directory = directory
+        self._hostname = hostname
+
+    async def on_rcpt(self, transaction: Transaction, recipient: Mailbox) -> Reply | None:
+        """Raises StoreError."""
+        try:
+            resolution = await self._resolve(recipient)
+        except BadRequest:
+            return replies.BAD_RECIPIENT
+        if resolution.kind is ResolutionKind.DELIVERABLE:
+            if resolution.over_quota:
+                return replies.MAILBOX_FULL
+            transaction.accept(recipient, resolution)
+            return replies.RECIPIENT_OK
+        if resolution.kind is ResolutionKind.UNKNOWN or not recipient.domain:
+            return replies.USER_UNKNOWN
+        if transaction.client.account is None:
+            return replies.RELAY_DENIED
+        transaction.accept_remote(recipient)
+        return replies.RECIPIENT_OK
+
+    async def _resolve(self, recipient: Mailbox) -> Resolution:
+        if recipient.domain:
+            return await self._directory.resolve(recipient.address)
+        # RFC 5321 §4.5.1: <Postmaster> without a domain is the postmaster of this host, else of the domain above it.
+        resolution = await self._directory.resolve(f"{recipient.local_part}@{self._hostname}")
+        parent = self._hostname.partition(".")[2]
+        if resolution.kind is not ResolutionKind.DELIVERABLE and parent:
+            resolution = await self._directory.resolve(f"{recipient.local_part}@{parent}")
+        return resolution

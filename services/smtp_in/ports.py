@@ -1,0 +1,82 @@
+"""Settings become what the other modules take: limits, endpoints, and a profile per port and client."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from services.smtp_in.protocol.connection import Profile
+from services.smtp_in.protocol.limits import Limits
+from shared.config.load import server_hostname
+from shared.config.schema import Settings
+from shared.net.listen import Endpoint, ListenLimits
+from shared.net.networks import NetworkSet
+
+RELAY = "smtp"
+SUBMISSION = "submission"
+SUBMISSIONS = "submissions"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds of one connection."""
+    own = settings.smtp_in
+    return Limits(
+        command_line_octets=own.command_octets,
+        message_octets=settings.limits.message_octets,
+        recipients=own.recipients,
+        errors=own.errors,
+        refused_recipients=own.refused_recipients,
+        idle_commands=own.idle_commands,
+        messages=own.transactions,
+        auth_failures=settings.auth.attempts_per_connection,
+    )
+
+
+def listen_limits_of(settings: Settings) -> ListenLimits:
+    """The bounds of all listeners together."""
+    limits = settings.limits
+    return ListenLimits(
+        connections=limits.connections,
+        connections_per_client=limits.connections_per_address,
+        exempt=NetworkSet(limits.exempt_networks),
+        handshake_seconds=limits.tls_handshake_seconds,
+        send_seconds=limits.send_seconds,
+        grace_seconds=settings.server.drain_seconds,
+    )
+
+
+def endpoints_of(settings: Settings) -> list[Endpoint]:
+    """The three ports on every address to listen on."""
+    own = settings.smtp_in
+    return [
+        Endpoint(name, host, settings.listen_port(port), implicit_tls=name == SUBMISSIONS)
+        for host in settings.server.listen
+        for name, port in (
+            (RELAY, own.port),
+            (SUBMISSION, own.submission_port),
+            (SUBMISSIONS, own.submissions_port),
+        )
+    ]
+
+
+@frozen
+class Profiles:
+    """What a client is offered, by port and address."""
+
+    hostname: str
+    plaintext_networks: NetworkSet
+
+    @classmethod
+    def of(cls, settings: Settings) -> Profiles:
+        """The profiles that the settings ask for."""
+        return cls(server_hostname(settings), NetworkSet(settings.auth.plaintext_networks))
+
+    def profile(self, listener: str, ip: str) -> Profile:
+        """The profile of a listener for one client."""
+        if listener == RELAY:
+            return Profile(self.hostname, submission=False)
+        return Profile(
+            self.hostname,
+            submission=True,
+            starttls=listener == SUBMISSION,
+            plaintext_auth=ip in self.plaintext_networks,
+        )
