@@ -244,7 +244,7 @@ def _ugly() -> Iterator[tuple[str, bytes]]:
     yield "only-closing-boundary", header(b"x", kind) + b"\r\n--XX--\r\nepilogue\r\n"
     same = b"Content-Type: multipart/mixed; boundary=XX\r\n\r\n--XX\r\n\r\ninner\r\n--XX--\r\n"
     yield "same-boundary-inside", header(b"x", kind) + multipart(b"XX", same, part)
-    longer = b"Content-Type: multipart/mixed; boundary=XXY" + multipart(b"XXY", part, part)
+    longer = b"Content-Type: multipart/mixed; boundary=XXY\r\n" + multipart(b"XXY", part, part)
     yield "boundary-begins-with-outer", header(b"x", kind) + multipart(b"XX", longer, part)
     preamble = b"\r\npreamble\r\n--not-it\r\n" + multipart(b"XX", part)[2:] + b"epilogue\r\n--XX\r\n"
     yield "preamble-epilogue", header(b"x", kind) + preamble

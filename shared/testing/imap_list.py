@@ -3,7 +3,7 @@
 import re
 from typing import TypeAlias
 
-Value: TypeAlias = "bytes | int | None | list[Value]"
+Value: TypeAlias = "bytes | int | list[Value] | None"
 
 _ATOMS = re.compile(rb"NIL|\d+")
 _QUOTED = re.compile(rb'"((?:[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]|\\["\\])*)"')
