@@ -7,6 +7,7 @@ of one message share a budget: when it is used up the rest is NIL, and the struc
 import re
 from typing import Final
 
+from shared.mail.content import Content, count_lines
 from shared.mail.envelope import build_envelope
 from shared.mail.imap_list import NIL, string
 from shared.mail.limits import IndexLimits
@@ -21,7 +22,8 @@ _MAX_LANGUAGES: Final = 20
 class StructureRenderer:
     """One use per message: holds what is left of the budget."""
 
-    def __init__(self, limits: IndexLimits) -> None:
+    def __init__(self, content: Content, limits: IndexLimits) -> None:
+        self._content = content
         self._limits = limits
         self._left = limits.structure_octets
 
@@ -46,13 +48,13 @@ class StructureRenderer:
                 envelope = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
             self._left -= len(envelope)
             body, structure = self.render(entity.message.entity)
-            lines = entity.lines
+            lines = count_lines(self._content, entity.body_start, entity.body_end)
             return (
                 b"(%b %b %b %d)" % (base, envelope, body, lines),
                 b"(%b %b %b %d %b)" % (base, envelope, structure, lines, extension),
             )
         if media == b"text":
-            base = b"%b %d" % (base, entity.lines)
+            base = b"%b %d" % (base, count_lines(self._content, entity.body_start, entity.body_end))
         return b"(" + base + b")", b"(%b %b)" % (base, extension)
 
     def _multipart(self, entity: Entity) -> tuple[bytes, bytes]:

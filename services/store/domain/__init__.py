@@ -1,0 +1,5 @@
+"""The store's rules, pure: no disk, no clock, no database.
+
+Read in this order: ``addresses`` (how an address is compared), ``directory`` (who is behind one), ``names`` (of
+mailboxes), ``flags`` (bits and keyword slots), ``queue`` (who is served next).
+"""

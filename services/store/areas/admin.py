@@ -1,0 +1,121 @@
+"""What the command line does."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from services.store.core import Core
+from services.store.reads import directory as reads
+from services.store.reads import queue as queue_reads
+from services.store.writer import Command
+from services.store.writes import directory as writes
+from services.store.writes import queue as queue_writes
+from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
+from shared.model.ids import EntryId
+from shared.rpc.server import Call
+
+
+class AdminArea:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def _write(self, call: Call, method: str, run: Callable[..., Any], *arguments: object) -> Any:
+        result = await self._core.writer.submit(Command(f"admin.{method}", call.op_id, run, arguments))
+        self._core.log.info("administration", action=method, subject=str(arguments[0])[:320])
+        return result
+
+    async def domain_add(self, call: Call, name: str) -> DomainInfo:
+        added: DomainInfo = await self._write(call, "domain_add", writes.domain_add, name)
+        return added
+
+    async def domain_list(self, call: Call) -> tuple[DomainInfo, ...]:
+        return await self._core.readers.run(reads.domains)
+
+    async def domain_remove(self, call: Call, name: str) -> None:
+        await self._write(call, "domain_remove", writes.domain_remove, name)
+
+    async def account_add(self, call: Call, address: str, password: str) -> AccountInfo:
+        password_hash = await self._core.passwords.hash(password)
+        added: AccountInfo = await self._write(call, "account_add", writes.account_add, address, password_hash)
+        return added
+
+    async def account_passwd(self, call: Call, address: str, password: str) -> None:
+        password_hash = await self._core.passwords.hash(password)
+        await self._write(call, "account_passwd", writes.account_passwd, address, password_hash)
+
+    async def account_list(self, call: Call, after: str) -> tuple[AccountInfo, ...]:
+        return await self._core.readers.run(reads.accounts, after)
+
+    async def account_remove(self, call: Call, address: str) -> None:
+        await self._write(call, "account_remove", writes.account_remove, address)
+
+    async def alias_add(self, call: Call, address: str, targets: tuple[str, ...]) -> AliasInfo:
+        most = self._core.settings.store.alias_targets
+        added: AliasInfo = await self._write(call, "alias_add", writes.alias_add, address, targets, most)
+        return added
+
+    async def alias_list(self, call: Call, after: str) -> tuple[AliasInfo, ...]:
+        return await self._core.readers.run(reads.aliases, after)
+
+    async def alias_remove(self, call: Call, address: str, targets: tuple[str, ...]) -> None:
+        await self._write(call, "alias_remove", writes.alias_remove, address, targets)
+
+    async def queue_list(self, call: Call, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
+        return await self._core.readers.run(queue_reads.items, after, limit)
+
+    async def queue_show(self, call: Call, entry: EntryId) -> QueueItem:
+        return await self._core.readers.run(queue_reads.item, entry)
+
+    async def queue_retry(self, call: Call, entries: tuple[EntryId, ...]) -> int:
+        count: int = await self._write(call, "queue_retry", queue_writes.retry, entries)
+        return count
+
+    async def queue_remove(self, call: Call, entries: tuple[EntryId, ...]) -> int:
+        count: int = await self._write(call, "queue_remove", queue_writes.remove, entries)
+        return count
+
+    async def status(self, call: Call) -> StoreStatus:
+        core = self._core
+        domains, accounts, messages, octets, entries, due = await core.readers.run(reads.totals, time.time())
+        return StoreStatus(
+            version=await trio.to_thread.run_sync(_version),
+            started_at=core.started_at,
+            domains=domains,
+            accounts=accounts,
+            messages=messages,
+            octets=octets,
+            disk_octets=await trio.to_thread.run_sync(_disk_octets, core.paths.store),
+            queue_entries=entries,
+            queue_due=due,
+            connections=tuple(
+                Connection(str(peer.role), peer.worker, peer.since)
+                for peers in core.connections
+                for peer in peers.values()
+            ),
+        )
+
+
+def _version() -> str:
+    """Of the installed package."""
+    import importlib.metadata
+
+    try:
+        return importlib.metadata.version("pillarbox")
+    except importlib.metadata.PackageNotFoundError:
+        return "source"
+
+
+def _disk_octets(directory: Path) -> int:
+    """What the files below a directory take."""
+    total = 0
+    for root, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(root, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total

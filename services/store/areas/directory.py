@@ -1,0 +1,30 @@
+"""Addresses: who is behind them, and who may send as them."""
+
+from services.store.core import SEPARATOR, Core
+from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.reads import directory as reads
+from shared.contract.types import Resolution, ResolutionKind
+from shared.model.ids import Grant
+from shared.rpc.server import Call
+
+
+class DirectoryArea:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def resolve(self, call: Call, address: str) -> Resolution:
+        try:
+            address = normalize_address(address)
+        except InvalidAddressError:
+            return Resolution(ResolutionKind.UNKNOWN)
+        cache = self._core.directory
+        found = cache.get(address)
+        if found is None:
+            generation = cache.generation
+            found = await self._core.readers.run(reads.resolve_address, address, SEPARATOR)
+            cache.put(address, found, generation)
+        return found
+
+    async def may_send_as(self, call: Call, grant: Grant, address: str) -> bool:
+        account = self._core.account_of(call, grant)
+        return account in (await self.resolve(call, address)).accounts

@@ -1,0 +1,34 @@
+"""Watches. They are registered before the state is read, so that no change falls between the two."""
+
+from services.store.core import Core
+from services.store.notify import QUEUE
+from services.store.reads import mailboxes as reads
+from shared.model.ids import Grant, MailboxId
+from shared.rpc.server import Call
+
+
+class EventsArea:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def watch_mailbox(self, call: Call, grant: Grant, mailbox_id: MailboxId, watch: int) -> int:
+        account = self._core.account_of(call, grant)
+        notifier = self._core.notifier
+        notifier.watch(call.peer, watch, ("mailbox", mailbox_id))
+        try:
+            return await self._core.readers.run(reads.highest_modseq, account, mailbox_id)
+        except BaseException:
+            notifier.unwatch(call.peer, watch)
+            raise
+
+    async def watch_account(self, call: Call, grant: Grant, watch: int) -> int:
+        account = self._core.account_of(call, grant)
+        self._core.notifier.watch(call.peer, watch, ("account", account))
+        return self._core.notifier.commits
+
+    async def watch_queue(self, call: Call, watch: int) -> int:
+        self._core.notifier.watch(call.peer, watch, QUEUE)
+        return 0
+
+    async def unwatch(self, call: Call, watch: int) -> None:
+        self._core.notifier.unwatch(call.peer, watch)

@@ -1,0 +1,49 @@
+"""Contents on their way in: inline bytes, or finished uploads that are held until the write is over."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from services.store.core import Core
+from services.store.writes.filing import Incoming
+from shared.contract.types import MAX_INLINE_OCTETS, ContentSource
+from shared.errors import BadRequest, NoSuchUpload, TooLarge
+from shared.rpc.server import Call
+
+
+def inline_content(core: Core, source: ContentSource) -> Incoming:
+    """Raises BadRequest, TooLarge."""
+    data = source.inline
+    if data is None or len(data) != source.octets or source.octets > MAX_INLINE_OCTETS:
+        raise BadRequest("content")
+    if source.octets > core.settings.limits.message_octets:
+        raise TooLarge(f"above {core.settings.limits.message_octets} octets")
+    return Incoming(None, data)
+
+
+@asynccontextmanager
+async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> AsyncIterator[tuple[Incoming, ...]]:
+    """The contents of a write. Its uploads are given up when the write succeeded.
+
+    An upload that is unknown is not refused here: a repeated operation, whose first run has consumed it, is answered with the first
+    result; the writer raises NoSuchUpload for the others.
+    """
+    held: list[bytes] = []
+    done = False
+    try:
+        incoming = []
+        for source in sources:
+            if source.upload is None:
+                incoming.append(inline_content(core, source))
+                continue
+            if source.inline is not None:
+                raise BadRequest("content")
+            try:
+                incoming.append(Incoming(await core.uploads.hold(call.peer, source.upload, source.octets)))
+                held.append(source.upload)
+            except NoSuchUpload:
+                incoming.append(Incoming(None, missing=True))
+        yield tuple(incoming)
+        done = True
+    finally:
+        for handle in held:
+            await core.uploads.release(call.peer, handle, done=done)

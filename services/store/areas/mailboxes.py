@@ -1,0 +1,54 @@
+"""Mailboxes of the grant's account."""
+
+from collections.abc import Callable
+from typing import Any
+
+from services.store.core import Core
+from services.store.reads import mailboxes as reads
+from services.store.writer import Command
+from services.store.writes import mailboxes as writes
+from shared.contract.types import MailboxInfo, MailboxList, MailboxState
+from shared.model.ids import Grant
+from shared.rpc.server import Call
+
+
+class MailboxesArea:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def _write(self, call: Call, method: str, run: Callable[..., Any], *arguments: object) -> Any:
+        return await self._core.writer.submit(Command(f"mailboxes.{method}", call.op_id, run, arguments))
+
+    async def list(self, call: Call, grant: Grant, after: str) -> MailboxList:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.list_mailboxes, account, after)
+
+    async def create(self, call: Call, grant: Grant, name: str, special_use: str) -> MailboxInfo:
+        account = self._core.account_of(call, grant)
+        most = self._core.settings.store.mailboxes_per_account
+        made: MailboxInfo = await self._write(call, "create", writes.create, account, name, special_use, most)
+        return made
+
+    async def delete(self, call: Call, grant: Grant, name: str) -> None:
+        await self._write(call, "delete", writes.delete, self._core.account_of(call, grant), name)
+
+    async def rename(self, call: Call, grant: Grant, name: str, new_name: str) -> None:
+        account = self._core.account_of(call, grant)
+        most = self._core.settings.store.mailboxes_per_account
+        await self._write(call, "rename", writes.rename, account, name, new_name, most)
+
+    async def subscribe(self, call: Call, grant: Grant, name: str, subscribed: bool) -> None:
+        account = self._core.account_of(call, grant)
+        await self._write(call, "subscribe", writes.subscribe, account, name, subscribed)
+
+    async def status(self, call: Call, grant: Grant, name: str) -> MailboxState:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.status, account, name)
+
+    async def select(self, call: Call, grant: Grant, name: str, claim_recent: bool) -> MailboxState:
+        account = self._core.account_of(call, grant)
+        # most SELECTs have nothing to claim, and need not wait for the disk
+        state = await self._core.readers.run(reads.select_unclaimed, account, name, claim_recent, call.op_id)
+        if state is None:
+            state = await self._write(call, "select", writes.select, account, name, claim_recent)
+        return state

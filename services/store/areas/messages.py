@@ -1,0 +1,167 @@
+"""Messages: filing, reading, flags, copying, expunging."""
+
+from services.store.areas.incoming import contents, inline_content
+from services.store.core import Core
+from services.store.reads import contents as content_reads
+from services.store.reads import messages as reads
+from services.store.writer import Command
+from services.store.writes import filing, transfer
+from services.store.writes.flags import store_flags
+from shared.contract.types import (
+    AppendResult,
+    ChangesPage,
+    ContentRange,
+    ContentSource,
+    CopyResult,
+    Delivery,
+    DeliveryResult,
+    ExpungeResult,
+    FlagOperation,
+    IndexRow,
+    Maildrop,
+    StoreFlagsResult,
+)
+from shared.errors import BadRequest
+from shared.model.ids import Grant, MailboxId, ModSeq, Uid
+from shared.model.message_index import MessageIndex
+from shared.model.packed import unpack_u32
+from shared.rpc.server import Call
+
+
+def uid_list(packed: bytes) -> list[int]:
+    """Raises BadRequest."""
+    try:
+        return unpack_u32(packed).tolist()
+    except ValueError:
+        raise BadRequest("not packed UIDs") from None
+
+
+class MessagesArea:
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def deliver(self, call: Call, delivery: Delivery) -> DeliveryResult:
+        core = self._core
+        expire = core.settings.smtp_out.expire_seconds
+        if delivery.content.upload is None:
+            result = await self._deliver(call, (inline_content(core, delivery.content),), delivery, expire)
+        else:
+            async with contents(core, call, (delivery.content,)) as incoming:
+                result = await self._deliver(call, incoming, delivery, expire)
+        core.deliveries.inc(len(result.copies), "local")
+        core.deliveries.inc(len(result.entries), "queued")
+        core.log.info(
+            "delivered",
+            trace=delivery.trace,
+            sender=delivery.sender,
+            local=len(result.copies),
+            queued=len(result.entries),
+            octets=delivery.content.octets,
+        )
+        return result
+
+    async def _deliver(
+        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery, expire: float
+    ) -> DeliveryResult:
+        command = Command(
+            "messages.deliver",
+            call.op_id,
+            filing.deliver,
+            (incoming, delivery, expire),
+            batch=True,
+            prepare=filing.prepare_contents,
+        )
+        result: DeliveryResult = await self._core.writer.submit(command)
+        return result
+
+    async def append(
+        self,
+        call: Call,
+        grant: Grant,
+        mailbox_id: MailboxId,
+        flags: tuple[str, ...],
+        internal_date: int | None,
+        content: ContentSource,
+        index: MessageIndex,
+    ) -> AppendResult:
+        account = self._core.account_of(call, grant)
+        async with contents(self._core, call, (content,)) as incoming:
+            command = Command(
+                "messages.append",
+                call.op_id,
+                filing.append,
+                (incoming, account, mailbox_id, flags, internal_date, index),
+                batch=True,
+                prepare=filing.prepare_contents,
+            )
+            result: AppendResult = await self._core.writer.submit(command)
+            return result
+
+    async def changes(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, since: ModSeq, after_uid: Uid, limit: int
+    ) -> ChangesPage:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.changes, account, mailbox_id, since, after_uid, limit)
+
+    async def fetch_index(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, fields: int
+    ) -> tuple[IndexRow, ...]:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.fetch_index, account, mailbox_id, uid_list(uids), fields)
+
+    async def read(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, ranges: tuple[ContentRange, ...]
+    ) -> tuple[bytes | None, ...]:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(content_reads.read, account, mailbox_id, ranges)
+
+    async def store_flags(
+        self,
+        call: Call,
+        grant: Grant,
+        mailbox_id: MailboxId,
+        uids: bytes,
+        operation: FlagOperation,
+        flags: tuple[str, ...],
+        unchanged_since: ModSeq | None,
+    ) -> StoreFlagsResult:
+        account = self._core.account_of(call, grant)
+        arguments = (account, mailbox_id, uid_list(uids), operation, flags, unchanged_since)
+        command = Command("messages.store_flags", call.op_id, store_flags, arguments)
+        result: StoreFlagsResult = await self._core.writer.submit(command)
+        return result
+
+    async def copy(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId
+    ) -> CopyResult:
+        account = self._core.account_of(call, grant)
+        arguments = (account, mailbox_id, uid_list(uids), target)
+        result: CopyResult = await self._core.writer.submit(
+            Command("messages.copy", call.op_id, transfer.copy, arguments)
+        )
+        return result
+
+    async def move(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId
+    ) -> CopyResult:
+        account = self._core.account_of(call, grant)
+        arguments = (account, mailbox_id, uid_list(uids), target)
+        result: CopyResult = await self._core.writer.submit(
+            Command("messages.move", call.op_id, transfer.move, arguments)
+        )
+        return result
+
+    async def expunge(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes | None, only_deleted: bool
+    ) -> ExpungeResult:
+        account = self._core.account_of(call, grant)
+        listed = None if uids is None else uid_list(uids)
+        arguments = (str(call.role), account, mailbox_id, listed, only_deleted)
+        result: ExpungeResult = await self._core.writer.submit(
+            Command("messages.expunge", call.op_id, transfer.expunge, arguments)
+        )
+        return result
+
+    async def maildrop(self, call: Call, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.maildrop, account, mailbox, after_uid, limit)

@@ -1,0 +1,61 @@
+"""What the areas work with: the parts of the running store in one place."""
+
+import attrs
+
+from services.store.directory_cache import DirectoryCache
+from services.store.grants import Grants
+from services.store.notify import Notifier
+from services.store.passwords import Passwords
+from services.store.readers import Readers
+from services.store.transaction import Changes
+from services.store.uploads import Uploads
+from services.store.writer import Writer
+from shared.config.paths import DataPaths
+from shared.config.schema import Settings
+from shared.model.ids import AccountId, Grant
+from shared.observe.log import Logger
+from shared.observe.metrics import Counter
+from shared.rpc.server import Call, Peer
+
+SEPARATOR = "+"
+"""RFC 5233: what is behind it in a local part is a detail that the account's own mail is filed under."""
+
+
+@attrs.frozen
+class Core:
+    """One running store."""
+
+    settings: Settings
+    paths: DataPaths
+    log: Logger
+    readers: Readers
+    writer: Writer
+    notifier: Notifier
+    uploads: Uploads
+    grants: Grants
+    passwords: Passwords
+    directory: DirectoryCache
+    deliveries: Counter
+    started_at: float
+    connections: list[dict[int, Peer]] = attrs.field(factory=list)
+    """The peers of each listener."""
+
+    def account_of(self, call: Call, grant: Grant) -> AccountId:
+        """Raises Forbidden, GrantExpired."""
+        return self.grants.check(grant, call.role)
+
+
+class Committed:
+    """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
+
+    def __init__(self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords) -> None:
+        self._notifier = notifier
+        self._directory = directory
+        self._passwords = passwords
+
+    def __call__(self, changes: Changes) -> None:
+        if changes.directory:
+            self._directory.changed(changes.added_accounts, changes.removed_accounts)
+        for address in changes.passwords:
+            self._passwords.forget(address)
+        self._notifier.committed(changes)

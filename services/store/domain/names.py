@@ -1,0 +1,81 @@
+"""Names of mailboxes: Unicode, levels divided by ``/``, INBOX in any case.
+
+RFC 3501 §5.1: INBOX is special and case-insensitive; all other names are compared as they are, after NFC. RFC 9051 §5.1
+forbids control characters and what cannot be shown. Modified UTF-7 is the IMAP edge's business.
+"""
+
+import unicodedata
+from typing import Final
+
+import attrs
+
+from shared.errors import InvalidMailboxName
+
+INBOX: Final = "INBOX"
+SEPARATOR: Final = "/"
+MAX_NAME_OCTETS: Final = 1000
+MAX_LEVELS: Final = 20
+
+# RFC 6154 §2
+DEFAULT_MAILBOXES: Final = (
+    (INBOX, ""),
+    ("Archive", "\\Archive"),
+    ("Drafts", "\\Drafts"),
+    ("Junk", "\\Junk"),
+    ("Sent", "\\Sent"),
+    ("Trash", "\\Trash"),
+)
+SPECIAL_USES: Final = frozenset(
+    {"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash"}
+)
+# What must not be in a name: controls, line and paragraph separators, surrogates, noncharacters' home categories.
+_FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def fold_inbox(name: str) -> str:
+    """The name with INBOX, alone or as first level, in capitals."""
+    head, slash, rest = name.partition(SEPARATOR)
+    return INBOX + slash + rest if head.upper() == INBOX else name
+
+
+def lookup_name(name: str) -> str:
+    """The form in which an existing mailbox would be kept; never raises."""
+    return fold_inbox(unicodedata.normalize("NFC", name))
+
+
+def check_name(name: str) -> str:
+    """A name that a new mailbox may have, in the form in which it is kept. Raises InvalidMailboxName."""
+    # RFC 3501 §6.3.3: a trailing hierarchy separator only declares that names will be made below
+    name = lookup_name(name[:-1] if name.endswith(SEPARATOR) else name)
+    if not name or len(name.encode("utf-8", "replace")) > MAX_NAME_OCTETS:
+        raise InvalidMailboxName("empty or too long")
+    levels = name.split(SEPARATOR)
+    if len(levels) > MAX_LEVELS:
+        raise InvalidMailboxName("too many levels")
+    if not all(levels):
+        raise InvalidMailboxName("empty level")
+    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
+        raise InvalidMailboxName("control character")
+    # RFC 3501 §6.3.8: the wildcards of LIST could never be asked for
+    if any(character in "*%" for character in name):
+        raise InvalidMailboxName("wildcard")
+    return name
+
+
+def parents(name: str) -> list[str]:
+    """The levels above a name, topmost first."""
+    levels = name.split(SEPARATOR)
+    return [SEPARATOR.join(levels[:depth]) for depth in range(1, len(levels))]
+
+
+@attrs.frozen
+class NameRange:
+    """All names below a name are those with ``low`` < name < ``high``, compared by code points."""
+
+    low: str
+    high: str
+
+
+def below(name: str) -> NameRange:
+    """The range of names below a name: ``/`` is followed by ``0`` in code point order."""
+    return NameRange(name + SEPARATOR, name + chr(ord(SEPARATOR) + 1))

@@ -1,0 +1,74 @@
+"""Grants: what a login returns, signed by the store, for one account and one service, with an end.
+
+    version(u8) role(u8) account(u64) expires(u64, seconds) nonce(8) mac(32)
+
+``mac`` is keyed BLAKE2b under a key that never leaves the store and lies in ``keys/store/``: grants survive a restart.
+Checking one costs a few microseconds; one that was checked is remembered (bounded) until it ends.
+"""
+
+import hmac
+import secrets
+import struct
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final
+
+from shared.contract.registry import Role
+from shared.errors import Forbidden, GrantExpired
+from shared.model.ids import AccountId, Grant
+
+_BODY: Final = struct.Struct("<BBQQ8s")
+_VERSION: Final = 1
+_MAC_OCTETS: Final = 32
+_ROLES: Final = {Role.SMTP_IN: 1, Role.IMAP: 2, Role.POP3: 3}
+_PERSON: Final = b"pbox-grant"
+REMEMBERED_MAX: Final = 10_000
+
+
+class Grants:
+    """Issues and checks grants. ``account_exists`` answers from memory."""
+
+    def __init__(
+        self,
+        key: bytes,
+        seconds: float,
+        account_exists: Callable[[int], bool],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._key = key
+        self._seconds = seconds
+        self._account_exists = account_exists
+        self._clock = clock
+        self._checked: dict[tuple[bytes, Role], tuple[AccountId, int]] = {}
+
+    def issue(self, account: int, role: Role) -> Grant:
+        expires = int(self._clock() + self._seconds)
+        body = _BODY.pack(_VERSION, _ROLES[role], account, expires, secrets.token_bytes(8))
+        return Grant(body + self._mac(body))
+
+    def check(self, grant: bytes, role: Role) -> AccountId:
+        """The account of a grant. Raises Forbidden (not ours, or another service's), GrantExpired."""
+        known = self._checked.get((grant, role))
+        if known is None:
+            known = self._verify(grant, role)
+            if len(self._checked) >= REMEMBERED_MAX:
+                self._checked.clear()
+            self._checked[grant, role] = known
+        account, expires = known
+        if expires <= self._clock() or not self._account_exists(account):
+            self._checked.pop((grant, role), None)
+            raise GrantExpired
+        return account
+
+    def _verify(self, grant: bytes, role: Role) -> tuple[AccountId, int]:
+        body, mac = grant[: -_MAC_OCTETS or None], grant[-_MAC_OCTETS:]
+        if len(body) != _BODY.size or not hmac.compare_digest(mac, self._mac(body)):
+            raise Forbidden("not a grant of this store")
+        version, role_number, account, expires, _ = _BODY.unpack(body)
+        if version != _VERSION or role_number != _ROLES.get(role):
+            raise Forbidden("the grant is for another service")
+        return AccountId(account), expires
+
+    def _mac(self, body: bytes) -> bytes:
+        return blake2b(body, key=self._key, person=_PERSON, digest_size=_MAC_OCTETS).digest()

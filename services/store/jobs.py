@@ -1,0 +1,41 @@
+"""What runs beside the mail: bounded pieces of housekeeping, through the writer like every other write."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from services.store.core import Core
+from services.store.writer import Command
+from services.store.writes import housekeeping
+from shared.errors import StoreError
+
+PAUSE_SECONDS: Final = 30.0
+BETWEEN_PIECES_SECONDS: Final = 0.05
+"""Between two pieces of one job: mail goes first."""
+UNREFERENCED_SECONDS: Final = 3600.0
+"""How long an expunged content stays readable for sessions that have not been told yet."""
+DAY: Final = 86400.0
+
+
+async def keep_house(core: Core) -> None:
+    """Until cancelled."""
+    store = core.settings.store
+    while True:
+        await trio.sleep(PAUSE_SECONDS)
+        await core.uploads.sweep()
+        await _all_pieces(core, housekeeping.drop_contents, UNREFERENCED_SECONDS)
+        await _all_pieces(core, housekeeping.prune_operations, store.operation_seconds)
+        await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
+
+
+async def _all_pieces(core: Core, job: Callable[..., int], seconds: float) -> None:
+    """Run a job until a piece finds less than a piece to do."""
+    done: Any = housekeeping.PIECE
+    while done >= housekeeping.PIECE:
+        try:
+            done = await core.writer.submit(Command("", None, job, (seconds,)))
+        except StoreError as error:
+            core.log.warning("housekeeping failed", job=job.__name__, error=str(error))
+            return
+        await trio.sleep(BETWEEN_PIECES_SECONDS)

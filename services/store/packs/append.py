@@ -1,0 +1,188 @@
+"""The one who writes packs: buffer a group of records, then write and sync them at once.
+
+One thread uses it. ``append`` gives the location that a record will have; nothing may rely on it before ``sync`` returned.
+A failed write is taken back (the file is cut to where the group began); where that fails, and after every failed
+fdatasync, the pack is given up: the next group opens a new one, and the next start mends the old one's tail.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from services.store.packs.encode import EncodedContent
+from services.store.packs.paths import pack_path, sync_directory
+from services.store.packs.record import (
+    META_MAX,
+    PACK_HEADER,
+    PACK_MAGIC,
+    Location,
+    RecordFlag,
+    RecordHeader,
+    encode_header,
+)
+
+_BUFFER_OCTETS: Final = 8 * 1024 * 1024
+_COPY_OCTETS: Final = 1024 * 1024
+
+
+class PackAppender:
+    """Appends to pack ``number`` from offset ``end`` on (0: a new pack), and opens the next one when it is full."""
+
+    def __init__(self, directory: Path, *, number: int, end: int, seal_octets: int) -> None:
+        self._directory = directory
+        self._seal_octets = seal_octets
+        self._fd = -1
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._dirty = False
+        self.number = number
+        self._written = 0
+        self._end = 0
+        self._group_start = 0
+        if end:
+            fd = os.open(pack_path(directory, number), os.O_RDWR | os.O_CLOEXEC)
+            if os.fstat(fd).st_size != end:
+                os.close(fd)
+                raise ValueError(f"pack {number} does not end at {end}: it has to be mended first")
+            self._use(fd, end)
+        else:
+            self._create(number)
+
+    @property
+    def end(self) -> int:
+        """Where the next record of the current pack will begin."""
+        return self._end
+
+    def _use(self, fd: int, end: int) -> None:
+        self._fd = fd
+        self._written = self._end = self._group_start = end
+
+    def _create(self, number: int) -> None:
+        path = pack_path(self._directory, number)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            header = PACK_HEADER.pack(PACK_MAGIC, number)
+            _write_all(fd, header, 0)
+            os.fsync(fd)
+            sync_directory(self._directory)
+        except BaseException:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        self.number = number
+        self._use(fd, PACK_HEADER.size)
+
+    def append(self, content: EncodedContent, meta: bytes) -> Location:
+        """Take one record into the group. Raises OSError (the whole group is to be given up with ``rollback``)."""
+        if self._fd < 0 or self._end >= self._seal_octets:
+            self._next_pack()
+        if len(meta) > META_MAX:
+            raise ValueError("meta is too long")
+        header = RecordHeader(
+            content.flags, len(meta), content.stored_octets, content.raw_octets, content.digest, content.payload_crc
+        )
+        offset = self._end
+        self._put(encode_header(header, meta) + meta)
+        if content.spool is None:
+            self._put(content.payload)
+        else:
+            self._put_spool(content.spool, content.stored_octets)
+        return Location(self.number, offset, header.record_octets, content.raw_octets)
+
+    def append_reference(self, digest: bytes, raw_octets: int, meta: bytes) -> int:
+        """Note that a content came in again; the octets that the record takes."""
+        reference = EncodedContent(digest, raw_octets, 0, RecordFlag.REFERENCE, 0)
+        return self.append(reference, meta).length
+
+    def _put(self, data: bytes) -> None:
+        self._buffer.append(data)
+        self._buffered += len(data)
+        self._end += len(data)
+        if self._buffered >= _BUFFER_OCTETS:
+            self._flush()
+
+    def _put_spool(self, spool: str, octets: int) -> None:
+        self._flush()
+        source = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            left = octets
+            while left:
+                piece = os.read(source, min(left, _COPY_OCTETS))
+                if not piece:
+                    raise OSError(f"spool file is {left} octets short")
+                _write_all(self._fd, piece, self._written)
+                self._written += len(piece)
+                left -= len(piece)
+        finally:
+            os.close(source)
+        self._end = self._written
+        self._dirty = True
+
+    def _flush(self) -> None:
+        if not self._buffer:
+            return
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered = 0
+        self._dirty = True
+        _write_all(self._fd, data, self._written)
+        self._written += len(data)
+
+    def sync(self) -> None:
+        """Write and fdatasync what was appended since the last time. Raises OSError: nothing of the group counts."""
+        if not self._buffer and not self._dirty:
+            self._group_start = self._end
+            return
+        self._flush()
+        try:
+            os.fdatasync(self._fd)
+        except OSError:
+            self._give_up()
+            raise
+        self._dirty = False
+        self._group_start = self._end
+
+    def rollback(self) -> None:
+        """Take back what was appended since the last ``sync``. Never raises; a pack that cannot be cut is given up."""
+        self._buffer.clear()
+        self._buffered = 0
+        if self._fd < 0:
+            return
+        try:
+            os.ftruncate(self._fd, self._group_start)
+        except OSError:
+            self._give_up()
+            return
+        self._dirty = False
+        self._use(self._fd, self._group_start)
+
+    def _next_pack(self) -> None:
+        # The group may straddle two packs: the first is synced before it is closed, since sync only knows one file.
+        if self._fd >= 0:
+            self._flush()
+            try:
+                os.fdatasync(self._fd)
+            finally:
+                self._give_up()
+        self._create(self.number + 1)
+
+    def _give_up(self) -> None:
+        self._buffer.clear()
+        self._buffered = 0
+        self._dirty = False
+        fd, self._fd = self._fd, -1
+        self._end = self._written = self._group_start = 0
+        if fd >= 0:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Close the file; what was not synced is lost, as it never counted."""
+        self._give_up()
+
+
+def _write_all(fd: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, offset)
+        offset += written
+        view = view[written:]

@@ -1,0 +1,86 @@
+"""Who is behind an address; lists for the administrator."""
+
+from typing import Final
+
+import attrs
+
+from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.domain.directory import Lookups, resolve
+from services.store.readers import Snapshot
+from services.store.sql.prepared import Cursor
+from services.store.sql.statements import directory, queue
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, Resolution
+from shared.model.ids import AccountId
+
+PAGE: Final = 1000
+ALIAS_ROWS: Final = 10_000
+
+
+def lookups(cursor: Cursor, separator: str) -> Lookups:
+    """The directory as this cursor sees it."""
+
+    def account(address: str) -> int | None:
+        row = directory.ACCOUNT_ID.one(cursor, address)
+        return None if row is None else int(row[0])
+
+    return Lookups(
+        domain=lambda name: directory.DOMAIN.one(cursor, name) is not None,
+        account=account,
+        alias=lambda address: [target for (target,) in directory.TARGETS.all(cursor, address)],
+        separator=separator,
+    )
+
+
+def resolve_address(snapshot: Snapshot, address: str, separator: str) -> Resolution:
+    return resolve(address, lookups(snapshot.cursor, separator))
+
+
+@attrs.frozen
+class Credentials:
+    """What a login is checked against."""
+
+    account_id: int
+    address: str
+    password_hash: str = attrs.field(repr=False)
+
+
+def credentials(snapshot: Snapshot, username: str) -> Credentials | None:
+    """Of a user name, which is an account's address; None: nobody."""
+    try:
+        normal = normalize_address(username)
+    except InvalidAddressError:
+        return None
+    row = directory.ACCOUNT.one(snapshot.cursor, normal)
+    return None if row is None else Credentials(row[0], normal, row[1])
+
+
+def account_ids(snapshot: Snapshot) -> frozenset[int]:
+    return frozenset(row[0] for row in directory.ACCOUNT_IDS.all(snapshot.cursor))
+
+
+def domains(snapshot: Snapshot) -> tuple[DomainInfo, ...]:
+    return tuple(DomainInfo(*row) for row in directory.DOMAINS.all(snapshot.cursor))
+
+
+def accounts(snapshot: Snapshot, after: str) -> tuple[AccountInfo, ...]:
+    rows = directory.ACCOUNTS.all(snapshot.cursor, after, PAGE)
+    return tuple(AccountInfo(AccountId(row[0]), *row[1:]) for row in rows)
+
+
+def aliases(snapshot: Snapshot, after: str) -> tuple[AliasInfo, ...]:
+    rows = directory.ALIASES.all(snapshot.cursor, after, ALIAS_ROWS)
+    by_address: dict[str, list[str]] = {}
+    for address, target in rows:
+        by_address.setdefault(address, []).append(target)
+    if len(rows) == ALIAS_ROWS and len(by_address) > 1:
+        # the last one may be cut in the middle
+        by_address.popitem()
+    page = list(by_address.items())[:PAGE]
+    return tuple(AliasInfo(address, tuple(targets)) for address, targets in page)
+
+
+def totals(snapshot: Snapshot, now: float) -> tuple[int, int, int, int, int, int]:
+    """Domains, accounts, messages, octets; queue entries, and how many of them are due."""
+    counts = directory.TOTALS.all(snapshot.cursor)[0]
+    queued = queue.COUNTS.all(snapshot.cursor, now)[0]
+    return (*counts, *queued)

@@ -1,0 +1,126 @@
+"""Messages of a mailbox: narrow columns, index columns, maildrops. All answers stay below the frame bound."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from services.store.domain.names import lookup_name
+from services.store.readers import Snapshot
+from services.store.reads.mailboxes import check_owner, owned_row
+from services.store.sql.prepared import Cursor, Row
+from services.store.sql.statements import mailboxes, messages
+from shared.contract.types import MAX_REPLY_OCTETS, ChangesPage, IndexField, IndexRow, Maildrop
+from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox
+from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.model.packed import pack_i64, pack_u32, pack_u64
+
+MAX_CHANGES: Final = 25_000
+MAX_VANISHED: Final = 100_000
+MAX_MAILDROP: Final = 10_000
+_ROW_OCTETS: Final = 32
+_INDEX_CHUNK: Final = 256
+_ALL_FIELDS: Final = int(sum(IndexField))
+
+
+def changes(
+    snapshot: Snapshot, account_id: int, mailbox_id: int, since: int, after_uid: int, limit: int
+) -> ChangesPage:
+    """Raises NoSuchMailbox, BadRequest, and LimitExceeded when more vanished than one answer holds: begin at 0 again."""
+    if since < 0 or after_uid < 0 or limit < 1:
+        raise BadRequest("changes")
+    cursor = snapshot.cursor
+    row = owned_row(cursor, account_id, mailbox_id)
+    vanished: list[Row] = []
+    # whoever begins at 0 has nothing that could have vanished
+    if since and not after_uid and since < row.highest_modseq:
+        vanished = messages.VANISHED.all(cursor, mailbox_id, since, MAX_VANISHED + 1)
+        if len(vanished) > MAX_VANISHED:
+            raise LimitExceeded("too much has vanished since")
+    limit = min(limit, MAX_CHANGES, (MAX_REPLY_OCTETS - 4 * len(vanished)) // _ROW_OCTETS)
+    found = _changed(cursor, row.id, since, after_uid, limit + 1) if since < row.highest_modseq else []
+    more = len(found) > limit
+    columns = list(zip(*found[:limit], strict=True)) or [()] * 5
+    return ChangesPage(
+        uids=pack_u32(columns[0]),
+        modseqs=pack_u64(columns[1]),
+        flags=pack_u64(columns[2]),
+        sizes=pack_u32(columns[3]),
+        internal_dates=pack_i64(columns[4]),
+        vanished=pack_u32([uid for (uid,) in vanished]),
+        keywords=tuple(name for (name,) in mailboxes.KEYWORDS.all(cursor, mailbox_id)),
+        uid_next=Uid(row.uid_next),
+        highest_modseq=ModSeq(row.highest_modseq),
+        more=more,
+    )
+
+
+def _changed(cursor: Cursor, mailbox_id: int, since: int, after_uid: int, limit: int) -> list[Row]:
+    if since:
+        return messages.CHANGED_NARROW.all(cursor, mailbox_id, since, after_uid, limit)
+    return messages.ALL_NARROW.all(cursor, mailbox_id, after_uid, limit)
+
+
+def fetch_index(
+    snapshot: Snapshot, account_id: int, mailbox_id: int, uids: Sequence[int], fields: int
+) -> tuple[IndexRow, ...]:
+    """Rows in the order asked, cut at MAX_REPLY_OCTETS. Raises NoSuchMailbox, BadRequest."""
+    if fields & ~_ALL_FIELDS or fields < 0:
+        raise BadRequest("index fields")
+    check_owner(snapshot.cursor, account_id, mailbox_id)
+    rows: list[IndexRow] = []
+    octets = 0
+    ids = fields & IndexField.EMAIL_ID
+    for row in _index_rows(snapshot.cursor, mailbox_id, uids, fields & messages.ALL_INDEX_FIELDS):
+        uid, envelope, bodystructure, body, parts, summary, header_octets, email_id, thread_id = row
+        octets += 80 + len(envelope) + len(bodystructure) + len(body) + len(parts) + len(summary)
+        if octets > MAX_REPLY_OCTETS and rows:
+            break
+        names = (email_name(email_id), thread_name(thread_id)) if ids else ("", "")
+        rows.append(IndexRow(uid, envelope, bodystructure, body, parts, summary, header_octets, *names))
+    return tuple(rows)
+
+
+def _index_rows(cursor: Cursor, mailbox_id: int, uids: Sequence[int], fields: int) -> Iterator[Row]:
+    """Pieces of the list as ranges where it is dense, else as lists; in the order asked."""
+    for start in range(0, len(uids), _INDEX_CHUNK):
+        piece = uids[start : start + _INDEX_CHUNK]
+        low, high = min(piece), max(piece)
+        if high - low < 2 * len(piece):
+            found = messages.INDEX.ranged(fields).all(cursor, mailbox_id, low, high)
+        else:
+            found = messages.INDEX.listed(fields).all(cursor, piece, mailbox_id)
+        by_uid = {row[0]: row for row in found}
+        for uid in piece:
+            row = by_uid.get(uid)
+            if row is not None:
+                yield row
+
+
+def email_name(email_id: int) -> str:
+    """RFC 8474 §4: objectid is 1 to 255 characters of letters, digits, ``_`` and ``-``."""
+    return f"E{email_id:016x}"
+
+
+def thread_name(thread_id: int) -> str:
+    return f"T{thread_id:016x}"
+
+
+def maildrop(snapshot: Snapshot, account_id: int, mailbox: str, after_uid: int, limit: int) -> Maildrop:
+    """A page of what POP3 sees. Raises NoSuchMailbox, BadRequest."""
+    if after_uid < 0 or limit < 1:
+        raise BadRequest("maildrop")
+    limit = min(limit, MAX_MAILDROP)
+    cursor = snapshot.cursor
+    found = mailboxes.ID_BY_NAME.one(cursor, account_id, lookup_name(mailbox))
+    if found is None:
+        raise NoSuchMailbox
+    rows = messages.MAILDROP.all(cursor, found[0], after_uid, limit + 1)
+    more = len(rows) > limit
+    columns = list(zip(*rows[:limit], strict=True)) or [()] * 4
+    return Maildrop(
+        mailbox_id=MailboxId(found[0]),
+        uids=pack_u32(columns[0]),
+        sizes=pack_u32(columns[1]),
+        header_octets=pack_u32(columns[2]),
+        uidls=tuple(columns[3]),
+        more=more,
+    )

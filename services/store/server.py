@@ -1,0 +1,189 @@
+"""The life of the store: open, recover, serve, drain.
+
+Order at start: directories, lock, keys and certificate, migrations, packs, then threads and socket. Order at the end: no new
+connections, calls under way answered, writer's last group committed, threads ended, lock given back by the process's end.
+"""
+
+import os
+import socket
+import time
+from functools import partial
+
+import attrs
+import trio
+
+from services.store import layout
+from services.store.areas.admin import AdminArea
+from services.store.areas.auth import AuthArea
+from services.store.areas.content import ContentArea
+from services.store.areas.directory import DirectoryArea
+from services.store.areas.events import EventsArea
+from services.store.areas.mailboxes import MailboxesArea
+from services.store.areas.messages import MessagesArea
+from services.store.areas.queue import QueueArea
+from services.store.core import Committed, Core
+from services.store.directory_cache import DirectoryCache
+from services.store.grants import Grants
+from services.store.jobs import keep_house
+from services.store.notify import Notifier
+from services.store.packs.append import PackAppender
+from services.store.packs.read import PackReader
+from services.store.passwords import Passwords
+from services.store.readers import Readers
+from services.store.reads.directory import account_ids
+from services.store.recover import open_appender, record_dead, recover_packs
+from services.store.sql.database import connect
+from services.store.sql.migrate import migrate
+from services.store.uploads import Uploads
+from services.store.writer import Writer
+from shared.config.paths import DataPaths
+from shared.config.schema import Settings
+from shared.contract.registry import Role
+from shared.observe.log import Logger
+from shared.rpc.address import listen_unix
+from shared.rpc.server import RpcServer, bind_handlers
+from shared.service import Service
+
+WRITER_CACHE_KIB = 16 * 1024
+READER_CACHE_KIB = 8 * 1024
+SOCKET_MODE = 0o600
+FLUSH_SECONDS = 2.0
+
+
+@attrs.frozen
+class Opened:
+    """What is there once the data directory is open."""
+
+    lock: int
+    keys: dict[Role, bytes]
+    grant_key: bytes
+    appender: PackAppender
+    certificate_made: bool
+
+
+def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
+    """Everything that touches the disk before serving. Raises OSError, ValueError, sqlite3.Error."""
+    os.umask(0o077)
+    layout.make_directories(paths)
+    lock = layout.lock_directory(paths)
+    keys = layout.service_keys(paths)
+    grant_key = layout.grant_key(paths)
+    made = layout.make_certificate(paths, settings, settings.server.hostname or socket.gethostname())
+    database = layout.database_path(paths)
+    migrate(database)
+    connection = connect(database, read_only=False, cache_kib=READER_CACHE_KIB)
+    try:
+        packs = layout.packs_path(paths)
+        recovered = recover_packs(packs, connection, log)
+        record_dead(connection, recovered)
+        appender = open_appender(packs, recovered, settings.store.pack_octets)
+    finally:
+        connection.close()
+    return Opened(lock, keys, grant_key, appender, made)
+
+
+async def serve(service: Service) -> None:
+    """Run the store until the service drains."""
+    settings, paths, log = service.settings, service.paths, service.log
+    opened = await trio.to_thread.run_sync(open_data, settings, paths, log)
+    if opened.certificate_made:
+        log.info("made a self-signed certificate", path=str(paths.certificate(settings)))
+    core, server = _assemble(service, opened)
+    core.uploads.clear_directory()
+    core.writer.start()
+    core.readers.start()
+    try:
+        core.directory.load_accounts(await core.readers.run(account_ids))
+        await core.passwords.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(core.notifier.run)
+            nursery.start_soon(keep_house, core)
+            accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
+            service.ready({})
+            await service.draining.wait()
+            accepting.cancel()
+            await core.writer.stop()
+            await core.readers.stop()
+            await _flush(server)
+            nursery.cancel_scope.cancel()
+    finally:
+        await core.writer.stop()
+        await core.readers.stop()
+        paths.socket.unlink(missing_ok=True)
+        os.close(opened.lock)
+
+
+async def _accept(
+    nursery: trio.Nursery, server: RpcServer, path: str, *, task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    """Accept connections, served in the outer nursery, until cancelled."""
+    listener = await listen_unix(path, SOCKET_MODE)
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await trio.serve_listeners(server.serve_connection, [listener], handler_nursery=nursery)
+
+
+async def _flush(server: RpcServer) -> None:
+    """Give the answers that were just made a moment to leave."""
+    with trio.move_on_after(FLUSH_SECONDS):
+        while True:
+            await trio.sleep(FLUSH_SECONDS / 100)
+            if not any(peer.backlog_octets for peer in server.peers.values()):
+                return
+
+
+def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
+    settings, paths, log = service.settings, service.paths, service.log
+    store = settings.store
+    database = layout.database_path(paths)
+    directory = DirectoryCache()
+    notifier = Notifier()
+    passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
+    writer = Writer(
+        connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
+        opened.appender,
+        group_writes=store.group_writes,
+        waiting_writes=store.waiting_writes,
+        on_changes=Committed(notifier, directory, passwords),
+        log=log,
+    )
+    pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
+    readers = Readers(
+        partial(connect, database, read_only=True, cache_kib=READER_CACHE_KIB),
+        pack_reader,
+        threads=store.reader_threads,
+    )
+    uploads = Uploads(
+        layout.uploads_path(paths),
+        uploads_max=store.uploads,
+        octets_max=store.upload_octets,
+        message_octets=settings.limits.message_octets,
+    )
+    metrics = service.metrics
+    core = Core(
+        settings=settings,
+        paths=paths,
+        log=log,
+        readers=readers,
+        writer=writer,
+        notifier=notifier,
+        uploads=uploads,
+        grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account),
+        passwords=passwords,
+        directory=directory,
+        deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
+        started_at=time.time(),
+    )
+    areas = {
+        "directory": DirectoryArea(core),
+        "auth": AuthArea(core),
+        "content": ContentArea(core),
+        "messages": MessagesArea(core),
+        "mailboxes": MailboxesArea(core),
+        "queue": QueueArea(core),
+        "events": EventsArea(core),
+        "admin": AdminArea(core),
+    }
+    server = RpcServer(bind_handlers(areas), opened.keys, log)
+    core.connections.append(server.peers)
+    return core, server

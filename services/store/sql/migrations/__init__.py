@@ -1,0 +1,1 @@
+"""Alembic's revisions, run by ``services.store.sql.migrate`` at every start."""

@@ -1,0 +1,237 @@
+"""The tables. Times are seconds since 1970 (REAL where parts of a second matter), digests and packed sets are BLOBs.
+
+Hot scans stay narrow: ``message`` has what SELECT and FETCH FLAGS need and nothing else; the parsed columns, two orders of
+magnitude wider, are in ``content_index``. Counters of a mailbox are columns that every write keeps right in its own transaction.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite makes a column an alias of its row id only when the type is spelled INTEGER.
+BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+domain: Final = sa.Table(
+    "domain",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),  # A-labels, lower case
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+account: Final = sa.Table(
+    "account",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),  # never used again: grants name it
+    sa.Column("domain_id", BigId, sa.ForeignKey("domain.id"), nullable=False, index=True),
+    sa.Column("address", sa.Text, nullable=False, unique=True),
+    sa.Column("password_hash", sa.Text, nullable=False),  # argon2id
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+alias: Final = sa.Table(
+    "alias",
+    metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, primary_key=True),
+    sa.Column("domain_id", BigId, sa.ForeignKey("domain.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+mailbox: Final = sa.Table(
+    "mailbox",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("special_use", sa.Text, nullable=False),
+    sa.Column("uidvalidity", BigId, nullable=False),
+    sa.Column("uid_next", BigId, nullable=False),
+    sa.Column("highest_modseq", sa.BigInteger, nullable=False),
+    sa.Column("first_recent_uid", BigId, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False),
+    sa.Column("unseen", sa.Integer, nullable=False),
+    sa.Column("deleted", sa.Integer, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.UniqueConstraint("account_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+subscription: Final = sa.Table(
+    "subscription",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+keyword: Final = sa.Table(
+    "keyword",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("slot", sa.Integer, primary_key=True),  # bit 8 + slot of message.flags
+    sa.Column("name", sa.Text, nullable=False),  # as first written
+    sqlite_with_rowid=False,
+)
+
+content: Final = sa.Table(
+    "content",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("pack", sa.Integer, nullable=False),
+    sa.Column("offset", sa.BigInteger, nullable=False),
+    sa.Column("length", sa.BigInteger, nullable=False),  # of the whole record
+    sa.Column("octets", sa.BigInteger, nullable=False),  # raw
+    sa.Column("refs", sa.Integer, nullable=False),  # messages and queue messages
+    sa.Column("unreferenced_at", sa.Float),  # since when refs is 0; kept readable for a while
+    sqlite_autoincrement=True,
+)
+sa.Index(
+    "ix_content_unreferenced",
+    content.c.unreferenced_at,
+    sqlite_where=content.c.unreferenced_at.is_not(None),
+    postgresql_where=content.c.unreferenced_at.is_not(None),
+)
+
+content_index: Final = sa.Table(
+    "content_index",
+    metadata,
+    sa.Column("content_id", BigId, sa.ForeignKey("content.id"), primary_key=True, autoincrement=False),
+    sa.Column("envelope", sa.LargeBinary, nullable=False),
+    sa.Column("bodystructure", sa.LargeBinary, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("parts", sa.LargeBinary, nullable=False),
+    sa.Column("summary", sa.LargeBinary, nullable=False),
+)
+
+message: Final = sa.Table(
+    "message",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("uid", BigId, primary_key=True),
+    sa.Column("content_id", BigId, nullable=False),  # no foreign key: dropping a content would scan all messages
+    sa.Column("modseq", sa.BigInteger, nullable=False),
+    sa.Column("flags", sa.BigInteger, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.Column("header_octets", sa.Integer, nullable=False),  # here, so that a maildrop is one narrow scan
+    sa.Column("internal_date", sa.BigInteger, nullable=False),
+    sa.Column("saved_date", sa.BigInteger, nullable=False),
+    sa.Column("email_id", sa.BigInteger, nullable=False),
+    sa.Column("thread_id", sa.BigInteger, nullable=False),
+    sa.Column("uidl", sa.Text, nullable=False),
+    sa.Index("ix_message_mailbox_id_modseq", "mailbox_id", "modseq"),
+    sqlite_with_rowid=False,
+)
+
+tombstone: Final = sa.Table(
+    "tombstone",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("uid", BigId, primary_key=True),
+    sa.Column("modseq", sa.BigInteger, nullable=False),
+    sa.Column("content_id", BigId, nullable=False),  # readable while the content is still there
+    sa.Index("ix_tombstone_mailbox_id_modseq", "mailbox_id", "modseq"),
+    sqlite_with_rowid=False,
+)
+
+journal: Final = sa.Table(
+    "journal",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),  # role, and trace where there is one
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("mailbox_id", BigId, nullable=False),
+    sa.Column("uids", sa.LargeBinary, nullable=False),  # packed u32
+    sa.Column("detail", sa.LargeBinary, nullable=False),  # msgpack, by what
+)
+
+operation: Final = sa.Table(
+    "operation",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("op_id", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("method", sa.Text, nullable=False),
+    sa.Column("result", sa.LargeBinary, nullable=False),  # msgpack of the encoded result
+)
+
+queue_message: Final = sa.Table(
+    "queue_message",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("content_id", BigId, nullable=False),
+    sa.Column("trace", sa.Text, nullable=False),
+    sa.Column("sender", sa.Text, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),  # without skip_octets
+    sa.Column("skip_octets", sa.Integer, nullable=False),
+    sa.Column("smtputf8", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("eight_bit", sa.Boolean(create_constraint=False), nullable=False),
+    sa.Column("queued_at", sa.Float, nullable=False),
+    sa.Column("expires_at", sa.Float, nullable=False),
+    sa.Column("account_id", BigId),
+    sa.Column("received_from", sa.Text, nullable=False),
+    sa.Column("entries", sa.Integer, nullable=False),  # that are not done
+    sqlite_autoincrement=True,
+)
+
+queue_entry: Final = sa.Table(
+    "queue_entry",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("message_id", BigId, sa.ForeignKey("queue_message.id"), nullable=False, index=True),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("original", sa.Text, nullable=False),
+    sa.Column("destination", sa.Text, nullable=False),
+    sa.Column("due_at", sa.Float, nullable=False, index=True),
+    sa.Column("lease_owner", sa.Text, nullable=False),
+    sa.Column("lease_until", sa.Float, nullable=False),  # 0: not leased
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("last_text", sa.Text, nullable=False),
+    sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+queue_attempt: Final = sa.Table(
+    "queue_attempt",
+    metadata,
+    sa.Column("entry_id", BigId, sa.ForeignKey("queue_entry.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("code", sa.Integer, nullable=False),
+    sa.Column("enhanced", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("remote", sa.Text, nullable=False),
+    sa.Column("tls", sa.Text, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+pack: Final = sa.Table(
+    "pack",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),  # end of the last committed record
+    sa.Column("dead_octets", sa.BigInteger, nullable=False),  # records that no content row names
+)
+
+meta: Final = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,55 @@
+"""Contents: where they lie, who refers to them; packs and their dead octets."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as b
+
+from services.store.sql.prepared import Prepared, PreparedIn
+from services.store.sql.schema import content, content_index, pack
+
+_c = content.c
+_zero: sa.ColumnElement[int] = sa.literal_column("0")
+
+BY_DIGEST: Final = PreparedIn(lambda digests: sa.select(_c.digest, _c.id).where(_c.digest.in_(digests)))
+INSERT: Final = Prepared(content.insert(), "id", "digest", "pack", "offset", "length", "octets", "refs")
+INSERT_INDEX: Final = Prepared(
+    content_index.insert(), "content_id", "envelope", "bodystructure", "body", "parts", "summary"
+)
+ADD_REFS: Final = Prepared(
+    sa.update(content)
+    .where(_c.id == b("content"))
+    .values(refs=_c.refs + b("more"), unreferenced_at=sa.null()),
+    "more",
+    "content",
+)  # fmt: skip
+_left = _c.refs - b("fewer")
+DROP_REFS: Final = Prepared(
+    sa.update(content)
+    .where(_c.id == b("content"))
+    .values(refs=_left, unreferenced_at=sa.case((_c.refs == b("fewer"), b("now")), else_=_c.unreferenced_at)),
+    "fewer",
+    "now",
+    "content",
+)
+UNREFERENCED: Final = Prepared(
+    sa.select(_c.id, _c.pack, _c.length)
+    .where(_c.unreferenced_at.is_not(None), _c.unreferenced_at < b("before"), _c.refs == _zero)
+    .order_by(_c.unreferenced_at)
+    .limit(b("limit")),
+    "before",
+    "limit",
+)
+DELETE_INDEXES: Final = PreparedIn(lambda ids: sa.delete(content_index).where(content_index.c.content_id.in_(ids)))
+DELETE: Final = PreparedIn(lambda ids: sa.delete(content).where(_c.id.in_(ids)))
+LOCATION: Final = Prepared(
+    sa.select(_c.pack, _c.offset, _c.length, _c.octets).where(_c.id == b("content")), "content"
+)
+PACK_ENDS: Final = Prepared(sa.select(pack.c.number, pack.c.octets).order_by(pack.c.number))
+INSERT_PACK: Final = Prepared(pack.insert(), "number", "octets", "dead_octets")
+UPDATE_PACK: Final = Prepared(
+    sa.update(pack).where(pack.c.number == b("pack")).values(octets=b("new_octets")), "new_octets", "pack"
+)
+ADD_DEAD: Final = Prepared(
+    sa.update(pack).where(pack.c.number == b("pack")).values(dead_octets=pack.c.dead_octets + b("dead")), "dead", "pack"
+)

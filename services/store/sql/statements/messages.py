@@ -1,0 +1,168 @@
+"""Messages and tombstones. The scans of a whole mailbox touch ``message`` alone."""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as b
+from sqlalchemy.sql.expression import ClauseElement
+
+from services.store.sql.prepared import Prepared, PreparedIn
+from services.store.sql.schema import content, content_index, message, tombstone
+from shared.contract.types import IndexField
+
+_m = message.c
+_in_mailbox = _m.mailbox_id == b("mailbox")
+_NARROW: Final = (_m.uid, _m.modseq, _m.flags, _m.octets, _m.internal_date)
+
+INSERT: Final = Prepared(
+    message.insert(), "mailbox_id", "uid", "content_id", "modseq", "flags", "octets", "header_octets", "internal_date", "saved_date",
+    "email_id", "thread_id", "uidl",
+)  # fmt: skip
+INSERT_TOMBSTONE: Final = Prepared(tombstone.insert(), "mailbox_id", "uid", "modseq", "content_id")
+
+ALL_NARROW: Final = Prepared(
+    sa.select(*_NARROW).where(_in_mailbox, _m.uid > b("after")).order_by(_m.uid).limit(b("limit")),
+    "mailbox",
+    "after",
+    "limit",
+)
+# ``uid + 0`` keeps SQLite from walking the primary key: what changed lately is found by (mailbox_id, modseq).
+_uid = _m.uid + sa.literal_column("0")
+CHANGED_NARROW: Final = Prepared(
+    sa.select(*_NARROW).where(_in_mailbox, _m.modseq > b("since"), _uid > b("after")).order_by(_uid).limit(b("limit")),
+    "mailbox",
+    "since",
+    "after",
+    "limit",
+)
+_gone = tombstone.c.uid + sa.literal_column("0")
+VANISHED: Final = Prepared(
+    sa.select(tombstone.c.uid)
+    .where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.modseq > b("since"))
+    .order_by(_gone)
+    .limit(b("limit")),
+    "mailbox",
+    "since",
+    "limit",
+)
+
+FLAGS_OF: Final = PreparedIn(
+    lambda uids: sa.select(_m.uid, _m.flags, _m.modseq).where(_in_mailbox, _m.uid.in_(uids)), "mailbox"
+)
+_WHOLE: Final = (
+    _m.uid,
+    _m.content_id,
+    _m.flags,
+    _m.octets,
+    _m.header_octets,
+    _m.internal_date,
+    _m.saved_date,
+    _m.email_id,
+    _m.thread_id,
+    _m.uidl,
+)
+WHOLE_OF: Final = PreparedIn(lambda uids: sa.select(*_WHOLE).where(_in_mailbox, _m.uid.in_(uids)), "mailbox")
+EXPUNGE_OF: Final = PreparedIn(
+    lambda uids: sa.select(_m.uid, _m.content_id, _m.flags, _m.octets).where(_in_mailbox, _m.uid.in_(uids)), "mailbox"
+)
+EXPUNGE_ALL: Final = Prepared(
+    sa.select(_m.uid, _m.content_id, _m.flags, _m.octets).where(_in_mailbox).order_by(_m.uid), "mailbox"
+)
+_deleted = _m.flags.op("&")(sa.literal_column("8")) != sa.literal_column("0")
+EXPUNGE_DELETED: Final = Prepared(
+    sa.select(_m.uid, _m.content_id, _m.flags, _m.octets).where(_in_mailbox, _deleted).order_by(_m.uid), "mailbox"
+)
+COUNT_FROM: Final = Prepared(
+    sa.select(sa.func.count()).select_from(message).where(_in_mailbox, _m.uid >= b("first")), "mailbox", "first"
+)
+UIDS: Final = Prepared(sa.select(_m.uid).where(_in_mailbox).order_by(_m.uid), "mailbox")
+UPDATE_FLAGS: Final = Prepared(
+    sa.update(message)
+    .where(_in_mailbox, _m.uid == b("at_uid"))
+    .values(flags=b("new_flags"), modseq=b("new_modseq")),
+    "new_flags", "new_modseq", "mailbox", "at_uid",
+)  # fmt: skip
+DELETE_OF: Final = PreparedIn(lambda uids: sa.delete(message).where(_in_mailbox, _m.uid.in_(uids)), "mailbox")
+REFERENCES: Final = Prepared(
+    sa.select(_m.content_id, sa.func.count()).where(_in_mailbox).group_by(_m.content_id), "mailbox"
+)
+
+MAILDROP: Final = Prepared(
+    sa.select(_m.uid, _m.octets, _m.header_octets, _m.uidl)
+    .where(_in_mailbox, _m.uid > b("after"))
+    .order_by(_m.uid)
+    .limit(b("limit")),
+    "mailbox",
+    "after",
+    "limit",
+)
+
+_location = (content.c.id, content.c.pack, content.c.offset, content.c.length, content.c.octets)
+LOCATIONS: Final = PreparedIn(
+    lambda uids: (
+        sa.select(_m.uid, *_location)
+        .join_from(message, content, content.c.id == _m.content_id)
+        .where(_in_mailbox, _m.uid.in_(uids))
+    ),
+    "mailbox",
+)
+GONE_LOCATIONS: Final = PreparedIn(
+    lambda uids: (
+        sa.select(tombstone.c.uid, *_location)
+        .join_from(tombstone, content, content.c.id == tombstone.c.content_id)
+        .where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.uid.in_(uids))
+    ),
+    "mailbox",
+)
+
+_INDEX: Final = {
+    IndexField.ENVELOPE: content_index.c.envelope,
+    IndexField.BODYSTRUCTURE: content_index.c.bodystructure,
+    IndexField.BODY: content_index.c.body,
+    IndexField.PARTS: content_index.c.parts,
+    IndexField.SUMMARY: content_index.c.summary,
+}
+
+
+def _index_columns(fields: int) -> list[sa.ColumnElement[Any]]:
+    empty: sa.ColumnElement[bytes] = sa.literal_column("X''")
+    columns: list[sa.ColumnElement[Any]] = [
+        column if fields & field else empty.label(f"no_{column.name}") for field, column in _INDEX.items()
+    ]
+    return [_m.uid, *columns, _m.header_octets, _m.email_id, _m.thread_id]
+
+
+def _index_where(fields: int, which: sa.ColumnElement[bool]) -> ClauseElement:
+    return (
+        sa.select(*_index_columns(fields))
+        .join_from(message, content_index, content_index.c.content_id == _m.content_id)
+        .where(_in_mailbox, which)
+    )
+
+
+class IndexStatements:
+    """Statements for every combination of columns, made when first asked for."""
+
+    def __init__(self) -> None:
+        self._listed: dict[int, PreparedIn] = {}
+        self._ranged: dict[int, Prepared] = {}
+
+    def listed(self, fields: int) -> PreparedIn:
+        """By a list of UIDs."""
+        found = self._listed.get(fields)
+        if found is None:
+            found = PreparedIn(lambda uids: _index_where(fields, _m.uid.in_(uids)), "mailbox")
+            self._listed[fields] = found
+        return found
+
+    def ranged(self, fields: int) -> Prepared:
+        """By a range of UIDs, both ends included."""
+        found = self._ranged.get(fields)
+        if found is None:
+            statement = _index_where(fields, sa.and_(_m.uid >= b("low"), _m.uid <= b("high")))
+            found = self._ranged[fields] = Prepared(statement, "mailbox", "low", "high")
+        return found
+
+
+INDEX: Final = IndexStatements()
+ALL_INDEX_FIELDS: Final = int(sum(_INDEX))

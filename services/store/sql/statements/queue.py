@@ -1,0 +1,189 @@
+"""The outbound queue."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as b
+
+from services.store.sql.prepared import Prepared, PreparedIn
+from services.store.sql.schema import content, queue_attempt, queue_entry, queue_message
+
+_e = queue_entry.c
+_m = queue_message.c
+_zero: sa.ColumnElement[int] = sa.literal_column("0")
+_one: sa.ColumnElement[int] = sa.literal_column("1")
+
+INSERT_MESSAGE: Final = Prepared(
+    queue_message.insert(), "id", "content_id", "trace", "sender", "octets", "skip_octets", "smtputf8", "eight_bit",
+    "queued_at", "expires_at", "account_id", "received_from", "entries",
+)  # fmt: skip
+INSERT_ENTRY: Final = Prepared(
+    queue_entry.insert(), "id", "message_id", "recipient", "original", "destination", "due_at", "lease_owner",
+    "lease_until", "attempts", "last_text",
+)  # fmt: skip
+
+# A loose scan: one probe of (destination, due_at) per destination, however long the queue of a dead one is.
+_walk = sa.select(sa.func.min(_e.destination).label("destination")).cte("walk", recursive=True)
+_next = sa.select(sa.func.min(_e.destination)).where(_e.destination > _walk.c.destination).scalar_subquery()
+_destinations = _walk.union_all(sa.select(_next).where(_walk.c.destination.is_not(None)))
+_oldest = (
+    sa.select(_e.due_at)
+    .where(_e.destination == _destinations.c.destination, _e.due_at <= b("now"), _e.lease_until <= b("now"))
+    .order_by(_e.due_at)
+    .limit(_one)
+    .scalar_subquery()
+)
+DUE_DESTINATIONS: Final = Prepared(
+    sa.select(_destinations.c.destination, _oldest.label("due")).where(_destinations.c.destination.is_not(None)), "now"
+)
+"""Every destination in the queue, with its oldest entry that is due and not leased (NULL: none)."""
+
+DUE_OF_DESTINATION: Final = Prepared(
+    sa.select(_e.id, _e.message_id)
+    .where(_e.destination == b("destination"), _e.due_at <= b("now"), _e.lease_until <= b("now"))
+    .order_by(_e.due_at, _e.id)
+    .limit(b("limit")),
+    "destination",
+    "now",
+    "limit",
+)
+DUE_OF_MESSAGES: Final = PreparedIn(
+    lambda ids: (
+        sa.select(_e.id, _e.message_id)
+        .where(
+            _e.destination == b("destination"),
+            _e.due_at <= b("now"),
+            _e.lease_until <= b("now"),
+            _e.message_id.in_(ids),
+        )
+        .order_by(_e.id)
+    ),
+    "destination",
+    "now",
+)
+_ENTRY: Final = (
+    _e.id,
+    _e.message_id,
+    _e.destination,
+    _m.trace,
+    _m.sender,
+    _e.recipient,
+    _e.original,
+    _m.octets,
+    _m.smtputf8,
+    _m.eight_bit,
+    _m.queued_at,
+    _m.expires_at,
+    _e.attempts,
+    _m.account_id,
+)
+ENTRIES: Final = PreparedIn(
+    lambda ids: (
+        sa.select(*_ENTRY).join_from(queue_entry, queue_message, _m.id == _e.message_id).where(_e.id.in_(ids))
+    )
+)
+LEASE: Final = PreparedIn(
+    lambda ids: (
+        sa.update(queue_entry).where(_e.id.in_(ids)).values(lease_owner=b("new_owner"), lease_until=b("new_until"))
+    ),
+    "new_owner",
+    "new_until",
+)
+HELD: Final = PreparedIn(
+    lambda ids: sa.select(_e.id).where(_e.lease_owner == b("owner"), _e.lease_until > b("now"), _e.id.in_(ids)),
+    "owner",
+    "now",
+)
+NEXT_DUE: Final = Prepared(
+    sa.select(sa.func.min(_e.due_at)).where(_e.lease_until <= b("now")), "now"
+)  # fmt: skip
+NEXT_LEASE_END: Final = Prepared(
+    sa.select(sa.func.min(_e.lease_until)).where(_e.lease_until > b("now")), "now"
+)  # fmt: skip
+
+STATE: Final = PreparedIn(
+    lambda ids: (
+        sa.select(_e.id, _e.message_id, _e.lease_owner, _e.due_at, _e.attempts, _e.recipient, _e.destination)
+        .where(_e.id.in_(ids))
+    )
+)  # fmt: skip
+DEFER: Final = Prepared(
+    sa.update(queue_entry)
+    .where(_e.id == b("entry"))
+    .values(
+        due_at=b("new_due"),
+        attempts=b("new_attempts"),
+        last_text=b("new_text"),
+        lease_owner=sa.literal_column("''"),
+        lease_until=_zero,
+    ),
+    "new_due",
+    "new_attempts",
+    "new_text",
+    "entry",
+)
+INSERT_ATTEMPT: Final = Prepared(
+    queue_attempt.insert(), "entry_id", "number", "at", "kind", "code", "enhanced", "text", "remote", "tls", "seconds"
+)
+ATTEMPTS: Final = Prepared(
+    sa.select(*(column for column in queue_attempt.c if column.name not in ("entry_id", "number")))
+    .where(queue_attempt.c.entry_id == b("entry"))
+    .order_by(queue_attempt.c.number),
+    "entry",
+)
+DROP_OLD_ATTEMPTS: Final = Prepared(
+    sa.delete(queue_attempt).where(queue_attempt.c.entry_id == b("entry"), queue_attempt.c.number <= b("last")),
+    "entry",
+    "last",
+)
+DELETE_ATTEMPTS: Final = PreparedIn(lambda ids: sa.delete(queue_attempt).where(queue_attempt.c.entry_id.in_(ids)))
+DELETE_ENTRIES: Final = PreparedIn(lambda ids: sa.delete(queue_entry).where(_e.id.in_(ids)))
+ENTRIES_DONE: Final = Prepared(
+    sa.update(queue_message).where(_m.id == b("message")).values(entries=_m.entries - b("done")), "done", "message"
+)
+FINISHED: Final = PreparedIn(
+    lambda ids: sa.select(_m.id, _m.content_id).where(_m.entries <= _zero, _m.id.in_(ids))
+)  # fmt: skip
+DELETE_MESSAGES: Final = PreparedIn(lambda ids: sa.delete(queue_message).where(_m.id.in_(ids)))
+
+CONTENT_OF: Final = Prepared(
+    sa.select(
+        _e.lease_owner, _m.skip_octets, content.c.pack, content.c.offset, content.c.length, content.c.octets
+    )
+    .join_from(queue_entry, queue_message, _m.id == _e.message_id)
+    .join(content, content.c.id == _m.content_id)
+    .where(_e.id == b("entry")),
+    "entry",
+)  # fmt: skip
+
+_ITEM: Final = (
+    _e.id,
+    _m.trace,
+    _m.sender,
+    _e.recipient,
+    _e.destination,
+    _m.octets,
+    _m.queued_at,
+    _e.due_at,
+    _m.expires_at,
+    _e.attempts,
+    _e.lease_owner,
+    _e.last_text,
+)
+_items = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
+ITEMS: Final = Prepared(_items.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
+ITEM: Final = Prepared(_items.where(_e.id == b("entry")), "entry")
+RETRY: Final = PreparedIn(
+    lambda ids: sa.update(queue_entry).where(_e.due_at > b("now"), _e.id.in_(ids)).values(due_at=b("new_due")), "new_due", "now"
+)
+RETRY_ALL: Final = Prepared(
+    sa.update(queue_entry).where(_e.due_at > b("now")).values(due_at=b("new_due")), "new_due", "now"
+)  # fmt: skip
+ALL_IDS: Final = Prepared(sa.select(_e.id))
+COUNTS: Final = Prepared(
+    sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(sa.case((_e.due_at <= b("now"), _one), else_=_zero)), _zero),
+    ).select_from(queue_entry),
+    "now",
+)

@@ -1,0 +1,201 @@
+"""Uploads: large contents that come in piece by piece, encoded as they come, in files that only this process knows.
+
+A file holds the payload of the record to be (frames, compressed); a delivery copies it into the pack. Uploads end with
+their connection, and all that a dead process left behind is removed at start.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import trio
+
+from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder
+from shared.contract.types import CHUNK_OCTETS
+from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, OutOfSpace, TooLarge
+from shared.rpc.server import Peer
+
+T = TypeVar("T")
+
+HANDLE_OCTETS: Final = 16
+_THREADS: Final = 2
+
+
+class _Upload:
+    """One upload; its lock keeps pieces in order."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.encoder = FrameEncoder(Compressor(level=1))
+        self.finished: EncodedContent | None = None
+        self.lock = trio.Lock()
+        self.reserved = 0
+        """Octets that count against the bound of all uploads."""
+        self.held = 0
+        """Writes that are going to read the file."""
+        self.ended = False
+
+    @property
+    def octets(self) -> int:
+        return self.encoder.raw_octets
+
+    def append(self, data: bytes) -> None:
+        _write_all(self.fd, self.encoder.write(data))
+
+    def finish(self) -> EncodedContent:
+        if self.finished is None:
+            tail, described = self.encoder.finish(str(self.path))
+            _write_all(self.fd, tail)
+            self.finished = described
+        return self.finished
+
+    def remove(self) -> None:
+        os.close(self.fd)
+        self.path.unlink(missing_ok=True)
+
+
+class Uploads:
+    """All uploads. Bounded in number, in size each (``message_octets``) and together (``octets_max``)."""
+
+    def __init__(self, directory: Path, *, uploads_max: int, octets_max: int, message_octets: int) -> None:
+        self._directory = directory
+        self._uploads_max = uploads_max
+        self._octets_max = octets_max
+        self._message_octets = message_octets
+        self._uploads: dict[tuple[int, bytes], _Upload] = {}
+        self._octets = 0
+        self._limiter = trio.CapacityLimiter(_THREADS)
+        self._peers: set[int] = set()
+        self._closing: list[_Upload] = []
+
+    def statistics(self) -> dict[str, int]:
+        return {"uploads": len(self._uploads), "octets": self._octets}
+
+    def clear_directory(self) -> None:
+        """Remove what an earlier process left; before anything is served."""
+        for path in self._directory.iterdir():
+            path.unlink()
+
+    async def begin(self, peer: Peer, octets: int) -> bytes:
+        """Raises TooLarge, LimitExceeded, OutOfSpace."""
+        if octets > self._message_octets:
+            raise TooLarge(f"above {self._message_octets} octets")
+        if len(self._uploads) >= self._uploads_max or self._octets + max(octets, 0) > self._octets_max:
+            raise LimitExceeded("uploads")
+        handle = secrets.token_bytes(HANDLE_OCTETS)
+        path = self._directory / handle.hex()
+        fd = await self._in_thread(partial(_create, path))
+        self._uploads[peer.number, handle] = _Upload(path, fd)
+        if peer.number not in self._peers:
+            self._peers.add(peer.number)
+            peer.on_close(lambda: self._peer_closed(peer.number))
+        return handle
+
+    async def append(self, peer: Peer, handle: bytes, offset: int, data: bytes) -> int:
+        """The new length. Raises NoSuchUpload, BadRequest, TooLarge, LimitExceeded, OutOfSpace."""
+        upload = self._of(peer, handle)
+        if len(data) > CHUNK_OCTETS:
+            raise BadRequest(f"a piece has at most {CHUNK_OCTETS} octets")
+        async with upload.lock:
+            have = upload.octets
+            if offset > have or offset < 0:
+                raise BadRequest("the offset leaves a gap")
+            new = data[have - offset :]
+            if not new:
+                return have
+            if upload.finished is not None or upload.ended:
+                raise NoSuchUpload
+            if have + len(new) > self._message_octets:
+                raise TooLarge(f"above {self._message_octets} octets")
+            if self._octets + len(new) > self._octets_max:
+                raise LimitExceeded("uploads")
+            self._octets += len(new)
+            upload.reserved += len(new)
+            try:
+                await self._in_thread(partial(upload.append, new))
+            except OutOfSpace:
+                # what is in the file is not what the encoder believes: this upload is over
+                if self._uploads.pop((peer.number, handle), None) is not None:
+                    self._end(upload)
+                raise
+            return upload.octets
+
+    async def abort(self, peer: Peer, handle: bytes) -> None:
+        upload = self._uploads.pop((peer.number, handle), None)
+        if upload is not None:
+            self._end(upload)
+            await self._remove_ended()
+
+    async def hold(self, peer: Peer, handle: bytes, octets: int) -> EncodedContent:
+        """The whole content, for a write; call ``release`` after it. Raises NoSuchUpload, BadRequest, OutOfSpace."""
+        upload = self._of(peer, handle)
+        async with upload.lock:
+            if upload.octets != octets:
+                raise BadRequest(f"{upload.octets} octets of {octets} are there")
+            upload.held += 1
+            try:
+                return await self._in_thread(upload.finish)
+            except BaseException:
+                upload.held -= 1
+                raise
+
+    async def release(self, peer: Peer, handle: bytes, *, done: bool) -> None:
+        """The write is over; ``done``: the content is in the packs and the upload is not needed any more."""
+        upload = self._uploads.get((peer.number, handle))
+        if upload is None:
+            upload = next((u for u in self._closing if u.path.name == handle.hex()), None)
+            if upload is None:
+                return
+        upload.held -= 1
+        if done and not upload.ended:
+            del self._uploads[peer.number, handle]
+            self._end(upload)
+        await self._remove_ended()
+
+    def _of(self, peer: Peer, handle: bytes) -> _Upload:
+        upload = self._uploads.get((peer.number, handle))
+        if upload is None:
+            raise NoSuchUpload
+        return upload
+
+    def _peer_closed(self, number: int) -> None:
+        self._peers.discard(number)
+        for key in [key for key in self._uploads if key[0] == number]:
+            self._end(self._uploads.pop(key))
+
+    def _end(self, upload: _Upload) -> None:
+        upload.ended = True
+        self._octets -= upload.reserved
+        self._closing.append(upload)
+
+    async def _remove_ended(self) -> None:
+        """Remove the files of ended uploads that nobody reads or writes."""
+        free = [upload for upload in self._closing if not upload.held and not upload.lock.locked()]
+        self._closing = [upload for upload in self._closing if upload not in free]
+        for upload in free:
+            await self._in_thread(upload.remove)
+
+    async def sweep(self) -> None:
+        """Remove what ended with its connection; run it now and then."""
+        with trio.CancelScope(shield=True):
+            await self._remove_ended()
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        try:
+            return await trio.to_thread.run_sync(function, limiter=self._limiter)
+        except OSError as error:
+            raise OutOfSpace(f"uploads: {error.strerror}") from error
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

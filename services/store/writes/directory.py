@@ -1,0 +1,150 @@
+"""Domains, accounts, aliases. Passwords arrive as argon2id hashes: nothing here ever sees one in clear."""
+
+from collections.abc import Sequence
+
+from services.store.domain.addresses import InvalidAddressError, domain_of, normalize_address, normalize_domain
+from services.store.domain.directory import reaches
+from services.store.domain.names import DEFAULT_MAILBOXES
+from services.store.sql.statements import directory, mailboxes
+from services.store.transaction import Transaction
+from services.store.writes.mailboxes import add_mailbox, remove_mailbox
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo
+from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
+from shared.model.ids import AccountId
+
+
+def domain_add(transaction: Transaction, name: str) -> DomainInfo:
+    """Raises AlreadyExists, BadRequest."""
+    normal = _normal_domain(name)
+    if directory.DOMAIN.one(transaction.cursor, normal) is not None:
+        raise AlreadyExists(normal)
+    directory.INSERT_DOMAIN.run(transaction.cursor, normal, transaction.now)
+    transaction.changes.directory = True
+    return DomainInfo(normal, 0, 0)
+
+
+def domain_remove(transaction: Transaction, name: str) -> None:
+    """Raises NotFound, BadRequest (in use)."""
+    domain_id = _domain_id(transaction, _normal_domain(name))
+    accounts, aliases = directory.DOMAIN_USE.all(transaction.cursor, domain_id)[0]
+    if accounts or aliases:
+        raise BadRequest(f"{accounts} accounts and {aliases} aliases use it")
+    directory.DELETE_DOMAIN.run(transaction.cursor, domain_id)
+    transaction.changes.directory = True
+
+
+def _normal_domain(name: str) -> str:
+    try:
+        return normalize_domain(name)
+    except InvalidAddressError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _normal_address(address: str) -> str:
+    try:
+        return normalize_address(address)
+    except InvalidAddressError as error:
+        raise BadRequest(str(error)) from None
+
+
+def _normal_alias(address: str) -> str:
+    """An address, or ``@domain`` for everybody else in it."""
+    return f"@{_normal_domain(address[1:])}" if address.startswith("@") else _normal_address(address)
+
+
+def _domain_id(transaction: Transaction, name: str) -> int:
+    row = directory.DOMAIN.one(transaction.cursor, name)
+    if row is None:
+        raise NotFound(f"domain {name}")
+    return int(row[0])
+
+
+def account_add(transaction: Transaction, address: str, password_hash: str) -> AccountInfo:
+    """With its mailboxes, all subscribed. Raises AlreadyExists, NotFound, BadRequest."""
+    normal = _normal_address(address)
+    domain_id = _domain_id(transaction, domain_of(normal))
+    cursor = transaction.cursor
+    if directory.ACCOUNT_ID.one(cursor, normal) is not None:
+        raise AlreadyExists(normal)
+    if directory.TARGETS.one(cursor, normal) is not None:
+        raise AlreadyExists(f"{normal} is an alias")
+    inserted = directory.INSERT_ACCOUNT.run(cursor, domain_id, normal, password_hash, transaction.now)
+    account_id = inserted.lastrowid
+    if account_id is None:
+        raise RuntimeError("the database gave no id")
+    for name, special_use in DEFAULT_MAILBOXES:
+        add_mailbox(transaction, account_id, name, special_use)
+        mailboxes.SUBSCRIBE.run(cursor, account_id, name)
+    transaction.changes.directory = True
+    transaction.changes.added_accounts.add(account_id)
+    return AccountInfo(AccountId(account_id), normal, 0, 0, transaction.now)
+
+
+def account_passwd(transaction: Transaction, address: str, password_hash: str) -> None:
+    """Raises NotFound, BadRequest."""
+    normal = _normal_address(address)
+    directory.SET_PASSWORD.run(transaction.cursor, password_hash, _account_id(transaction, normal))
+    transaction.changes.directory = True
+    transaction.changes.passwords.add(normal)
+
+
+def _account_id(transaction: Transaction, normal: str) -> int:
+    row = directory.ACCOUNT_ID.one(transaction.cursor, normal)
+    if row is None:
+        raise NotFound(normal)
+    return int(row[0])
+
+
+def account_remove(transaction: Transaction, address: str) -> None:
+    """Raises NotFound, BadRequest."""
+    normal = _normal_address(address)
+    account_id = _account_id(transaction, normal)
+    cursor = transaction.cursor
+    for (mailbox_id,) in mailboxes.OF_ACCOUNT.all(cursor, account_id):
+        remove_mailbox(transaction, transaction.mailbox(mailbox_id))
+    mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
+    directory.DELETE_ACCOUNT.run(cursor, account_id)
+    transaction.journal("admin", "account removed", 0, (), normal)
+    transaction.changes.directory = True
+    transaction.changes.removed_accounts.add(account_id)
+    transaction.changes.passwords.add(normal)
+
+
+def alias_add(transaction: Transaction, address: str, targets: Sequence[str], targets_max: int) -> AliasInfo:
+    """Raises NotFound, AlreadyExists, BadRequest, LimitExceeded."""
+    normal = _normal_alias(address)
+    domain_id = _domain_id(transaction, domain_of(normal))
+    cursor = transaction.cursor
+    if directory.ACCOUNT_ID.one(cursor, normal) is not None:
+        raise AlreadyExists(f"{normal} is an account")
+    wanted = list(dict.fromkeys(_normal_address(target) for target in targets))
+    if not wanted:
+        raise BadRequest("no target")
+    for target in wanted:
+        if reaches(target, normal, lambda name: [row[0] for row in directory.TARGETS.all(cursor, name)]):
+            raise BadRequest(f"{target} leads back to {normal}")
+    known = [target for (target,) in directory.TARGETS.all(cursor, normal)]
+    new = [target for target in wanted if target not in known]
+    if len(known) + len(new) > targets_max:
+        raise LimitExceeded(f"{targets_max} targets")
+    directory.INSERT_ALIAS.run_many(cursor, [(normal, target, domain_id) for target in new])
+    transaction.changes.directory = True
+    return AliasInfo(normal, tuple(sorted(known + new)))
+
+
+def alias_remove(transaction: Transaction, address: str, targets: Sequence[str]) -> None:
+    """Raises NotFound, BadRequest."""
+    normal = _normal_alias(address)
+    cursor = transaction.cursor
+    known = [target for (target,) in directory.TARGETS.all(cursor, normal)]
+    if not known:
+        raise NotFound(normal)
+    named = [_normal_address(target) for target in targets]
+    missing = [target for target in named if target not in known]
+    if missing:
+        raise NotFound(missing[0])
+    if named:
+        directory.DELETE_TARGET.run_many(cursor, [(normal, target) for target in named])
+    else:
+        directory.DELETE_ALIAS.run(cursor, normal)
+    transaction.changes.directory = True

@@ -1,0 +1,209 @@
+"""Messages come in: deliver (local copies and queue entries in one transaction), append, and bounces.
+
+Deliveries are batched: ``deliver`` checks everything before it changes anything, as the writer's law for batches asks.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from services.store.domain.addresses import InvalidAddressError, split_address
+from services.store.domain.flags import bits_of, keyword_slots
+from services.store.domain.names import INBOX, lookup_name
+from services.store.packs.encode import Compressor, EncodedContent, encode_content
+from services.store.packs.record import Placement
+from services.store.sql.statements import directory, mailboxes
+from services.store.transaction import MailboxRow, Transaction
+from services.store.writer import Command
+from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
+from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, NotFound
+from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
+from shared.model.message_index import MessageIndex
+
+_MAX_RECIPIENTS: Final = 100_000
+
+
+@attrs.define
+class Incoming:
+    """A content on its way in; ``prepare`` replaces raw bytes by the encoded form, once."""
+
+    encoded: EncodedContent | None
+    raw: bytes = attrs.field(default=b"", repr=False)
+    missing: bool = False
+    """An upload that is not there (any more)."""
+
+    def encode(self, compressor: Compressor) -> None:
+        if self.encoded is None and not self.missing:
+            self.encoded = encode_content(self.raw, compressor)
+            self.raw = b""
+
+
+def prepare_contents(transaction: Transaction, compressor: Compressor, commands: Sequence[Command]) -> None:
+    """Encode the contents of a batch (each command's first argument is its ``Incoming``s) and look their digests up."""
+    incoming = [content for command in commands for content in command.arguments[0]]
+    for content in incoming:
+        content.encode(compressor)
+    transaction.prefetch_contents([content.encoded.digest for content in incoming if content.encoded is not None])
+
+
+def ready(incoming: Sequence[Incoming], position: int = 0) -> EncodedContent:
+    """The encoded content; ``prepare_contents`` ran before. Raises NoSuchUpload."""
+    encoded = incoming[position].encoded
+    if encoded is None:
+        if incoming[position].missing:
+            raise NoSuchUpload
+        raise RuntimeError("content was not prepared")
+    return encoded
+
+
+def _target(transaction: Transaction, recipient: LocalRecipient) -> MailboxRow:
+    """The mailbox of a recipient; INBOX where the named one is gone. Raises NotFound for an account that is gone."""
+    name = lookup_name(recipient.mailbox)
+    row = transaction.mailbox_named(recipient.account_id, name)
+    if row is None and name != INBOX:
+        row = transaction.mailbox_named(recipient.account_id, INBOX)
+    if row is None:
+        raise NotFound("account")
+    check_room(row, 1)
+    return row
+
+
+def check_room(row: MailboxRow, messages: int) -> None:
+    """RFC 3501 §2.3.1.1: UIDs end at 2**32 - 1. Raises LimitExceeded."""
+    if row.uid_next + messages - 1 > UID_MAX:
+        raise LimitExceeded("the mailbox has no UIDs left")
+
+
+def deliver(
+    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, expire_seconds: float
+) -> DeliveryResult:
+    """File local copies and queue remote recipients. Raises NotFound, BadRequest, LimitExceeded."""
+    content = ready(incoming)
+    if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
+        raise BadRequest("number of recipients")
+    if not 0 <= delivery.skip_octets <= content.raw_octets:
+        raise BadRequest("skip_octets")
+    targets = [_target(transaction, recipient) for recipient in delivery.local]
+    destinations = [destination_of(remote.address) for remote in delivery.remote]
+    flags = [
+        bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
+        for r, row in zip(delivery.local, targets, strict=True)
+    ]
+    # everything is checked: from here on nothing is refused
+    now = int(transaction.now)
+    placements: list[Placement] = []
+    planned: dict[int, int] = {}
+    for recipient, row, bits in zip(delivery.local, targets, flags, strict=True):
+        uid = row.uid_next + planned.get(row.id, 0)
+        planned[row.id] = planned.get(row.id, 0) + 1
+        placements.append(Placement(recipient.address, row.name, uid, now, bits))
+    refs = len(targets) + (1 if delivery.remote else 0)
+    content_id = transaction.add_content(content, delivery.index, placements, refs)
+    copies = []
+    for row, bits in zip(targets, flags, strict=True):
+        modseq = transaction.next_modseq(row)
+        uid = transaction.add_message(
+            row,
+            content_id=content_id,
+            modseq=modseq,
+            flags=bits,
+            octets=content.raw_octets,
+            header_octets=delivery.index.header_octets,
+            internal_date=now,
+        )
+        transaction.journal("smtp_in", "delivered", row.id, (uid,), delivery.trace)
+        copies.append(FiledCopy(AccountId(row.account_id), MailboxId(row.id), Uid(uid)))
+    entries: tuple[EntryId, ...] = ()
+    if delivery.remote:
+        recipients = [
+            (remote.address, remote.original, destination)
+            for remote, destination in zip(delivery.remote, destinations, strict=True)
+        ]
+        entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, expire_seconds)
+    return DeliveryResult(tuple(copies), entries)
+
+
+def add_to_queue(
+    transaction: Transaction,
+    delivery: Delivery,
+    content_id: int,
+    octets: int,
+    recipients: Sequence[tuple[str, str, str]],
+    expire_seconds: float,
+) -> tuple[EntryId, ...]:
+    """Queue a message for recipients (address, original, destination); the content's reference is the caller's."""
+    now = transaction.now
+    message_id = transaction.ids.next("queue_message")
+    transaction.add_queue_message(
+        (
+            message_id, content_id, delivery.trace, delivery.sender, octets - delivery.skip_octets,
+            delivery.skip_octets, delivery.smtputf8, delivery.eight_bit, now, now + expire_seconds,
+            delivery.account_id, delivery.received_from[:500], len(recipients),
+        )
+    )  # fmt: skip
+    entries = []
+    for address, original, destination in recipients:
+        entry_id = transaction.ids.next("queue_entry")
+        transaction.add_queue_entry((entry_id, message_id, address, original, destination, now, "", 0.0, 0, ""))
+        entries.append(EntryId(entry_id))
+    return tuple(entries)
+
+
+def destination_of(address: str) -> str:
+    """The domain that a remote recipient's mail goes to. Raises BadRequest."""
+    try:
+        return split_address(address)[1]
+    except InvalidAddressError:
+        raise BadRequest("not a recipient address") from None
+
+
+def _slots(transaction: Transaction, row: MailboxRow) -> dict[str, int]:
+    return keyword_slots([name for (name,) in mailboxes.KEYWORDS.all(transaction.cursor, row.id)])
+
+
+def flag_bits(transaction: Transaction, row: MailboxRow, names: Sequence[str], *, create: bool) -> int:
+    """Bits of flag names; keywords that are new in the mailbox get their slots. Raises LimitExceeded, BadRequest."""
+    if all(name.startswith("\\") for name in names):
+        return bits_of(names, {}, create=False).bits
+    slots = _slots(transaction, row)
+    found = bits_of(names, slots, create=create)
+    for position, name in enumerate(found.new_keywords):
+        mailboxes.INSERT_KEYWORD.run(transaction.cursor, row.id, len(slots) + position, name)
+    return found.bits
+
+
+def append(
+    transaction: Transaction,
+    incoming: Sequence[Incoming],
+    account_id: int,
+    mailbox_id: int,
+    flags: tuple[str, ...],
+    internal_date: int | None,
+    index: MessageIndex,
+) -> AppendResult:
+    """IMAP APPEND. Raises NoSuchMailbox, LimitExceeded, BadRequest."""
+    content = ready(incoming)
+    row = transaction.mailbox_of(account_id, mailbox_id)
+    check_room(row, 1)
+    date = int(transaction.now) if internal_date is None else internal_date
+    bits = flag_bits(transaction, row, flags, create=True)
+    address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, account_id)
+    placement = Placement(address, row.name, row.uid_next, date, bits)
+    content_id = transaction.add_content(content, index, [placement], 1)
+    modseq = transaction.next_modseq(row)
+    uid = transaction.add_message(
+        row,
+        content_id=content_id,
+        modseq=modseq,
+        flags=bits,
+        octets=content.raw_octets,
+        header_octets=index.header_octets,
+        internal_date=date,
+    )
+    transaction.journal("imap", "appended", row.id, (uid,))
+    return AppendResult(row.uidvalidity, Uid(uid), ModSeq(modseq))
+
+
+
+

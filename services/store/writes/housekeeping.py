@@ -1,0 +1,41 @@
+"""What goes away by age, in bounded pieces so that no mail waits for it."""
+
+from typing import Final
+
+from services.store.sql.prepared import Prepared
+from services.store.sql.statements import bookkeeping, contents
+from services.store.transaction import Transaction
+
+PIECE: Final = 2_000
+"""Rows per run: some 10 ms of the writer's time."""
+
+
+def drop_contents(transaction: Transaction, unreferenced_seconds: float) -> int:
+    """Forget contents that nothing has referred to for a while; their octets in the packs are dead. How many."""
+    cursor = transaction.cursor
+    transaction.flush()
+    gone = contents.UNREFERENCED.all(cursor, transaction.now - unreferenced_seconds, PIECE)
+    ids = [content_id for content_id, _, _ in gone]
+    contents.DELETE_INDEXES.execute(cursor, ids)
+    contents.DELETE.execute(cursor, ids)
+    for _, pack, length in gone:
+        transaction.dead[pack] = transaction.dead.get(pack, 0) + length
+    return len(gone)
+
+
+def prune_operations(transaction: Transaction, seconds: float) -> int:
+    """Forget results of old operations; how many."""
+    return _prune(transaction, bookkeeping.OLDEST_OPERATION, bookkeeping.PRUNE_OPERATIONS, seconds)
+
+
+def prune_journal(transaction: Transaction, seconds: float) -> int:
+    """Forget old rows of the journal; how many."""
+    return _prune(transaction, bookkeeping.OLDEST_JOURNAL, bookkeeping.PRUNE_JOURNAL, seconds)
+
+
+def _prune(transaction: Transaction, oldest: Prepared, prune: Prepared, seconds: float) -> int:
+    before = transaction.now - seconds
+    first = oldest.one(transaction.cursor, 1)
+    if first is None or first[1] >= before:
+        return 0
+    return prune.run(transaction.cursor, first[0] + PIECE, before).rowcount

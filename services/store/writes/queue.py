@@ -1,0 +1,240 @@
+"""The outbound queue: leases, results, bounces, and what an administrator does to it.
+
+An entry is one recipient. A lease is a name and an end: an entry whose lease is over is due again, nobody has to clean up
+after a worker that died. A message's content is released when its last entry is done.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from services.store.domain.directory import resolve
+from services.store.domain.names import INBOX
+from services.store.domain.queue import (
+    MAX_ATTEMPTS_KEPT,
+    MAX_LEASE_SECONDS,
+    MAX_TEXT,
+    DueEntry,
+    after_outcome,
+    choose_entries,
+)
+from services.store.packs.encode import EncodedContent
+from services.store.packs.record import Placement
+from services.store.reads.directory import lookups
+from services.store.sql.prepared import Row
+from services.store.sql.statements import queue
+from services.store.transaction import Transaction
+from services.store.writes.filing import Incoming, add_to_queue, destination_of, ready
+from shared.contract.types import (
+    Bounce,
+    ContentSource,
+    Delivery,
+    Lease,
+    Outcome,
+    OutcomeKind,
+    QueueEntry,
+    ResolutionKind,
+)
+from shared.errors import BadRequest, NotFound
+from shared.model.ids import EntryId
+
+MAX_LEASED: Final = 1000
+"""Entries in one answer: with the longest addresses they stay below MAX_REPLY_OCTETS."""
+MAX_CHANGED: Final = 10_000
+_NO_CONTENT: Final = ContentSource(0)
+
+
+def lease(
+    transaction: Transaction, worker: str, limit: int, lease_seconds: float, busy_destinations: Sequence[str]
+) -> Lease:
+    """Take due entries, round-robin over destinations, the one that waits longest first."""
+    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or limit < 1:
+        raise BadRequest("lease")
+    limit = min(limit, MAX_LEASED - 100)
+    cursor, now = transaction.cursor, transaction.now
+    busy = set(busy_destinations)
+    due = sorted(
+        (since, destination)
+        for destination, since in queue.DUE_DESTINATIONS.all(cursor, now)
+        if since is not None and destination not in busy
+    )
+    candidates = [_due_entries(transaction, destination, limit) for _, destination in due[:limit]]
+    chosen = choose_entries(candidates, limit)
+    ids = [entry.entry_id for entry in chosen]
+    queue.LEASE.execute(cursor, ids, worker, now + lease_seconds)
+    rows = {row[0]: row for row in queue.ENTRIES.all(cursor, ids)}
+    return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction))
+
+
+def _due_entries(transaction: Transaction, destination: str, limit: int) -> list[DueEntry]:
+    """The oldest due entries of a destination, and all other due recipients of the same messages."""
+    cursor, now = transaction.cursor, transaction.now
+    oldest = queue.DUE_OF_DESTINATION.all(cursor, destination, now, limit)
+    order = {message_id: position for position, message_id in reversed(list(enumerate(row[1] for row in oldest)))}
+    every = queue.DUE_OF_MESSAGES.all(cursor, list(order), destination, now)
+    return [DueEntry(*row) for row in sorted(every, key=lambda row: (order[row[1]], row[0]))]
+
+
+def _queue_entry(row: Row) -> QueueEntry:
+    (
+        entry_id, message_id, destination, trace, sender, recipient, original, octets, smtputf8, eight_bit, queued_at,
+        expires_at, attempts, account_id,
+    ) = row  # fmt: skip
+    return QueueEntry(
+        EntryId(entry_id), message_id, destination, trace, sender, recipient, original, octets, bool(smtputf8),
+        bool(eight_bit), queued_at, expires_at, attempts, account_id,
+    )  # fmt: skip
+
+
+def next_due(transaction: Transaction) -> float | None:
+    """When the next entry that is not leased becomes due, or a lease ends; None: nothing waits."""
+    times = (
+        queue.NEXT_DUE.scalar(transaction.cursor, transaction.now),
+        queue.NEXT_LEASE_END.scalar(transaction.cursor, transaction.now),
+    )
+    return min((time for time in times if time is not None), default=None)
+
+
+def extend(
+    transaction: Transaction, worker: str, entries: Sequence[EntryId], lease_seconds: float
+) -> tuple[EntryId, ...]:
+    """Keep leases that this worker still holds."""
+    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or len(entries) > MAX_CHANGED:
+        raise BadRequest("lease")
+    held = sorted(entry for (entry,) in queue.HELD.all(transaction.cursor, entries, worker, transaction.now))
+    queue.LEASE.execute(transaction.cursor, held, worker, transaction.now + lease_seconds)
+    return tuple(EntryId(entry) for entry in held)
+
+
+def report(
+    transaction: Transaction,
+    incoming: Sequence[Incoming],
+    worker: str,
+    outcomes: Sequence[Outcome],
+    bounces: Sequence[Bounce],
+    separator: str,
+    expire_seconds: float,
+) -> None:
+    """Record results and file bounces. Entries that are gone or leased by another are passed over."""
+    if len(outcomes) > MAX_CHANGED:
+        raise BadRequest("too many outcomes")
+    cursor = transaction.cursor
+    states = {row[0]: row for row in queue.STATE.all(cursor, [outcome.entry_id for outcome in outcomes])}
+    done: dict[int, int] = {}
+    attempts: list[Row] = []
+    deferred: list[Row] = []
+    for outcome in outcomes:
+        state = states.pop(outcome.entry_id, None)
+        if state is None or state[2] != worker:
+            continue
+        entry_id, message_id, _, due_at, tried, recipient, destination = state
+        following = after_outcome(outcome, now=transaction.now, due_at=due_at, attempts=tried)
+        text = outcome.text[:MAX_TEXT]
+        if following.done:
+            done[entry_id] = message_id
+            transaction.journal(
+                "smtp_out", str(outcome.kind), 0, (), entry_id, recipient, destination, outcome.code, text
+            )
+            continue
+        deferred.append((following.due_at, following.attempts, text, entry_id))
+        if outcome.kind is not OutcomeKind.RELEASED:
+            attempts.append(_attempt(transaction.now, following.attempts, outcome, text))
+    queue.DEFER.run_many(cursor, deferred)
+    queue.INSERT_ATTEMPT.run_many(cursor, attempts)
+    for attempt in attempts:
+        if attempt[1] > MAX_ATTEMPTS_KEPT:
+            queue.DROP_OLD_ATTEMPTS.run(cursor, attempt[0], attempt[1] - MAX_ATTEMPTS_KEPT)
+    if deferred:
+        transaction.changes.queue = True
+    for position, bounce in enumerate(bounces):
+        _file_bounce(transaction, bounce, ready(incoming, position), separator, expire_seconds)
+    finish_entries(transaction, done)
+
+
+def _attempt(now: float, number: int, outcome: Outcome, text: str) -> Row:
+    return (
+        outcome.entry_id, number, now, str(outcome.kind), outcome.code, outcome.enhanced[:20], text,
+        outcome.remote[:MAX_TEXT], outcome.tls[:100], outcome.seconds,
+    )  # fmt: skip
+
+
+def finish_entries(transaction: Transaction, done: dict[int, int]) -> None:
+    """Entries (with their messages) are done: forget them, release contents whose last entry it was."""
+    if not done:
+        return
+    transaction.flush()
+    cursor = transaction.cursor
+    ids = list(done)
+    queue.DELETE_ATTEMPTS.execute(cursor, ids)
+    queue.DELETE_ENTRIES.execute(cursor, ids)
+    counts = Counter(done.values())
+    queue.ENTRIES_DONE.run_many(cursor, [(number, message_id) for message_id, number in counts.items()])
+    finished = queue.FINISHED.all(cursor, list(counts))
+    queue.DELETE_MESSAGES.execute(cursor, [message_id for message_id, _ in finished])
+    transaction.drop_references(dict(Counter(content_id for _, content_id in finished)))
+
+
+def _file_bounce(
+    transaction: Transaction, bounce: Bounce, encoded: EncodedContent, separator: str, expire_seconds: float
+) -> None:
+    """Into the INBOX of whoever is behind the sender, else into the queue with the null sender.
+
+    RFC 5321 §4.5.5: never a bounce for the null sender. A bounce that nobody here or elsewhere could get is dropped.
+    """
+    if not bounce.recipient:
+        return
+    found = resolve(bounce.recipient, lookups(transaction.cursor, separator))
+    remotes = [bounce.recipient] if found.kind is ResolutionKind.NOT_LOCAL else list(found.remotes)
+    inboxes = [row for account in found.accounts if (row := transaction.mailbox_named(account, INBOX)) is not None]
+    try:
+        targets = [(address, "", destination_of(address)) for address in remotes]
+    except BadRequest:
+        targets = []
+    if not inboxes and not targets:
+        return
+    now = int(transaction.now)
+    placements = [Placement(bounce.recipient, row.name, row.uid_next, now) for row in inboxes]
+    refs = len(inboxes) + (1 if targets else 0)
+    content_id = transaction.add_content(encoded, bounce.index, placements, refs)
+    for row in inboxes:
+        modseq = transaction.next_modseq(row)
+        uid = transaction.add_message(
+            row,
+            content_id=content_id,
+            modseq=modseq,
+            flags=0,
+            octets=encoded.raw_octets,
+            header_octets=bounce.index.header_octets,
+            internal_date=now,
+        )
+        transaction.journal("smtp_out", "bounced", row.id, (uid,), bounce.trace)
+    if targets:
+        delivery = Delivery(bounce.trace, "", (), (), _NO_CONTENT, bounce.index)
+        add_to_queue(transaction, delivery, content_id, encoded.raw_octets, targets, expire_seconds)
+
+
+def retry(transaction: Transaction, entries: Sequence[EntryId]) -> int:
+    """Make entries due now; how many were not."""
+    now = transaction.now
+    if len(entries) > MAX_CHANGED:
+        raise BadRequest("too many entries")
+    if entries:
+        changed = queue.RETRY.execute(transaction.cursor, entries, now, now)
+    else:
+        changed = queue.RETRY_ALL.run(transaction.cursor, now, now).rowcount
+    transaction.changes.queue = True
+    return changed
+
+
+def remove(transaction: Transaction, entries: Sequence[EntryId]) -> int:
+    """Take entries out; how many."""
+    if not entries:
+        raise NotFound("no entry named")
+    if len(entries) > MAX_CHANGED:
+        raise BadRequest("too many entries")
+    states = queue.STATE.all(transaction.cursor, entries)
+    for row in states:
+        transaction.journal("admin", "queue entry removed", 0, (), row[0], row[5])
+    finish_entries(transaction, {row[0]: row[1] for row in states})
+    transaction.changes.queue = True
+    return len(states)

@@ -1,0 +1,159 @@
+"""Copy, move and expunge: messages leave one mailbox and enter another, in one transaction.
+
+A copy shares the content and keeps EMAILID, THREADID, flags and dates; it gets a UIDL of its own, because a UIDL never
+stands for two messages of a maildrop (RFC 1939 §7). A move takes the UIDL along. What leaves a mailbox leaves a tombstone.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from services.store.domain.flags import DELETED, keyword_slots, translate
+from services.store.sql.prepared import Row
+from services.store.sql.statements import mailboxes, messages
+from services.store.transaction import MailboxRow, Transaction
+from services.store.writes.filing import check_room
+from shared.contract.types import CopyResult, ExpungeResult
+from shared.errors import BadRequest, LimitExceeded
+from shared.model.flags import FIRST_KEYWORD_BIT, MAX_KEYWORDS
+from shared.model.ids import ModSeq
+from shared.model.packed import pack_u32
+
+
+def copy(
+    transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int
+) -> CopyResult:
+    """Raises NoSuchMailbox, LimitExceeded."""
+    source = transaction.mailbox_of(account_id, mailbox_id)
+    target = transaction.mailbox_of(account_id, target_id)
+    rows = _whole(transaction, mailbox_id, uids)
+    targets = _enter(transaction, source, target, rows, keep_uidl=False)
+    if rows:
+        transaction.add_references(dict(Counter(row[1] for row in rows)))
+        transaction.journal("imap", "copied", target.id, targets, source.id)
+    return CopyResult(target.uidvalidity, pack_u32([row[0] for row in rows]), pack_u32(targets))
+
+
+def move(
+    transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int
+) -> CopyResult:
+    """RFC 6851. Raises NoSuchMailbox, LimitExceeded, BadRequest (into itself)."""
+    source = transaction.mailbox_of(account_id, mailbox_id)
+    target = transaction.mailbox_of(account_id, target_id)
+    if source.id == target.id:
+        # RFC 6851 §3.3 leaves it to us whether a move onto itself is refused
+        raise BadRequest("a mailbox cannot move into itself")
+    rows = _whole(transaction, mailbox_id, uids)
+    return move_rows(transaction, source, target, rows)
+
+
+def move_rows(transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row]) -> CopyResult:
+    """Move rows of ``messages.WHOLE_OF``."""
+    sources = [row[0] for row in rows]
+    if not rows:
+        return CopyResult(target.uidvalidity, b"", b"")
+    targets = _enter(transaction, source, target, rows, keep_uidl=True)
+    modseq = _leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
+    transaction.journal("imap", "moved", target.id, targets, source.id)
+    return CopyResult(target.uidvalidity, pack_u32(sources), pack_u32(targets), ModSeq(modseq))
+
+
+def whole_mailbox(transaction: Transaction, mailbox_id: int) -> list[Row]:
+    """Everything of a mailbox, ready for ``move_rows``."""
+    transaction.flush()
+    return _whole(transaction, mailbox_id, [uid for (uid,) in messages.UIDS.all(transaction.cursor, mailbox_id)])
+
+
+def _whole(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> list[Row]:
+    transaction.flush()
+    return sorted(set(messages.WHOLE_OF.all(transaction.cursor, uids, mailbox_id)))
+
+
+def _enter(
+    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], *, keep_uidl: bool
+) -> list[int]:
+    """File rows at the end of the target, in order; their new UIDs."""
+    if not rows:
+        return []
+    check_room(target, len(rows))
+    slots = _slot_table(transaction, source, target, rows)
+    modseq = transaction.next_modseq(target)
+    targets = []
+    for _, content_id, flags, octets, header_octets, internal_date, _, email_id, thread_id, uidl in rows:
+        uid = transaction.add_message(
+            target,
+            content_id=content_id,
+            modseq=modseq,
+            flags=flags if slots is None else translate(flags, slots),
+            octets=octets,
+            header_octets=header_octets,
+            internal_date=internal_date,
+            email_id=email_id,
+            thread_id=thread_id,
+            uidl=uidl if keep_uidl else "",
+        )
+        targets.append(uid)
+    return targets
+
+
+def _slot_table(
+    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row]
+) -> dict[int, int] | None:
+    """From the source's keyword slots to the target's, those made that are missing; None: no keyword is in use."""
+    used = 0
+    for row in rows:
+        used |= row[2]
+    used >>= FIRST_KEYWORD_BIT
+    if not used:
+        return None
+    cursor = transaction.cursor
+    names = [name for (name,) in mailboxes.KEYWORDS.all(cursor, source.id)]
+    known = keyword_slots([name for (name,) in mailboxes.KEYWORDS.all(cursor, target.id)])
+    wanted = [slot for slot in range(len(names)) if used >> slot & 1]
+    new = [slot for slot in wanted if names[slot].lower() not in known]
+    if len(known) + len(new) > MAX_KEYWORDS:
+        raise LimitExceeded(f"{MAX_KEYWORDS} keywords per mailbox")
+    for slot in new:
+        number = len(known)
+        known[names[slot].lower()] = number
+        mailboxes.INSERT_KEYWORD.run(cursor, target.id, number, names[slot])
+    return {slot: known[names[slot].lower()] for slot in wanted}
+
+
+def _leave(transaction: Transaction, row: MailboxRow, gone: Sequence[Row]) -> int:
+    """Take (uid, content, flags, octets) out of a mailbox and leave tombstones; the modseq of it."""
+    transaction.flush()
+    modseq = transaction.next_modseq(row)
+    messages.DELETE_OF.execute(transaction.cursor, [uid for uid, _, _, _ in gone], row.id)
+    messages.INSERT_TOMBSTONE.run_many(
+        transaction.cursor, [(row.id, uid, modseq, content_id) for uid, content_id, _, _ in gone]
+    )
+    for _, _, flags, octets in gone:
+        row.count(flags, octets, -1)
+    return modseq
+
+
+def expunge(
+    transaction: Transaction,
+    actor: str,
+    account_id: int,
+    mailbox_id: int,
+    uids: Sequence[int] | None,
+    only_deleted: bool,
+) -> ExpungeResult:
+    """Remove messages. Raises NoSuchMailbox."""
+    row = transaction.mailbox_of(account_id, mailbox_id)
+    transaction.flush()
+    cursor = transaction.cursor
+    if uids is None:
+        statement = messages.EXPUNGE_DELETED if only_deleted else messages.EXPUNGE_ALL
+        gone = statement.all(cursor, mailbox_id)
+    else:
+        found = sorted(set(messages.EXPUNGE_OF.all(cursor, uids, mailbox_id)))
+        gone = [message for message in found if message[2] & DELETED] if only_deleted else found
+    if not gone:
+        return ExpungeResult(b"", ModSeq(row.highest_modseq))
+    modseq = _leave(transaction, row, gone)
+    transaction.drop_references(dict(Counter(content_id for _, content_id, _, _ in gone)))
+    removed = [uid for uid, _, _, _ in gone]
+    transaction.journal(actor, "expunged", row.id, removed)
+    return ExpungeResult(pack_u32(removed), ModSeq(modseq))
