@@ -1,0 +1,367 @@
+"""What a parsed command holds: one frozen class per form of arguments.
+
+RFC 3501 §6 and the extensions named at each class. Mailbox names are Unicode here; modified UTF-7 stays on the wire.
+"""
+
+from enum import Enum, StrEnum, auto
+
+import attrs
+
+from services.imap.protocol.sequence_set import SequenceSet
+
+
+@attrs.frozen
+class NoArguments:
+    """CAPABILITY, NOOP, LOGOUT, STARTTLS, CHECK, CLOSE, EXPUNGE, UNSELECT, IDLE, NAMESPACE."""
+
+
+@attrs.frozen
+class IdArguments:
+    """RFC 2971 §3.1."""
+
+    fields: tuple[tuple[bytes, bytes | None], ...]
+
+
+@attrs.frozen
+class EnableArguments:
+    """RFC 5161 §3.1."""
+
+    capabilities: tuple[str, ...]
+
+
+@attrs.frozen
+class AuthenticateArguments:
+    """RFC 3501 §6.2.2; ``initial`` is the initial response still in base64 (RFC 4959), ``=`` for an empty one."""
+
+    mechanism: str
+    initial: bytes | None
+
+
+@attrs.frozen
+class LoginArguments:
+    """RFC 3501 §6.2.3. Its repr hides what must not reach a log."""
+
+    username: bytes = attrs.field(repr=False)
+    password: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class SelectArguments:
+    """SELECT and EXAMINE; ``condstore``: RFC 7162 §3.1.8."""
+
+    mailbox: str
+    condstore: bool = False
+
+
+@attrs.frozen
+class MailboxArguments:
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE."""
+
+    mailbox: str
+
+
+@attrs.frozen
+class CreateArguments:
+    """``trailing_delimiter``: the client will make mailboxes below it (RFC 3501 §6.3.3). ``special_use``: RFC 6154 §3."""
+
+    mailbox: str
+    trailing_delimiter: bool = False
+    special_use: str = ""
+
+
+@attrs.frozen
+class RenameArguments:
+    mailbox: str
+    new_name: str
+
+
+class ListReturn(StrEnum):
+    """RFC 5258 §3.2, RFC 6154 §2, RFC 5819 §2."""
+
+    SUBSCRIBED = "SUBSCRIBED"
+    CHILDREN = "CHILDREN"
+    SPECIAL_USE = "SPECIAL-USE"
+    STATUS = "STATUS"
+
+
+class StatusItem(StrEnum):
+    """RFC 3501 §6.3.10, RFC 7162 §3.1.7."""
+
+    MESSAGES = "MESSAGES"
+    RECENT = "RECENT"
+    UIDNEXT = "UIDNEXT"
+    UIDVALIDITY = "UIDVALIDITY"
+    UNSEEN = "UNSEEN"
+    HIGHESTMODSEQ = "HIGHESTMODSEQ"
+
+
+@attrs.frozen
+class ListArguments:
+    """LIST with RFC 5258's options, and LSUB."""
+
+    reference: str
+    patterns: tuple[str, ...]
+    extended: bool = False
+    select_subscribed: bool = False
+    select_special_use: bool = False
+    recursive_match: bool = False
+    returns: frozenset[ListReturn] = frozenset()
+    status_items: tuple[StatusItem, ...] = ()
+
+
+@attrs.frozen
+class StatusArguments:
+    mailbox: str
+    items: tuple[StatusItem, ...]
+
+
+@attrs.frozen
+class AppendArguments:
+    """APPEND up to its message, which travels outside. ``internal_date``: seconds since 1970, None for now."""
+
+    mailbox: str
+    flags: tuple[str, ...]
+    internal_date: int | None
+
+
+# --- FETCH ---
+
+
+class FetchItem(Enum):
+    """RFC 3501 §6.4.5: items without parameters; MODSEQ: RFC 7162 §3.1.5."""
+
+    FLAGS = b"FLAGS"
+    UID = b"UID"
+    RFC822_SIZE = b"RFC822.SIZE"
+    INTERNALDATE = b"INTERNALDATE"
+    ENVELOPE = b"ENVELOPE"
+    BODYSTRUCTURE = b"BODYSTRUCTURE"
+    BODY = b"BODY"
+    MODSEQ = b"MODSEQ"
+
+
+class SectionText(Enum):
+    """RFC 3501 §6.4.5: what of a part."""
+
+    ALL = b""
+    HEADER = b"HEADER"
+    HEADER_FIELDS = b"HEADER.FIELDS"
+    HEADER_FIELDS_NOT = b"HEADER.FIELDS.NOT"
+    TEXT = b"TEXT"
+    MIME = b"MIME"
+
+
+@attrs.frozen
+class Section:
+    """``BODY[...]<...>`` and its older spellings RFC822, RFC822.HEADER, RFC822.TEXT."""
+
+    path: tuple[int, ...] = ()
+    text: SectionText = SectionText.ALL
+    fields: tuple[bytes, ...] = ()
+    partial: tuple[int, int] | None = None
+    """Origin and number of octets."""
+    peek: bool = False
+    legacy: bytes = b""
+    """The older spelling that was used, which is also the name in the response."""
+
+
+@attrs.frozen
+class FetchArguments:
+    """``changed_since``: RFC 7162 §3.1.4.1. UID FETCH and FETCH differ in the command's name only."""
+
+    messages: SequenceSet
+    items: tuple[FetchItem | Section, ...]
+    changed_since: int | None = None
+
+
+# --- STORE, COPY, MOVE, EXPUNGE ---
+
+
+class StoreMode(StrEnum):
+    REPLACE = ""
+    ADD = "+"
+    REMOVE = "-"
+
+
+@attrs.frozen
+class StoreArguments:
+    """``unchanged_since``: RFC 7162 §3.1.3."""
+
+    messages: SequenceSet
+    mode: StoreMode
+    silent: bool
+    flags: tuple[str, ...]
+    unchanged_since: int | None = None
+
+
+@attrs.frozen
+class CopyArguments:
+    """COPY and MOVE (RFC 6851)."""
+
+    messages: SequenceSet
+    mailbox: str
+
+
+@attrs.frozen
+class UidExpungeArguments:
+    """RFC 4315 §2.1."""
+
+    messages: SequenceSet
+
+
+# --- SEARCH ---
+
+
+class SearchFlag(Enum):
+    """RFC 3501 §6.4.4: keys that look at one system flag."""
+
+    ANSWERED = auto()
+    DELETED = auto()
+    DRAFT = auto()
+    FLAGGED = auto()
+    SEEN = auto()
+    RECENT = auto()
+
+
+@attrs.frozen
+class KeyAll:
+    pass
+
+
+@attrs.frozen
+class KeyFlag:
+    flag: SearchFlag
+
+
+@attrs.frozen
+class KeyKeyword:
+    keyword: str
+
+
+@attrs.frozen
+class KeyNumbers:
+    messages: SequenceSet
+
+
+@attrs.frozen
+class KeyUids:
+    uids: SequenceSet
+
+
+class DateField(Enum):
+    INTERNAL = auto()
+    SENT = auto()
+
+
+class Comparison(Enum):
+    BEFORE = auto()
+    ON = auto()
+    SINCE = auto()
+
+
+@attrs.frozen
+class KeyDate:
+    """``day``: days since 1970 as written, time and zone disregarded (RFC 3501 §6.4.4)."""
+
+    field: DateField
+    comparison: Comparison
+    day: int
+
+
+@attrs.frozen
+class KeySize:
+    larger: bool
+    octets: int
+
+
+@attrs.frozen
+class KeyHeader:
+    """Substring of a header field; an empty text matches every message that has the field."""
+
+    field: str
+    text: str
+
+
+@attrs.frozen
+class KeyText:
+    """TEXT (``header_too``) and BODY."""
+
+    text: str
+    header_too: bool
+
+
+@attrs.frozen
+class KeyModSeq:
+    """RFC 7162 §3.1.5."""
+
+    modseq: int
+
+
+@attrs.frozen
+class KeyNot:
+    key: "SearchKey"
+
+
+@attrs.frozen
+class KeyOr:
+    left: "SearchKey"
+    right: "SearchKey"
+
+
+@attrs.frozen
+class KeyAnd:
+    keys: tuple["SearchKey", ...]
+
+
+SearchKey = (
+    KeyAll
+    | KeyFlag
+    | KeyKeyword
+    | KeyNumbers
+    | KeyUids
+    | KeyDate
+    | KeySize
+    | KeyHeader
+    | KeyText
+    | KeyModSeq
+    | KeyNot
+    | KeyOr
+    | KeyAnd
+)
+
+
+@attrs.frozen
+class SearchArguments:
+    key: SearchKey
+    uses_modseq: bool = False
+    """Whether MODSEQ was among the keys: then the response carries the highest one (RFC 7162 §3.1.5)."""
+
+
+Arguments = (
+    NoArguments
+    | IdArguments
+    | EnableArguments
+    | AuthenticateArguments
+    | LoginArguments
+    | SelectArguments
+    | MailboxArguments
+    | CreateArguments
+    | RenameArguments
+    | ListArguments
+    | StatusArguments
+    | AppendArguments
+    | FetchArguments
+    | StoreArguments
+    | CopyArguments
+    | UidExpungeArguments
+    | SearchArguments
+)
+
+
+@attrs.frozen
+class Command:
+    """A command as the client gave it; ``name`` is a row of ``state.COMMANDS``."""
+
+    tag: bytes
+    name: str
+    arguments: Arguments

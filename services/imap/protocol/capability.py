@@ -1,0 +1,37 @@
+"""What the server says it can do, in each situation; exactly what works, nothing else.
+
+RFC 3501 §7.2.1, RFC 5161 (ENABLE). Before TLS no password is taken (LOGINDISABLED, RFC 3501 §6.2.3), unless the client's network is
+exempt by the settings.
+"""
+
+from typing import Final
+
+_ALWAYS: Final = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
+_AFTER_LOGIN: Final = (
+    "IDLE",  # RFC 2177
+    "NAMESPACE",  # RFC 2342
+    "UIDPLUS",  # RFC 4315
+    "UNSELECT",  # RFC 3691
+    "CHILDREN",  # RFC 3348
+    "SPECIAL-USE",  # RFC 6154
+    "CREATE-SPECIAL-USE",  # RFC 6154
+    "LIST-EXTENDED",  # RFC 5258
+    "LIST-STATUS",  # RFC 5819
+    "MOVE",  # RFC 6851
+    "CONDSTORE",  # RFC 7162
+)
+ENABLEABLE: Final = frozenset({"CONDSTORE"})
+"""RFC 7162 §3.1: what ENABLE knows."""
+
+
+def capabilities(*, logged_in: bool, tls: bool, starttls: bool, passwords: bool) -> tuple[str, ...]:
+    """``starttls``: the listener offers it. ``passwords``: a password may be sent now."""
+    names = list(_ALWAYS)
+    if logged_in:
+        names.extend(_AFTER_LOGIN)
+        return tuple(names)
+    names.append("IDLE")
+    if starttls and not tls:
+        names.append("STARTTLS")
+    names.append("AUTH=PLAIN" if passwords else "LOGINDISABLED")
+    return tuple(names)

@@ -1,0 +1,162 @@
+"""The arguments of FETCH.
+
+RFC 3501 §6.4.5 and §9 (fetch, fetch-att, section), RFC 7162 §3.1.4 (CHANGEDSINCE, MODSEQ), RFC 4466 §2.4 (fetch modifiers).
+"""
+
+from typing import Final
+
+from services.imap.protocol.arguments import FetchArguments, FetchItem, Section, SectionText
+from services.imap.protocol.encode import build_astring
+from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.sequence_set import SequenceSet
+from services.imap.protocol.tokens import MAX_NUMBER64, Scanner, SyntaxFault
+
+# RFC 3501 §6.4.5: macros stand alone
+MACROS: Final[dict[bytes, tuple[FetchItem, ...]]] = {
+    b"ALL": (FetchItem.FLAGS, FetchItem.INTERNALDATE, FetchItem.RFC822_SIZE, FetchItem.ENVELOPE),
+    b"FAST": (FetchItem.FLAGS, FetchItem.INTERNALDATE, FetchItem.RFC822_SIZE),
+    b"FULL": (FetchItem.FLAGS, FetchItem.INTERNALDATE, FetchItem.RFC822_SIZE, FetchItem.ENVELOPE, FetchItem.BODY),
+}
+_SIMPLE: Final[dict[bytes, FetchItem]] = {item.value: item for item in FetchItem}
+_LEGACY: Final[dict[bytes, Section]] = {
+    b"RFC822": Section(legacy=b"RFC822"),
+    b"RFC822.HEADER": Section(text=SectionText.HEADER, peek=True, legacy=b"RFC822.HEADER"),
+    b"RFC822.TEXT": Section(text=SectionText.TEXT, legacy=b"RFC822.TEXT"),
+}
+# Longest first: HEADER is the beginning of HEADER.FIELDS.
+_TEXTS: Final = (
+    SectionText.HEADER_FIELDS_NOT,
+    SectionText.HEADER_FIELDS,
+    SectionText.HEADER,
+    SectionText.TEXT,
+    SectionText.MIME,
+)
+
+
+def _section_text(scanner: Scanner, has_path: bool) -> SectionText:
+    for text in _TEXTS:
+        if scanner.take(text.value):
+            # RFC 3501 §6.4.5: MIME needs a part number
+            if text is SectionText.MIME and not has_path:
+                raise SyntaxFault("MIME needs a part number")
+            return text
+    raise SyntaxFault("unknown section")
+
+
+def _header_fields(scanner: Scanner, limits: GrammarLimits) -> tuple[bytes, ...]:
+    scanner.space()
+    scanner.expect(b"(")
+    names: list[bytes] = []
+    scanner.skip_spaces()
+    while not scanner.take(b")"):
+        names.append(scanner.astring())
+        if len(names) > limits.list_items:
+            raise SyntaxFault("too many header fields")
+        scanner.skip_spaces()
+    if not names:
+        raise SyntaxFault("an empty list of header fields")
+    return tuple(names)
+
+
+def _section(scanner: Scanner, limits: GrammarLimits, peek: bool) -> Section:
+    """After ``BODY[``."""
+    path: list[int] = []
+    text = SectionText.ALL
+    fields: tuple[bytes, ...] = ()
+    while scanner.peek().isdigit():
+        path.append(scanner.nz_number())
+        if len(path) > limits.section_depth:
+            raise SyntaxFault("section too deep")
+        if not scanner.take(b"."):
+            break
+    else:
+        if not scanner.looking_at(b"]"):
+            text = _section_text(scanner, bool(path))
+    if text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
+        fields = _header_fields(scanner, limits)
+    scanner.expect(b"]")
+    return Section(tuple(path), text, fields, _partial(scanner), peek)
+
+
+def _partial(scanner: Scanner) -> tuple[int, int] | None:
+    """RFC 3501 §9: ["<" number "." nz-number ">"]"""
+    if not scanner.take(b"<"):
+        return None
+    origin = scanner.number()
+    scanner.expect(b".")
+    octets = scanner.nz_number()
+    scanner.expect(b">")
+    return origin, octets
+
+
+def _attribute(scanner: Scanner, limits: GrammarLimits) -> FetchItem | Section:
+    if scanner.take(b"BODY["):
+        return _section(scanner, limits, peek=False)
+    if scanner.take(b"BODY.PEEK["):
+        return _section(scanner, limits, peek=True)
+    name = scanner.word().encode()
+    if name in _LEGACY:
+        return _LEGACY[name]
+    if name in _SIMPLE:
+        return _SIMPLE[name]
+    raise SyntaxFault(f"unknown fetch item {name[:40].decode('ascii')}")
+
+
+def _attributes(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Section, ...]:
+    if not scanner.take(b"("):
+        for macro, expanded in MACROS.items():
+            if scanner.looking_at_word(macro):
+                scanner.take(macro)
+                return expanded
+        return (_attribute(scanner, limits),)
+    items: dict[FetchItem | Section, None] = {}
+    scanner.skip_spaces()
+    while not scanner.take(b")"):
+        # Macros inside parentheses are against RFC 3501 §6.4.5, but clients send them.
+        inner = next((name for name in MACROS if scanner.looking_at_word(name)), None)
+        if inner is not None:
+            scanner.take(inner)
+            items.update(dict.fromkeys(MACROS[inner]))
+        else:
+            items[_attribute(scanner, limits)] = None
+        if len(items) > limits.list_items:
+            raise SyntaxFault("too many fetch items")
+        if not scanner.looking_at(b")"):
+            scanner.space()
+    if not items:
+        raise SyntaxFault("no fetch items")
+    return tuple(items)
+
+
+def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) -> FetchArguments:
+    """After the message set and its space."""
+    items = _attributes(scanner, limits)
+    changed_since: int | None = None
+    scanner.skip_spaces()
+    # RFC 4466 §2.4: fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"
+    if scanner.take(b"("):
+        while True:
+            modifier = scanner.word()
+            if modifier != "CHANGEDSINCE":
+                raise SyntaxFault("unknown fetch modifier")
+            scanner.space()
+            changed_since = scanner.number(MAX_NUMBER64)
+            if scanner.take(b")"):
+                break
+            scanner.space()
+    scanner.end()
+    return FetchArguments(messages, items, changed_since)
+
+
+def section_label(section: Section) -> bytes:
+    """How the response names a section: ``BODY[1.HEADER.FIELDS (DATE)]<0>`` (RFC 3501 §7.4.2)."""
+    if section.legacy:
+        return section.legacy
+    parts = [b".".join(b"%d" % number for number in section.path)] if section.path else []
+    if section.text is not SectionText.ALL:
+        text = section.text.value
+        if section.fields:
+            text += b" (" + b" ".join(build_astring(field.upper()) for field in section.fields) + b")"
+        parts.append(text)
+    origin = b"" if section.partial is None else b"<%d>" % section.partial[0]
+    return b"BODY[" + b".".join(parts) + b"]" + origin

@@ -1,0 +1,385 @@
+"""Parses one command.
+
+RFC 3501 §9 and the extensions named at each function. ``parse_command`` is total: it returns a Command or raises CommandError with
+the answer to give; no bytes make it raise anything else.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from services.imap.protocol import mutf7
+from services.imap.protocol.arguments import (
+    AppendArguments,
+    Arguments,
+    AuthenticateArguments,
+    Command,
+    CopyArguments,
+    CreateArguments,
+    EnableArguments,
+    IdArguments,
+    LoginArguments,
+    MailboxArguments,
+    NoArguments,
+    RenameArguments,
+    SelectArguments,
+    StatusArguments,
+    StoreArguments,
+    StoreMode,
+    UidExpungeArguments,
+)
+from services.imap.protocol.dates import parse_date_time
+from services.imap.protocol.fetch_grammar import parse_fetch
+from services.imap.protocol.framing import CommandFrame
+from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_status_items
+from services.imap.protocol.responses import Reply, build_bad, build_no
+from services.imap.protocol.search_grammar import parse_search
+from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from services.imap.protocol.sequence_set import parse as parse_set
+from services.imap.protocol.tokens import MAX_NUMBER64, Refused, Scanner, SyntaxFault
+
+
+@attrs.frozen
+class CommandError(Exception):
+    """The command cannot be run. ``tag`` is ``*`` when it could not be read."""
+
+    tag: bytes
+    reply: Reply
+
+
+Parser = Callable[[Scanner, GrammarLimits], Arguments]
+
+
+def parse_mailbox(scanner: Scanner, limits: GrammarLimits) -> str:
+    """RFC 3501 §5.1 and §9: mailbox = "INBOX" / astring."""
+    octets = scanner.astring()
+    if len(octets) > limits.mailbox_octets:
+        raise Refused("mailbox name too long", "LIMIT")
+    try:
+        name = mutf7.decode(octets)
+    except mutf7.InvalidName as error:
+        raise Refused(f"not a mailbox name: {error}", "CANNOT") from error
+    return "INBOX" if name.upper() == "INBOX" else name
+
+
+def _no_arguments(scanner: Scanner, limits: GrammarLimits) -> NoArguments:
+    scanner.end()
+    return NoArguments()
+
+
+def _id(scanner: Scanner, limits: GrammarLimits) -> IdArguments:
+    """RFC 2971 §3.1: at most 30 pairs, names of 30 octets, values of 1024."""
+    scanner.space()
+    fields: list[tuple[bytes, bytes | None]] = []
+    if not scanner.take(b"("):
+        if scanner.nstring() is not None:
+            raise SyntaxFault("expected a list or NIL")
+        scanner.end()
+        return IdArguments(())
+    scanner.skip_spaces()
+    while not scanner.take(b")"):
+        name = scanner.string()
+        scanner.space()
+        value = scanner.nstring()
+        if len(fields) >= 30 or len(name) > 30 or (value is not None and len(value) > 1024):
+            raise SyntaxFault("ID too long")
+        fields.append((name, value))
+        scanner.skip_spaces()
+    scanner.end()
+    return IdArguments(tuple(fields))
+
+
+def _enable(scanner: Scanner, limits: GrammarLimits) -> EnableArguments:
+    names: list[str] = []
+    while not scanner.at_end():
+        scanner.space()
+        if scanner.at_end():
+            break
+        names.append(scanner.word())
+        if len(names) > limits.list_items:
+            raise SyntaxFault("too many capabilities")
+    if not names:
+        raise SyntaxFault("missing argument")
+    return EnableArguments(tuple(names))
+
+
+def _authenticate(scanner: Scanner, limits: GrammarLimits) -> AuthenticateArguments:
+    scanner.space()
+    mechanism = scanner.word()
+    initial = None
+    if not scanner.at_end():
+        # RFC 4959 §3: [SP initial-resp]; base64 holds "=" and "+", which astrings allow
+        scanner.space()
+        initial = None if scanner.at_end() else scanner.astring()
+    scanner.end()
+    return AuthenticateArguments(mechanism, initial)
+
+
+def _login(scanner: Scanner, limits: GrammarLimits) -> LoginArguments:
+    scanner.space()
+    username = scanner.astring()
+    scanner.space()
+    password = scanner.astring()
+    scanner.end()
+    return LoginArguments(username, password)
+
+
+def _select(scanner: Scanner, limits: GrammarLimits) -> SelectArguments:
+    scanner.space()
+    mailbox = parse_mailbox(scanner, limits)
+    condstore = False
+    scanner.skip_spaces()
+    # RFC 4466 §2.4: select-params = SP "(" select-param *(SP select-param) ")"
+    if scanner.take(b"("):
+        while True:
+            if scanner.word() != "CONDSTORE":
+                raise SyntaxFault("unknown SELECT parameter")
+            condstore = True
+            if scanner.take(b")"):
+                break
+            scanner.space()
+    scanner.end()
+    return SelectArguments(mailbox, condstore)
+
+
+def _mailbox(scanner: Scanner, limits: GrammarLimits) -> MailboxArguments:
+    scanner.space()
+    mailbox = parse_mailbox(scanner, limits)
+    scanner.end()
+    return MailboxArguments(mailbox)
+
+
+def _create(scanner: Scanner, limits: GrammarLimits) -> CreateArguments:
+    scanner.space()
+    name = parse_mailbox(scanner, limits)
+    special_use = ""
+    scanner.skip_spaces()
+    # RFC 6154 §3 and §6: create-param =/ "USE" SP "(" [use-attr *(SP use-attr)] ")"
+    if scanner.take(b"("):
+        scanner.expect(b"USE")
+        scanner.space()
+        scanner.expect(b"(")
+        uses: list[str] = []
+        while not scanner.take(b")"):
+            uses.append(scanner.flag())
+            scanner.skip_spaces()
+        scanner.expect(b")")
+        if len(uses) > 1:
+            raise Refused("one special use for each mailbox", "USEATTR")
+        special_use = uses[0] if uses else ""
+    scanner.end()
+    # RFC 3501 §6.3.3: a trailing separator declares levels below; the name is made without it
+    stripped = name.rstrip("/")
+    return CreateArguments(stripped or name, stripped != name, special_use)
+
+
+def _rename(scanner: Scanner, limits: GrammarLimits) -> RenameArguments:
+    scanner.space()
+    old = parse_mailbox(scanner, limits)
+    scanner.space()
+    new = parse_mailbox(scanner, limits)
+    scanner.end()
+    return RenameArguments(old.rstrip("/") or old, new.rstrip("/") or new)
+
+
+def _status(scanner: Scanner, limits: GrammarLimits) -> StatusArguments:
+    scanner.space()
+    mailbox = parse_mailbox(scanner, limits)
+    scanner.space()
+    items = parse_status_items(scanner)
+    scanner.end()
+    return StatusArguments(mailbox, items)
+
+
+def _flag_list(scanner: Scanner, limits: GrammarLimits) -> tuple[str, ...]:
+    """RFC 3501 §9: flag-list = "(" [flag *(SP flag)] ")"; after the parenthesis."""
+    flags: list[str] = []
+    scanner.skip_spaces()
+    while not scanner.take(b")"):
+        flags.append(_one_flag(scanner))
+        if len(flags) > limits.list_items:
+            raise SyntaxFault("too many flags")
+        scanner.skip_spaces()
+    return tuple(flags)
+
+
+_SYSTEM_FLAGS: Final = frozenset({"\\SEEN", "\\ANSWERED", "\\FLAGGED", "\\DELETED", "\\DRAFT"})
+
+
+def _one_flag(scanner: Scanner) -> str:
+    flag = scanner.flag()
+    if flag.startswith("\\") and flag.upper() not in _SYSTEM_FLAGS and flag.upper() != "\\RECENT":
+        # RFC 3501 §9: flag-extension: the server must not accept what it does not know to be permanent
+        raise SyntaxFault("unknown system flag")
+    return flag
+
+
+def parse_append(scanner: Scanner, limits: GrammarLimits) -> AppendArguments:
+    """RFC 3501 §6.3.11, up to the message."""
+    scanner.space()
+    mailbox = parse_mailbox(scanner, limits)
+    scanner.space()
+    flags: tuple[str, ...] = ()
+    internal_date: int | None = None
+    if scanner.take(b"("):
+        flags = _flag_list(scanner, limits)
+        scanner.skip_spaces()
+    if scanner.peek() == b'"':
+        internal_date = parse_date_time(scanner.quoted())
+        if internal_date is None:
+            raise SyntaxFault("not a date")
+        scanner.skip_spaces()
+    if not scanner.at_end():
+        raise SyntaxFault("expected the message as a literal")
+    # RFC 3501 §2.3.2: \Recent cannot be set by clients; ignored as others do
+    return AppendArguments(mailbox, tuple(flag for flag in flags if flag.upper() != "\\RECENT"), internal_date)
+
+
+def _append_without_message(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    raise SyntaxFault("expected the message as a literal")
+
+
+def _set(scanner: Scanner, limits: GrammarLimits) -> SequenceSet:
+    scanner.space()
+    try:
+        return parse_set(scanner.sequence_text(), limits.set_ranges)
+    except InvalidSet as error:
+        raise SyntaxFault(str(error)) from error
+
+
+def _fetch(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    messages = _set(scanner, limits)
+    scanner.space()
+    return parse_fetch(scanner, limits, messages)
+
+
+def _search(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    scanner.space()
+    return parse_search(scanner, limits)
+
+
+def _store(scanner: Scanner, limits: GrammarLimits) -> StoreArguments:
+    messages = _set(scanner, limits)
+    scanner.space()
+    unchanged_since: int | None = None
+    # RFC 7162 §3.1.3: store-modifier =/ "UNCHANGEDSINCE" SP mod-sequence-valzer
+    if scanner.take(b"("):
+        if scanner.word() != "UNCHANGEDSINCE":
+            raise SyntaxFault("unknown STORE modifier")
+        scanner.space()
+        unchanged_since = scanner.number(MAX_NUMBER64)
+        scanner.expect(b")")
+        scanner.space()
+    mode = StoreMode.ADD if scanner.take(b"+") else StoreMode.REMOVE if scanner.take(b"-") else StoreMode.REPLACE
+    name = scanner.word()
+    if name not in ("FLAGS", "FLAGS.SILENT"):
+        raise SyntaxFault("expected FLAGS")
+    scanner.space()
+    if scanner.take(b"("):
+        flags = _flag_list(scanner, limits)
+    else:
+        listed = [_one_flag(scanner)]
+        while not scanner.at_end():
+            scanner.space()
+            if not scanner.at_end():
+                listed.append(_one_flag(scanner))
+        flags = tuple(listed)
+    scanner.end()
+    kept = tuple(flag for flag in flags if flag.upper() != "\\RECENT")
+    return StoreArguments(messages, mode, name.endswith(".SILENT"), kept, unchanged_since)
+
+
+def _copy(scanner: Scanner, limits: GrammarLimits) -> CopyArguments:
+    messages = _set(scanner, limits)
+    scanner.space()
+    mailbox = parse_mailbox(scanner, limits)
+    scanner.end()
+    return CopyArguments(messages, mailbox)
+
+
+def _uid_expunge(scanner: Scanner, limits: GrammarLimits) -> UidExpungeArguments:
+    messages = _set(scanner, limits)
+    scanner.end()
+    return UidExpungeArguments(messages)
+
+
+PARSERS: Final[dict[str, Parser]] = {
+    "CAPABILITY": _no_arguments,
+    "NOOP": _no_arguments,
+    "LOGOUT": _no_arguments,
+    "ID": _id,
+    "STARTTLS": _no_arguments,
+    "AUTHENTICATE": _authenticate,
+    "LOGIN": _login,
+    "SELECT": _select,
+    "EXAMINE": _select,
+    "CREATE": _create,
+    "DELETE": _mailbox,
+    "RENAME": _rename,
+    "SUBSCRIBE": _mailbox,
+    "UNSUBSCRIBE": _mailbox,
+    "LIST": parse_list,
+    "LSUB": parse_lsub,
+    "STATUS": _status,
+    "APPEND": _append_without_message,
+    "NAMESPACE": _no_arguments,
+    "ENABLE": _enable,
+    "IDLE": _no_arguments,
+    "CHECK": _no_arguments,
+    "CLOSE": _no_arguments,
+    "UNSELECT": _no_arguments,
+    "EXPUNGE": _no_arguments,
+    "SEARCH": _search,
+    "FETCH": _fetch,
+    "STORE": _store,
+    "COPY": _copy,
+    "MOVE": _copy,
+    "UID SEARCH": _search,
+    "UID FETCH": _fetch,
+    "UID STORE": _store,
+    "UID COPY": _copy,
+    "UID MOVE": _copy,
+    "UID EXPUNGE": _uid_expunge,
+}
+
+
+def parse_name(frame: CommandFrame) -> tuple[bytes, str, Scanner]:
+    """Tag and name, with the scanner behind them. Raises CommandError."""
+    scanner = Scanner(frame)
+    tag = b"*"
+    try:
+        tag = scanner.tag()
+        scanner.space()
+        name = scanner.word()
+        if name == "UID":
+            scanner.space()
+            name = "UID " + scanner.word()
+    except SyntaxFault as error:
+        raise CommandError(tag, build_bad(f"Not a command: {error}")) from error
+    return tag, name, scanner
+
+
+def parse_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
+    """Raises CommandError."""
+    tag, name, scanner = parse_name(frame)
+    parser = PARSERS.get(name)
+    if parser is None:
+        raise CommandError(tag, build_bad("Unknown command"))
+    return Command(tag, name, _guard(tag, parser, scanner, limits))
+
+
+def parse_append_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
+    """An APPEND that has come to its message. Raises CommandError."""
+    tag, name, scanner = parse_name(frame)
+    return Command(tag, name, _guard(tag, parse_append, scanner, limits))
+
+
+def _guard(tag: bytes, parser: Parser, scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    try:
+        return parser(scanner, limits)
+    except SyntaxFault as error:
+        raise CommandError(tag, build_bad(str(error).capitalize())) from error
+    except Refused as error:
+        raise CommandError(tag, build_no(error.text.capitalize(), error.code)) from error

@@ -1,0 +1,131 @@
+"""Replies as data: status responses and the untagged lines that hold no message data.
+
+RFC 3501 §7, response codes of RFC 5530 §3, RFC 4315 §3 (APPENDUID, COPYUID), RFC 7162 §3.1 (HIGHESTMODSEQ, MODIFIED, NOMODSEQ).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from services.imap.protocol.encode import build_flag_list, build_mailbox, build_nstring
+from services.imap.protocol.sequence_set import compact
+from shared import errors
+
+
+@attrs.frozen
+class Reply:
+    """A tagged status response. ``code`` without its brackets. The text is for people and never holds what they typed."""
+
+    status: str
+    text: str
+    code: str = ""
+
+    def render(self, tag: bytes) -> bytes:
+        code = f"[{self.code}] " if self.code else ""
+        return b"%b %b %b\r\n" % (tag, self.status.encode(), (code + self.text).encode("ascii", "replace"))
+
+
+def build_ok(text: str, code: str = "") -> Reply:
+    return Reply("OK", text, code)
+
+
+def build_no(text: str, code: str = "") -> Reply:
+    return Reply("NO", text, code)
+
+
+def build_bad(text: str, code: str = "") -> Reply:
+    return Reply("BAD", text, code)
+
+
+def build_untagged(status: str, text: str, code: str = "") -> bytes:
+    """``* OK [CODE] text``, also BYE and NO."""
+    return Reply(status, text, code).render(b"*")
+
+
+CONTINUE: Final = b"+ OK\r\n"
+
+# RFC 5530 §3; TRYCREATE: RFC 3501 §7.1
+_STORE_REPLIES: Final[dict[type[errors.StoreError], Reply]] = {
+    errors.Unavailable: Reply("NO", "The mail store is not reachable now, try again", "UNAVAILABLE"),
+    errors.DeadlineExceeded: Reply("NO", "The mail store took too long, try again", "UNAVAILABLE"),
+    errors.Overloaded: Reply("NO", "Too busy, try again", "UNAVAILABLE"),
+    errors.Internal: Reply("NO", "Internal error", "SERVERBUG"),
+    errors.NoSuchUpload: Reply("NO", "The transfer was interrupted, try again", "UNAVAILABLE"),
+    errors.BadRequest: Reply("NO", "That cannot be done", "CANNOT"),
+    errors.Forbidden: Reply("NO", "Not allowed", "NOPERM"),
+    errors.GrantExpired: Reply("NO", "The login has expired", "EXPIRED"),
+    errors.AuthenticationFailed: Reply("NO", "User name or password is wrong", "AUTHENTICATIONFAILED"),
+    errors.NoSuchMailbox: Reply("NO", "No such mailbox", "NONEXISTENT"),
+    errors.MailboxExists: Reply("NO", "The mailbox exists already", "ALREADYEXISTS"),
+    errors.InvalidMailboxName: Reply("NO", "Not a possible mailbox name", "CANNOT"),
+    errors.CannotChangeMailbox: Reply("NO", "This mailbox cannot be changed that way", "CANNOT"),
+    errors.NoSuchMessage: Reply("NO", "The message is gone", "EXPUNGEISSUED"),
+    errors.OverQuota: Reply("NO", "The account is full", "OVERQUOTA"),
+    errors.LimitExceeded: Reply("NO", "A limit was reached", "LIMIT"),
+    errors.TooLarge: Reply("NO", "Too large", "TOOBIG"),
+    errors.OutOfSpace: Reply("NO", "The mail store's disk is full", "UNAVAILABLE"),
+}
+
+
+def reply_for_error(error: errors.StoreError) -> Reply:
+    """The answer to a command that the store refused."""
+    return _STORE_REPLIES.get(type(error), _STORE_REPLIES[errors.Internal])
+
+
+def build_capability(names: Iterable[str]) -> bytes:
+    return b"* CAPABILITY " + " ".join(names).encode("ascii") + b"\r\n"
+
+
+def build_flags(names: Sequence[str]) -> bytes:
+    """RFC 3501 §7.2.6."""
+    return b"* FLAGS " + build_flag_list(names) + b"\r\n"
+
+
+def build_permanent_flags(names: Sequence[str], text: str) -> bytes:
+    """RFC 3501 §7.1 PERMANENTFLAGS."""
+    return build_untagged("OK", text, f"PERMANENTFLAGS {build_flag_list(names).decode('ascii')}")
+
+
+def build_list_line(
+    word: bytes, attributes: Sequence[str], name: str, extended: Sequence[bytes] = (), delimiter: bytes = b'"/"'
+) -> bytes:
+    """RFC 3501 §7.2.2, §7.2.3; extended data: RFC 5258 §6."""
+    more = b" (" + b" ".join(extended) + b")" if extended else b""
+    return b"* %b (%b) %b %b%b\r\n" % (word, " ".join(attributes).encode(), delimiter, build_mailbox(name), more)
+
+
+def build_status(name: str, values: Sequence[tuple[str, int]]) -> bytes:
+    """RFC 3501 §7.2.4."""
+    items = " ".join(f"{item} {value}" for item, value in values).encode()
+    return b"* STATUS %b (%b)\r\n" % (build_mailbox(name), items)
+
+
+def build_search(numbers: Iterable[int], modseq: int | None) -> bytes:
+    """RFC 3501 §7.2.5; MODSEQ: RFC 7162 §3.1.5."""
+    listed = " ".join(map(str, numbers))
+    text = f"* SEARCH {listed}" if listed else "* SEARCH"
+    if modseq is not None and listed:
+        text += f" (MODSEQ {modseq})"
+    return text.encode() + b"\r\n"
+
+
+def build_id(fields: Sequence[tuple[str, str]]) -> bytes:
+    """RFC 2971 §3.2."""
+    pairs = b" ".join(build_nstring(text.encode()) for pair in fields for text in pair)
+    return b"* ID (" + pairs + b")\r\n"
+
+
+def code_append_uid(uidvalidity: int, uid: int) -> str:
+    """RFC 4315 §3."""
+    return f"APPENDUID {uidvalidity} {uid}"
+
+
+def code_copy_uid(uidvalidity: int, sources: Iterable[int], targets: Iterable[int]) -> str:
+    """RFC 4315 §3."""
+    return f"COPYUID {uidvalidity} {compact(sources).decode()} {compact(targets).decode()}"
+
+
+def code_modified(numbers: Iterable[int]) -> str:
+    """RFC 7162 §3.1.3."""
+    return f"MODIFIED {compact(numbers).decode()}"

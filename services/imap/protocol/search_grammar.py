@@ -1,0 +1,211 @@
+"""The arguments of SEARCH.
+
+RFC 3501 §6.4.4 and §9 (search-key), RFC 7162 §3.1.5 (MODSEQ). The tree that comes out is bounded in depth and size.
+"""
+
+import codecs
+from typing import Final
+
+from services.imap.protocol.arguments import (
+    Comparison,
+    DateField,
+    KeyAll,
+    KeyAnd,
+    KeyDate,
+    KeyFlag,
+    KeyHeader,
+    KeyKeyword,
+    KeyModSeq,
+    KeyNot,
+    KeyNumbers,
+    KeyOr,
+    KeySize,
+    KeyText,
+    KeyUids,
+    SearchArguments,
+    SearchFlag,
+    SearchKey,
+)
+from services.imap.protocol.dates import parse_date
+from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from services.imap.protocol.sequence_set import parse as parse_set
+from services.imap.protocol.tokens import MAX_NUMBER64, Refused, Scanner, SyntaxFault
+
+_FLAGS: Final[dict[str, SearchKey]] = {
+    "ALL": KeyAll(),
+    "ANSWERED": KeyFlag(SearchFlag.ANSWERED),
+    "DELETED": KeyFlag(SearchFlag.DELETED),
+    "DRAFT": KeyFlag(SearchFlag.DRAFT),
+    "FLAGGED": KeyFlag(SearchFlag.FLAGGED),
+    "RECENT": KeyFlag(SearchFlag.RECENT),
+    "SEEN": KeyFlag(SearchFlag.SEEN),
+    "UNANSWERED": KeyNot(KeyFlag(SearchFlag.ANSWERED)),
+    "UNDELETED": KeyNot(KeyFlag(SearchFlag.DELETED)),
+    "UNDRAFT": KeyNot(KeyFlag(SearchFlag.DRAFT)),
+    "UNFLAGGED": KeyNot(KeyFlag(SearchFlag.FLAGGED)),
+    "UNSEEN": KeyNot(KeyFlag(SearchFlag.SEEN)),
+    # RFC 3501 §6.4.4: NEW is "RECENT UNSEEN", OLD is "NOT RECENT"
+    "NEW": KeyAnd((KeyFlag(SearchFlag.RECENT), KeyNot(KeyFlag(SearchFlag.SEEN)))),
+    "OLD": KeyNot(KeyFlag(SearchFlag.RECENT)),
+}
+_DATES: Final[dict[str, tuple[DateField, Comparison]]] = {
+    "BEFORE": (DateField.INTERNAL, Comparison.BEFORE),
+    "ON": (DateField.INTERNAL, Comparison.ON),
+    "SINCE": (DateField.INTERNAL, Comparison.SINCE),
+    "SENTBEFORE": (DateField.SENT, Comparison.BEFORE),
+    "SENTON": (DateField.SENT, Comparison.ON),
+    "SENTSINCE": (DateField.SENT, Comparison.SINCE),
+}
+_ADDRESS_FIELDS: Final = frozenset({"FROM", "TO", "CC", "BCC", "SUBJECT"})
+_NO_CHARSETS: Final = frozenset({"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"})
+"""Python's text codecs that are no character sets."""
+MAX_TEXT_OCTETS: Final = 4096
+"""A text to search for."""
+
+
+class _SearchParser:
+    def __init__(self, scanner: Scanner, limits: GrammarLimits) -> None:
+        self._scanner = scanner
+        self._limits = limits
+        self._charset = "utf-8"
+        self._keys = 0
+        self._depth = 0
+        self.uses_modseq = False
+
+    def charset(self) -> None:
+        """RFC 3501 §6.4.4: ["CHARSET" SP astring SP]"""
+        if not self._scanner.looking_at_word(b"CHARSET"):
+            return
+        self._scanner.take(b"CHARSET")
+        self._scanner.space()
+        name = self._scanner.astring()
+        self._scanner.space()
+        try:
+            # bytes.decode takes character sets only, not Python's other codecs (hex, rot13, ...)
+            b"a".decode(name.decode("ascii"))
+            self._charset = codecs.lookup(name.decode("ascii")).name
+            if self._charset in _NO_CHARSETS:
+                raise LookupError
+        except (LookupError, ValueError) as error:
+            # RFC 3501 §6.4.4: a tagged NO with BADCHARSET
+            raise Refused("unknown character set", "BADCHARSET (US-ASCII UTF-8)") from error
+
+    def _text(self) -> str:
+        self._scanner.space()
+        octets = self._scanner.astring()
+        if len(octets) > MAX_TEXT_OCTETS:
+            raise SyntaxFault("search text too long")
+        try:
+            return octets.decode(self._charset if self._charset != "ascii" else "utf-8")
+        except (UnicodeError, ValueError):
+            # RFC 5530 §3 has no better code; clients that send Latin-1 without saying so still search.
+            return octets.decode("latin-1")
+
+    def keys(self, *, until_parenthesis: bool) -> SearchKey:
+        """search-key *(SP search-key)"""
+        found = [self.key()]
+        while True:
+            if until_parenthesis and self._scanner.take(b")"):
+                break
+            self._scanner.skip_spaces()
+            if until_parenthesis and self._scanner.take(b")"):
+                break
+            if not until_parenthesis and self._scanner.at_end():
+                break
+            found.append(self.key())
+        return found[0] if len(found) == 1 else KeyAnd(tuple(found))
+
+    def key(self) -> SearchKey:
+        self._keys += 1
+        if self._keys > self._limits.search_keys:
+            raise SyntaxFault("too many search keys")
+        self._depth += 1
+        if self._depth > self._limits.search_depth:
+            raise SyntaxFault("search keys nested too deep")
+        try:
+            return self._key()
+        finally:
+            self._depth -= 1
+
+    def _key(self) -> SearchKey:
+        scanner = self._scanner
+        if scanner.take(b"("):
+            scanner.skip_spaces()
+            return self.keys(until_parenthesis=True)
+        following = scanner.peek()
+        if following.isdigit() or following == b"*":
+            return KeyNumbers(self._set())
+        name = scanner.word()
+        if name in _FLAGS:
+            return _FLAGS[name]
+        if name in _DATES:
+            return self._date(*_DATES[name])
+        if name in _ADDRESS_FIELDS:
+            return KeyHeader(name, self._text())
+        return self._other(name)
+
+    def _other(self, name: str) -> SearchKey:
+        scanner = self._scanner
+        match name:
+            case "TEXT" | "BODY":
+                return KeyText(self._text(), header_too=name == "TEXT")
+            case "HEADER":
+                scanner.space()
+                field = scanner.astring().decode("latin-1").upper()
+                return KeyHeader(field, self._text())
+            case "KEYWORD" | "UNKEYWORD":
+                scanner.space()
+                keyword = KeyKeyword(scanner.flag())
+                return keyword if name == "KEYWORD" else KeyNot(keyword)
+            case "LARGER" | "SMALLER":
+                scanner.space()
+                return KeySize(name == "LARGER", scanner.number(MAX_NUMBER64))
+            case "UID":
+                scanner.space()
+                return KeyUids(self._set())
+            case "NOT":
+                scanner.space()
+                return KeyNot(self.key())
+            case "OR":
+                scanner.space()
+                left = self.key()
+                scanner.space()
+                return KeyOr(left, self.key())
+            case "MODSEQ":
+                return self._modseq()
+        raise SyntaxFault(f"unknown search key {name[:40]}")
+
+    def _set(self) -> SequenceSet:
+        try:
+            return parse_set(self._scanner.sequence_text(), self._limits.set_ranges)
+        except InvalidSet as error:
+            raise SyntaxFault(str(error)) from error
+
+    def _date(self, field: DateField, comparison: Comparison) -> SearchKey:
+        self._scanner.space()
+        day = parse_date(self._scanner.astring())
+        if day is None:
+            raise SyntaxFault("not a date")
+        return KeyDate(field, comparison, day)
+
+    def _modseq(self) -> SearchKey:
+        """RFC 7162 §3.1.5: "MODSEQ" [search-modseq-ext] SP mod-sequence-valzer; entry names are accepted and count for all flags."""
+        self._scanner.space()
+        if self._scanner.peek() == b'"':
+            self._scanner.quoted()
+            self._scanner.space()
+            if self._scanner.word() not in ("PRIV", "SHARED", "ALL"):
+                raise SyntaxFault("expected priv, shared or all")
+            self._scanner.space()
+        self.uses_modseq = True
+        return KeyModSeq(self._scanner.number(MAX_NUMBER64))
+
+
+def parse_search(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
+    """After ``SEARCH`` and its space."""
+    parser = _SearchParser(scanner, limits)
+    parser.charset()
+    key = parser.keys(until_parenthesis=False)
+    scanner.end()
+    return SearchArguments(key, parser.uses_modseq)
