@@ -1,0 +1,209 @@
+"""One view per selected mailbox and process, shared by all sessions that have it selected.
+
+Laws:
+- A view holds what the store last told, in compact columns by ascending UID: about 32 octets for each message.
+- ``uids`` is a snapshot: it is replaced, never changed in place, so that sessions can keep it as their sequence numbers for free.
+- Every change (flags, new, vanished) is one entry in a bounded log; sessions read on from where they are (``updates``). A session that
+  fell too far behind compares with the columns instead. Nobody rescans a mailbox for the sake of one message.
+- The mailbox is watched once; the store says "changed", the view asks once for what is new, and wakes its sessions.
+- Applying what a session did itself never moves ``highest_modseq``: others' changes in between are still asked for.
+
+RFC 3501 §2.3.1 (UIDs ascend, are never used again), RFC 7162 §3.1 (modseq). What can fail: StoreError from the store; after
+NoSuchMailbox or GrantExpired the view is ``lost`` and its sessions must end.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from services.imap.protocol.encode import FlagRenderer
+from shared.contract.types import ChangesPage
+from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.model.packed import I64, U32, U64, unpack_i64, unpack_u32, unpack_u64
+
+MAX_LOG_ENTRIES: Final = 4096
+MAX_LOG_UIDS: Final = 100_000
+"""Of all entries; a session that is further behind compares with the columns."""
+
+
+@attrs.frozen(eq=False)
+class Change:
+    """One step of a mailbox. ``teller``: the session that has told its client already, as part of its own command."""
+
+    flagged: Sequence[int]
+    vanished: Sequence[int]
+    teller: object | None = None
+    also_for_teller: frozenset[int] = frozenset()
+    """UIDs of ``flagged`` whose flags are not what the teller's client expects."""
+
+    @property
+    def weight(self) -> int:
+        return len(self.flagged) + len(self.vanished)
+
+
+Wake = Callable[[], None]
+
+
+class Columns:
+    """The columns of a mailbox and the log of their changes; pure, fed with pages of ``messages.changes``."""
+
+    def __init__(self, mailbox_id: MailboxId) -> None:
+        self.mailbox_id = mailbox_id
+        self.uids: array[int] = array(U32)
+        self.modseqs: array[int] = array(U64)
+        self.flags: array[int] = array(U64)
+        self.sizes: array[int] = array(U64)
+        self.dates: array[int] = array(I64)
+        self.keywords: tuple[str, ...] = ()
+        self.render_flags = FlagRenderer()
+        self.uid_next = Uid(1)
+        self.highest_modseq = ModSeq(0)
+        self._largest_uid = 0
+        self._log: deque[Change] = deque()
+        self._log_weight = 0
+        self.generation = 0
+        """How many changes there have been."""
+
+    # --- looking ---
+
+    def position(self, uid: int) -> int:
+        """Where a UID is in the columns, -1 when it is not there."""
+        position = bisect_left(self.uids, uid)
+        return position if position < len(self.uids) and self.uids[position] == uid else -1
+
+    def changes_since(self, generation: int) -> list[Change] | None:
+        """What happened after a generation; None when the log does not reach back that far."""
+        missing = self.generation - generation
+        if missing > len(self._log):
+            return None
+        return [self._log[index] for index in range(len(self._log) - missing, len(self._log))]
+
+    def changed_after(self, modseq: int) -> list[int]:
+        """UIDs with a higher modseq, ascending: a scan."""
+        return [uid for uid, value in zip(self.uids, self.modseqs, strict=True) if value > modseq]
+
+    # --- feeding ---
+
+    def apply_page(self, page: ChangesPage) -> bool:
+        """Take a page in; whether anything was new."""
+        uids = unpack_u32(page.uids)
+        vanished = self._remove(unpack_u32(page.vanished)) if page.vanished else ()
+        keywords_changed = page.keywords != self.keywords
+        if keywords_changed:
+            self.keywords = page.keywords
+            self.render_flags.set_keywords(page.keywords)
+        known = bisect_right(uids, self._largest_uid)
+        flags, modseqs = unpack_u64(page.flags), unpack_u64(page.modseqs)
+        flagged = self._update(uids[:known], flags, modseqs)
+        appended = len(uids) > known
+        if appended:
+            self.uids = self.uids + uids[known:]
+            self.flags.extend(flags[known:])
+            self.modseqs.extend(modseqs[known:])
+            self.sizes.extend(array(U64, unpack_u32(page.sizes)[known:]))
+            self.dates.extend(unpack_i64(page.internal_dates)[known:])
+            self._largest_uid = uids[-1]
+        self.uid_next = Uid(max(self.uid_next, page.uid_next))
+        if flagged or vanished or appended:
+            self._record(Change(flagged, vanished))
+            return True
+        return keywords_changed
+
+    def apply_flags(
+        self,
+        uids: Sequence[int],
+        flags: Sequence[int],
+        modseqs: Sequence[int],
+        keywords: tuple[str, ...],
+        teller: object | None,
+        expected: Callable[[int], int] | None = None,
+    ) -> bool:
+        """Take in what one of our sessions did. ``expected``: what its client computes from the old flags (RFC 3501 §6.4.6 .SILENT)."""
+        if keywords != self.keywords and len(keywords) >= len(self.keywords):
+            self.keywords = keywords
+            self.render_flags.set_keywords(keywords)
+        surprises = frozenset[int]()
+        if expected is not None and teller is not None:
+            surprises = frozenset(self._surprises(uids, flags, expected))
+        flagged = self._update(uids, flags, modseqs)
+        if not flagged:
+            return False
+        self._record(Change(flagged, (), teller, surprises))
+        return True
+
+    def apply_vanished(self, uids: Iterable[int]) -> bool:
+        """Take in what one of our sessions expunged or moved."""
+        vanished = self._remove(uids)
+        if vanished:
+            self._record(Change((), vanished))
+        return bool(vanished)
+
+    def _surprises(self, uids: Sequence[int], flags: Sequence[int], expected: Callable[[int], int]) -> Iterable[int]:
+        for uid, now in zip(uids, flags, strict=True):
+            position = self.position(uid)
+            if position >= 0 and expected(self.flags[position]) != now:
+                yield uid
+
+    def _update(self, uids: Sequence[int], flags: Sequence[int], modseqs: Sequence[int]) -> list[int]:
+        """Set flags of messages that are there and whose modseq is newer; their UIDs."""
+        ours, our_modseqs, our_flags = self.uids, self.modseqs, self.flags
+        count = len(ours)
+        changed: list[int] = []
+        position = 0
+        for index, uid in enumerate(uids):
+            # mostly the next one: a run of neighbours needs no search
+            if position >= count or ours[position] != uid:
+                position = bisect_left(ours, uid)
+                if position >= count or ours[position] != uid:
+                    # Expunged meanwhile: a page that was on its way must not bring it back.
+                    continue
+            if modseqs[index] > our_modseqs[position]:
+                our_modseqs[position] = modseqs[index]
+                our_flags[position] = flags[index]
+                changed.append(uid)
+            position += 1
+        return changed
+
+    def _remove(self, uids: Iterable[int]) -> Sequence[int]:
+        """Take messages out of the columns; those that were there, ascending."""
+        positions = [position for position in map(self.position, uids) if position >= 0]
+        if not positions:
+            return ()
+        positions = sorted(set(positions))
+        removed = [self.uids[position] for position in positions]
+        self.uids = _without(self.uids, positions)
+        self.modseqs = _without(self.modseqs, positions)
+        self.flags = _without(self.flags, positions)
+        self.sizes = _without(self.sizes, positions)
+        self.dates = _without(self.dates, positions)
+        return removed
+
+    def _record(self, change: Change) -> None:
+        self.generation += 1
+        self._log.append(change)
+        self._log_weight += change.weight
+        while len(self._log) > MAX_LOG_ENTRIES or (self._log_weight > MAX_LOG_UIDS and len(self._log) > 1):
+            self._log_weight -= self._log.popleft().weight
+
+    def statistics(self) -> dict[str, int]:
+        """Messages, octets of the columns, length of the log."""
+        octets = sum(
+            column.itemsize * len(column) for column in (self.uids, self.modseqs, self.flags, self.sizes, self.dates)
+        )
+        return {"messages": len(self.uids), "octets": octets, "log": len(self._log)}
+
+
+def _without(values: "array[int]", positions: Sequence[int]) -> "array[int]":
+    """A copy that leaves out positions (ascending)."""
+    kept: array[int] = array(values.typecode)
+    start = 0
+    for position in positions:
+        if position > start:
+            kept.extend(values[start:position])
+        start = position + 1
+    kept.extend(values[start:])
+    return kept

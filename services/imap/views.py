@@ -1,0 +1,170 @@
+"""The views of this process: made when the first session selects a mailbox, given back after the last one left it.
+
+One task per view keeps the watch, survives restarts of the store, and resynchronises afterwards.
+"""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from services.imap.view import Columns, Wake
+from shared.errors import GrantExpired, NoSuchMailbox, StoreError
+from shared.model.ids import Grant, MailboxId, Uid
+from shared.rpc.store_client import StoreClient
+
+PAGE_MESSAGES: Final = 20_000
+RETRY_SECONDS: Final = 1.0
+
+
+class View(Columns):
+    """Columns that keep themselves up to date."""
+
+    def __init__(self, store: StoreClient, mailbox_id: MailboxId, grant: Grant) -> None:
+        super().__init__(mailbox_id)
+        self._store = store
+        self.grant = grant
+        self.lost: StoreError | None = None
+        """Why this view can no longer be kept: the mailbox or the login is gone."""
+        self._wakes: set[Wake] = set()
+        self._lock = trio.Lock()
+        self._started = 0
+        self._finished = 0
+
+    def attach(self, wake: Wake) -> None:
+        """Call ``wake`` after each change."""
+        self._wakes.add(wake)
+
+    def detach(self, wake: Wake) -> None:
+        self._wakes.discard(wake)
+
+    def wake_all(self) -> None:
+        """After a change that a session applied itself."""
+        for wake in tuple(self._wakes):
+            wake()
+
+    async def refresh(self) -> None:
+        """Return when everything that was committed before this call is in. Raises StoreError."""
+        wanted = self._started + 1
+        async with self._lock:
+            if self._finished >= wanted:
+                return
+            self._started += 1
+            number = self._started
+            await self._pull()
+            self._finished = number
+
+    async def _pull(self) -> None:
+        since = self.highest_modseq
+        after = Uid(0)
+        cursor = None
+        changed = False
+        while True:
+            page = await self._store.messages.changes(self.grant, self.mailbox_id, since, after, PAGE_MESSAGES)
+            if cursor is None:
+                cursor = page.highest_modseq
+            changed |= self.apply_page(page)
+            if not page.more:
+                break
+            after = Uid(int.from_bytes(page.uids[-4:], "little"))
+        self.highest_modseq = cursor
+        if changed:
+            self.wake_all()
+
+    async def run(self) -> None:
+        """Watch until cancelled or lost."""
+        while self.lost is None:
+            grant = self.grant
+            try:
+                async with self._store.watch_mailbox(grant, self.mailbox_id) as watch:
+                    while True:
+                        await watch.wait()
+                        await self.refresh()
+            except StoreError as error:
+                if isinstance(error, NoSuchMailbox) or (isinstance(error, GrantExpired) and self.grant == grant):
+                    self.lost = error
+                    self.wake_all()
+                    return
+                # Away or busy: the sessions live on, and the next watch begins with a refresh.
+                await trio.sleep(RETRY_SECONDS)
+
+
+class Views:
+    """All views of the process."""
+
+    def __init__(self, store: StoreClient, nursery: trio.Nursery, linger_seconds: float = 20.0) -> None:
+        self._store = store
+        self._nursery = nursery
+        self._linger_seconds = linger_seconds
+        self._entries: OrderedDict[MailboxId, _Entry] = OrderedDict()
+
+    async def acquire(self, grant: Grant, mailbox_id: MailboxId) -> View:
+        """The view of a mailbox, up to date. The grant must have been checked for this mailbox just before. Raises StoreError."""
+        entry = self._entries.get(mailbox_id)
+        if entry is not None and entry.view.lost is not None:
+            self._drop(mailbox_id, entry)
+            entry = None
+        if entry is None:
+            entry = self._entries[mailbox_id] = _Entry(View(self._store, mailbox_id, grant))
+            self._nursery.start_soon(self._keep, mailbox_id, entry)
+        entry.users += 1
+        entry.idle_scope.cancel()
+        entry.view.grant = grant
+        try:
+            await entry.view.refresh()
+        except BaseException:
+            self.release(entry.view)
+            raise
+        return entry.view
+
+    def release(self, view: View) -> None:
+        """Give a view back; it goes when nobody wants it again soon."""
+        entry = self._entries.get(view.mailbox_id)
+        if entry is None or entry.view is not view:
+            return
+        entry.users -= 1
+        if entry.users == 0:
+            entry.idle_scope = trio.CancelScope()
+            self._nursery.start_soon(self._expire, view.mailbox_id, entry, entry.idle_scope)
+
+    async def _expire(self, mailbox_id: MailboxId, entry: "_Entry", scope: trio.CancelScope) -> None:
+        with scope:
+            await trio.sleep(self._linger_seconds)
+            if entry.users == 0:
+                self._drop(mailbox_id, entry)
+
+    def _drop(self, mailbox_id: MailboxId, entry: "_Entry") -> None:
+        entry.scope.cancel()
+        if self._entries.get(mailbox_id) is entry:
+            del self._entries[mailbox_id]
+
+    async def _keep(self, mailbox_id: MailboxId, entry: "_Entry") -> None:
+        with entry.scope:
+            await entry.view.run()
+
+    def statistics(self) -> dict[str, int]:
+        """Views, messages in them, octets of their columns."""
+        all_statistics = [entry.view.statistics() for entry in self._entries.values()]
+        return {
+            "views": len(all_statistics),
+            "messages": sum(statistics["messages"] for statistics in all_statistics),
+            "octets": sum(statistics["octets"] for statistics in all_statistics),
+        }
+
+
+class _Entry:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.users = 0
+        self.scope = trio.CancelScope()
+        self.idle_scope = trio.CancelScope()
+
+
+@asynccontextmanager
+async def open_views(store: StoreClient, linger_seconds: float = 20.0) -> AsyncIterator[Views]:
+    """The process's views; all of them end with the context."""
+    async with trio.open_nursery() as nursery:
+        yield Views(store, nursery, linger_seconds)
+        nursery.cancel_scope.cancel()
