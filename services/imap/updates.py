@@ -13,8 +13,10 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+from services.imap.protocol.responses import build_flags
 from services.imap.protocol.sequence_set import SequenceSet, positions_of_numbers, positions_of_uids
 from services.imap.view import Columns
+from shared.model.flags import SYSTEM_FLAG_NAMES
 
 
 class Selected:
@@ -31,6 +33,7 @@ class Selected:
         self._pending_flags: dict[int, None] = {}
         self._pending_vanished: set[int] = set()
         self._told_recent = self.recent()
+        self._told_keywords = columns.keywords
 
     # --- the mapping ---
 
@@ -67,7 +70,11 @@ class Selected:
 
     def anything_new(self) -> bool:
         """Whether ``render`` could have something to tell."""
-        return self._generation != self.columns.generation or bool(self._pending_flags or self._pending_vanished)
+        return (
+            self._generation != self.columns.generation
+            or bool(self._pending_flags or self._pending_vanished)
+            or self._told_keywords is not self.columns.keywords
+        )
 
     def _collect(self) -> None:
         """Take over what the view recorded since the last time."""
@@ -100,7 +107,7 @@ class Selected:
         if not self.anything_new():
             return b""
         self._collect()
-        pieces: list[bytes] = []
+        pieces: list[bytes] = [self.render_keywords()]
         if expunge:
             self._render_expunges(pieces)
         if self._pending_flags:
@@ -112,6 +119,15 @@ class Selected:
             # the same messages: share the view's array again
             self.told = self.columns.uids
         return b"".join(pieces)
+
+    def render_keywords(self) -> bytes:
+        """FLAGS, when the mailbox has new keywords: it goes before the first FETCH that uses them (RFC 3501 §7.2.6)."""
+        keywords = self.columns.keywords
+        if keywords == self._told_keywords:
+            self._told_keywords = keywords
+            return b""
+        self._told_keywords = keywords
+        return build_flags([*SYSTEM_FLAG_NAMES, *keywords])
 
     def _render_expunges(self, pieces: list[bytes]) -> None:
         if not self._pending_vanished:

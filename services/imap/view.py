@@ -56,7 +56,7 @@ class Columns:
         self.uids: array[int] = array(U32)
         self.modseqs: array[int] = array(U64)
         self.flags: array[int] = array(U64)
-        self.sizes: array[int] = array(U64)
+        self.sizes: array[int] = array(U32)
         self.dates: array[int] = array(I64)
         self.keywords: tuple[str, ...] = ()
         self.render_flags = FlagRenderer()
@@ -104,7 +104,7 @@ class Columns:
             self.uids = self.uids + uids[known:]
             self.flags.extend(flags[known:])
             self.modseqs.extend(modseqs[known:])
-            self.sizes.extend(array(U64, unpack_u32(page.sizes)[known:]))
+            self.sizes.extend(unpack_u32(page.sizes)[known:])
             self.dates.extend(unpack_i64(page.internal_dates)[known:])
             self._largest_uid = uids[-1]
         self.uid_next = Uid(max(self.uid_next, page.uid_next))

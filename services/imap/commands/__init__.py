@@ -1,0 +1,1 @@
+"""One file per command, by its RFC name; ``table`` lists them."""

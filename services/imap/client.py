@@ -1,0 +1,149 @@
+"""The client's end of a session: framed input, collected output, TLS.
+
+One task reads and one writes at most (IDLE has one of each). Output is handed on in large pieces; a client that does not read is
+dropped by the stream's send timeout, with no more than one buffer of ours waiting. A client that is silent for too long raises
+ClientSilent, wherever a command waits for it.
+"""
+
+import math
+import ssl
+from collections.abc import AsyncIterator
+
+import trio
+
+from services.imap.limits import OUTPUT_OCTETS, RECEIVE_OCTETS
+from services.imap.protocol.framing import (
+    FrameEvent,
+    Framer,
+    FramingError,
+    FramingLimits,
+    MessageData,
+    MessageEnd,
+    RawLine,
+)
+from services.imap.protocol.responses import CONTINUE
+from shared.net.stream import ClientStream
+
+
+class ClientGone(Exception):
+    """The client closed the connection, or its stream can no longer be trusted."""
+
+
+class StreamBroken(Exception):
+    """What follows in the stream cannot be told from a refused literal: the connection must end."""
+
+
+class ClientSilent(Exception):
+    """Nothing came for too long."""
+
+
+class Client:
+    """Input and output of one connection."""
+
+    def __init__(self, stream: ClientStream, limits: FramingLimits) -> None:
+        self._stream = stream
+        self._framer = Framer(limits)
+        self._output: list[bytes] = []
+        self._output_octets = 0
+        self.octets_in = 0
+        self.octets_out = 0
+        self.silence_seconds = 60.0
+        """How long to wait for input."""
+        self.input_deadline = math.inf
+        """On trio's clock: when waiting for input ends in any case (the time to log in)."""
+
+    @property
+    def peer_ip(self) -> str:
+        return self._stream.peer_ip
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is on."""
+        return self._stream.tls is not None
+
+    def set_limits(self, limits: FramingLimits) -> None:
+        """After login."""
+        self._framer.set_limits(limits)
+
+    # --- input ---
+
+    async def _receive(self) -> None:
+        await self.flush()
+        deadline = min(trio.current_time() + self.silence_seconds, self.input_deadline)
+        with trio.CancelScope(deadline=deadline) as scope:
+            data = await self._stream.receive_some(RECEIVE_OCTETS)
+        if scope.cancelled_caught:
+            raise ClientSilent
+        if not data:
+            raise ClientGone
+        self.octets_in += len(data)
+        self._framer.feed(data)
+
+    async def next_event(self) -> FrameEvent:
+        """The next event of the framer; what was written is flushed before waiting. Raises ClientGone."""
+        while (event := self._framer.next_event()) is None:
+            await self._receive()
+        return event
+
+    async def read_line(self) -> bytes | None:
+        """A line that is no command (SASL response, DONE); None when it was too long. Raises ClientGone."""
+        while (event := self._framer.next_line()) is None:
+            await self._receive()
+        return event.line if isinstance(event, RawLine) else None
+
+    async def read_message(self, *, synchronizing: bool) -> AsyncIterator[bytes]:
+        """The octets of the message that was offered, as they come. Raises ClientGone."""
+        self._framer.accept_message()
+        if synchronizing:
+            self.write(CONTINUE)
+        while True:
+            event = await self.next_event()
+            if isinstance(event, MessageData):
+                yield event.data
+            elif isinstance(event, MessageEnd):
+                return
+
+    async def skip_message(self, *, too_big: bool) -> FramingError:
+        """Refuse the message that was offered; returns when its command is out of the stream. Raises ClientGone."""
+        error = self._framer.refuse_message(too_big=too_big)
+        while error is None:
+            event = await self.next_event()
+            if isinstance(event, FramingError):
+                error = event
+        if error.fatal:
+            raise StreamBroken
+        return error
+
+    # --- output ---
+
+    def write(self, data: bytes) -> None:
+        """Collect output. Whoever writes much calls ``drain`` now and then."""
+        self._output.append(data)
+        self._output_octets += len(data)
+
+    async def drain(self) -> None:
+        """Hand output on once there is a good piece of it. Raises ConnectionLost."""
+        if self._output_octets >= OUTPUT_OCTETS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hand all output on. Raises ConnectionLost."""
+        if self._output:
+            data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
+            self._output.clear()
+            self._output_octets = 0
+            self.octets_out += len(data)
+            await self._stream.send_all(data)
+
+    async def start_tls(self, context: ssl.SSLContext, handshake_seconds: float) -> None:
+        """After the OK of STARTTLS. Raises TlsFailed."""
+        await self.flush()
+        discarded = self._framer.buffered_octets
+        self._framer.discard_buffered()
+        await self._stream.start_tls(context, handshake_seconds, discarded_octets=discarded)
+
+    async def say_goodbye(self, text: bytes) -> None:
+        """A last line, if the client still takes it within a second."""
+        with trio.move_on_after(1.0):
+            self.write(text)
+            await self.flush()

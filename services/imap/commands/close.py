@@ -1,0 +1,25 @@
+"""CLOSE and UNSELECT, RFC 3501 §6.4.2 and RFC 3691. CLOSE expunges without a word; after EXAMINE it does not."""
+
+from services.imap.context import Context
+from services.imap.protocol.arguments import Command
+from services.imap.protocol.responses import Reply, build_ok
+from shared.model.flags import SystemFlag
+from shared.model.packed import unpack_u32
+
+
+async def handle_close(context: Context, command: Command) -> Reply:
+    if not context.mailbox.read_only:
+        view = context.view
+        await view.refresh()
+        deleted = SystemFlag.DELETED.value
+        if any(bits & deleted for bits in view.flags):
+            result = await context.store.messages.expunge(context.grant, context.mailbox_id, None, True)
+            if view.apply_vanished(unpack_u32(result.uids)):
+                view.wake_all()
+    context.close_mailbox()
+    return build_ok("CLOSE completed")
+
+
+async def handle_unselect(context: Context, command: Command) -> Reply:
+    context.close_mailbox()
+    return build_ok("UNSELECT completed")

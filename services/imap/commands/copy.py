@@ -1,0 +1,68 @@
+"""COPY and MOVE, RFC 3501 §6.4.7, RFC 6851, RFC 4315 §3 (COPYUID).
+
+A copy is all or nothing up to ``UIDS_AT_ONCE`` messages; beyond that it goes in steps of so many.
+"""
+
+from array import array
+
+from services.imap.context import CommandFailed, Context, arguments_of
+from services.imap.protocol.arguments import Command, CopyArguments
+from services.imap.protocol.responses import Reply, build_no, build_ok, build_untagged, code_copy_uid
+from shared.contract.types import CopyResult
+from shared.errors import NoSuchMailbox
+from shared.model.ids import MailboxId
+from shared.model.packed import U32, pack_u32, unpack_u32
+
+UIDS_AT_ONCE = 50_000
+
+
+async def handle_copy(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, CopyArguments)
+    moving = command.name.endswith("MOVE")
+    ranges = context.resolve(arguments.messages, by_uid=command.name.startswith("UID "))
+    uids = context.mailbox.uids_of(ranges)
+    target = await find_target(context, arguments.mailbox)
+    sources: array[int] = array(U32)
+    targets: array[int] = array(U32)
+    uidvalidity = 0
+    for start in range(0, len(uids), UIDS_AT_ONCE):
+        result = await _one_step(context, pack_u32(uids[start : start + UIDS_AT_ONCE]), target, moving=moving)
+        sources.extend(unpack_u32(result.sources))
+        targets.extend(unpack_u32(result.targets))
+        uidvalidity = result.uidvalidity
+    if target == context.mailbox_id:
+        await context.view.refresh()
+    return _reply(context, command, (len(uids), uidvalidity, sources, targets), moving=moving)
+
+
+async def _one_step(context: Context, uids: bytes, target: MailboxId, *, moving: bool) -> CopyResult:
+    messages = context.store.messages
+    if not moving:
+        return await messages.copy(context.grant, context.mailbox_id, uids, target)
+    result = await messages.move(context.grant, context.mailbox_id, uids, target)
+    if context.view.apply_vanished(unpack_u32(result.sources)):
+        context.view.wake_all()
+    return result
+
+
+def _reply(
+    context: Context, command: Command, outcome: "tuple[int, int, array[int], array[int]]", *, moving: bool
+) -> Reply:
+    asked, uidvalidity, sources, targets = outcome
+    if not sources:
+        # RFC 3501 §6.4.8: UIDs that are not there are ignored; messages that vanished meanwhile: RFC 5530 §3
+        return build_no("The messages are gone", "EXPUNGEISSUED") if asked else build_ok("Nothing to do")
+    code = code_copy_uid(uidvalidity, sources, targets)
+    if moving:
+        # RFC 6851 §4.3: COPYUID goes before the EXPUNGEs
+        context.client.write(build_untagged("OK", "Moved", code))
+        return build_ok(f"{command.name} completed")
+    return build_ok(f"{command.name} completed", code)
+
+
+async def find_target(context: Context, name: str) -> MailboxId:
+    """The mailbox that a COPY, MOVE or APPEND goes to. Raises CommandFailed with TRYCREATE (RFC 3501 §6.3.11, §6.4.7)."""
+    try:
+        return (await context.store.mailboxes.status(context.grant, name)).mailbox_id
+    except NoSuchMailbox as error:
+        raise CommandFailed(build_no("No such mailbox", "TRYCREATE")) from error

@@ -1,0 +1,20 @@
+"""CREATE, RFC 3501 §6.3.3, RFC 6154 §3 (USE)."""
+
+from services.imap.context import Context, arguments_of
+from services.imap.protocol.arguments import Command, CreateArguments
+from services.imap.protocol.responses import Reply, build_no, build_ok
+
+_SPECIAL_USES = {name.lower(): name for name in ("\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash")}
+"""RFC 6154 §2, without \\All and \\Flagged: those are virtual mailboxes, which this server has none of."""
+
+
+async def handle_create(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, CreateArguments)
+    special_use = ""
+    if arguments.special_use:
+        special_use = _SPECIAL_USES.get(arguments.special_use.lower(), "")
+        if not special_use:
+            # RFC 6154 §3: USEATTR
+            return build_no("This special use is not supported", "USEATTR")
+    await context.store.mailboxes.create(context.grant, arguments.mailbox, special_use)
+    return build_ok("CREATE completed")

@@ -1,0 +1,311 @@
+"""FETCH, RFC 3501 §6.4.5, RFC 7162 §3.1.4.
+
+Messages go by batches: the store is asked for the next batch while the last one is being sent, rows are joined octets, a batch is one
+write. Memory is bounded by two batches, whatever the mailbox's size and the client's speed; a large message streams in pieces.
+\\Seen is set in the batch that carries the octets, so that a broken connection marks only what was on its way.
+"""
+
+from array import array
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from services.imap.client import ClientGone
+from services.imap.context import Context, arguments_of
+from services.imap.fetch_plan import RENDERED, FetchPlan, Span
+from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
+from services.imap.protocol.responses import Reply, build_ok
+from services.imap.pump import pump
+from services.imap.reading import read_index, read_ranges
+from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, IndexField, IndexRow
+from shared.model.flags import SystemFlag
+from shared.model.ids import Uid
+from shared.model.packed import pack_u32, unpack_u32, unpack_u64
+
+BATCH_MESSAGES: Final = 256
+BATCH_OCTETS: Final = 768 * 1024
+"""Of contents in one batch."""
+STREAM_OCTETS: Final = 192 * 1024
+"""A section above this is sent in pieces as they come."""
+_HEADER_GUESS_OCTETS: Final = 4096
+
+
+@attrs.define(eq=False)
+class _Batch:
+    """What was read for some messages; ``uids`` in the order of the mailbox."""
+
+    uids: "array[int]"
+    rendered: dict[FetchItem, dict[int, bytes]]
+    sections: dict[int, list[bytes | None]]
+    """Finished octets of each section; None: NIL."""
+    spans: dict[int, list[Span | None]]
+    """Of a message that is to be streamed instead; then it is alone in its batch."""
+    seen: frozenset[int] = frozenset()
+    """UIDs whose \\Seen this command has set."""
+
+
+async def handle_fetch(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, FetchArguments)
+    by_uid = command.name == "UID FETCH"
+    ranges = context.resolve(arguments.messages, by_uid=by_uid)
+    if arguments.changed_since is not None or FetchItem.MODSEQ in arguments.items:
+        # RFC 7162 §3.1: enabling commands
+        context.condstore = True
+    run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=context.mailbox.read_only))
+    uids = context.mailbox.uids_of(ranges)
+    if arguments.changed_since is not None:
+        uids = run.changed_since(uids, arguments.changed_since)
+    await pump(run.batches(uids), run.send)
+    if run.sent < len(uids):
+        return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
+    return build_ok(f"{command.name} completed")
+
+
+class _Fetch:
+    def __init__(self, context: Context, plan: FetchPlan) -> None:
+        self._context = context
+        self._plan = plan
+        self.sent = 0
+
+    def changed_since(self, uids: "array[int]", modseq: int) -> "array[int]":
+        """RFC 7162 §3.1.4.1: messages with a higher modseq only."""
+        columns = self._context.columns
+        positions = map(columns.position, uids)
+        return array(
+            uids.typecode,
+            [uid for uid, at in zip(uids, positions, strict=True) if at >= 0 and columns.modseqs[at] > modseq],
+        )
+
+    # --- reading ahead ---
+
+    async def batches(self, uids: "array[int]") -> AsyncGenerator[_Batch, None]:
+        """Everything that must be asked of the store, batch by batch."""
+        start = 0
+        while start < len(uids):
+            stop = self._batch_end(uids, start)
+            yield await self._read_batch(uids[start:stop])
+            start = stop
+
+    def _batch_end(self, uids: "array[int]", start: int) -> int:
+        """Where the batch that begins here ends."""
+        last = min(start + BATCH_MESSAGES, len(uids))
+        if not self._plan.sections:
+            return last
+        columns = self._context.columns
+        octets = 0
+        for index in range(start, last):
+            position = columns.position(uids[index])
+            size = columns.sizes[position] if position >= 0 else 0
+            if size > STREAM_OCTETS:
+                return index if index > start else index + 1
+            octets += size if self._plan.whole_only else min(size, 4 * _HEADER_GUESS_OCTETS)
+            if octets > BATCH_OCTETS:
+                return index + 1
+        return last
+
+    async def _read_batch(self, uids: "array[int]") -> _Batch:
+        plan = self._plan
+        rendered = {item: await self._rendered(item, uids) for item in plan.rendered}
+        batch = _Batch(uids, rendered, {}, {})
+        if plan.sections:
+            await self._read_sections(batch)
+            if plan.sets_seen:
+                batch.seen = await self._set_seen(uids)
+        return batch
+
+    async def _rendered(self, item: FetchItem, uids: "array[int]") -> dict[int, bytes]:
+        """Ready octets by UID, from what is kept or from the store (which is then asked for all such items at once)."""
+        context = self._context
+        column, _ = RENDERED[item]
+        kept = context.shared.rendered.rows(context.mailbox_id, column, trio.current_time())
+        missing = [uid for uid in uids if uid not in kept]
+        if not missing:
+            return {uid: kept[uid] for uid in uids}
+        fields = IndexField(0)
+        for each in self._plan.rendered:
+            fields |= RENDERED[each][1]
+        rows = await read_index(context, missing, fields)
+        now = trio.current_time()
+        for each in self._plan.rendered:
+            name, _ = RENDERED[each]
+            pairs = [(row.uid, _ready(row, each)) for row in rows]
+            context.shared.rendered.add(context.mailbox_id, name, pairs, now)
+        found = {uid: kept[uid] for uid in uids if uid in kept}
+        found.update((row.uid, _ready(row, item)) for row in rows)
+        return found
+
+    async def _read_sections(self, batch: _Batch) -> None:
+        plan, columns = self._plan, self._context.columns
+        rows: dict[int, IndexRow] = {}
+        if plan.section_fields:
+            rows = {row.uid: row for row in await read_index(self._context, batch.uids, plan.section_fields)}
+        spans: dict[int, list[Span | None]] = {}
+        for uid in batch.uids:
+            position = columns.position(uid)
+            if position < 0 or (plan.section_fields and uid not in rows):
+                continue
+            size = columns.sizes[position]
+            spans[uid] = [plan.span(section, size, rows.get(uid)) for section in plan.sections]
+        if len(spans) == 1 and any(
+            span is not None and span.octets > STREAM_OCTETS for each in spans.values() for span in each
+        ):
+            batch.spans = spans
+            return
+        wanted = [
+            ContentRange(Uid(uid), span.start, span.octets)
+            for uid, each in spans.items()
+            for span in each
+            if span is not None and span.octets
+        ]
+        answers = iter(await read_ranges(self._context, wanted))
+        for uid, each in spans.items():
+            finished: list[bytes | None] = []
+            gone = False
+            for section, span in zip(plan.sections, each, strict=True):
+                if span is None:
+                    finished.append(None)
+                    continue
+                octets = next(answers) if span.octets else b""
+                gone |= octets is None
+                finished.append(plan.finish(section, octets or b""))
+            if not gone:
+                batch.sections[uid] = finished
+
+    async def _set_seen(self, uids: "array[int]") -> frozenset[int]:
+        """RFC 3501 §6.4.5: reading a body sets \\Seen."""
+        context, view = self._context, self._context.view
+        seen = SystemFlag.SEEN.value
+        unseen = [uid for uid in uids if (at := view.position(uid)) >= 0 and not view.flags[at] & seen]
+        if not unseen:
+            return frozenset()
+        result = await context.store.messages.store_flags(
+            context.grant, context.mailbox_id, pack_u32(unseen), FlagOperation.ADD, ("\\Seen",), None
+        )
+        changed = unpack_u32(result.uids)
+        flags, modseqs = unpack_u64(result.flags), unpack_u64(result.modseqs)
+        if view.apply_flags(changed, flags, modseqs, result.keywords, context.mailbox):
+            view.wake_all()
+        return frozenset(changed)
+
+    # --- sending ---
+
+    async def send(self, batch: _Batch) -> None:
+        """Render a batch with the flags of this moment, and write it."""
+        context, plan, selected = self._context, self._plan, self._context.mailbox
+        client = context.client
+        numbers, positions, uids = self._there(batch)
+        self.sent += len(uids)
+        if not len(uids):
+            return
+        rendered = {item: [octets[uid] for uid in uids] for item, octets in batch.rendered.items()}
+        keywords = selected.render_keywords()
+        if keywords:
+            client.write(keywords)
+        rows = plan.render(selected, numbers, positions, rendered)
+        if not plan.sections:
+            client.write(b"".join(rows))
+        elif batch.spans:
+            await self._stream(rows[0], uids[0], batch.spans[uids[0]])
+        else:
+            client.write(b"".join(self._with_sections(rows, uids, batch)))
+        if batch.seen:
+            self._tell_seen(batch, uids)
+        await client.drain()
+
+    def _there(self, batch: _Batch) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """Sequence numbers, positions and UIDs of the batch's messages that are still there and were read."""
+        selected, columns = self._context.mailbox, self._context.columns
+        uids = batch.uids
+        first = selected.number_of(uids[0])
+        complete = all(len(octets) == len(uids) for octets in batch.rendered.values()) and (
+            not self._plan.sections or len(batch.sections) + len(batch.spans) == len(uids)
+        )
+        if complete and selected.in_step and selected.told[first - 1 : first - 1 + len(uids)] == uids:
+            return range(first, first + len(uids)), range(first - 1, first - 1 + len(uids)), uids
+        numbers, positions, there = [], [], []
+        for uid in uids:
+            position = columns.position(uid)
+            if position < 0 or any(uid not in octets for octets in batch.rendered.values()):
+                continue
+            if self._plan.sections and uid not in batch.sections and uid not in batch.spans:
+                continue
+            numbers.append(selected.number_of(uid))
+            positions.append(position)
+            there.append(uid)
+        return numbers, positions, there
+
+    def _with_sections(self, rows: list[bytes], uids: Sequence[int], batch: _Batch) -> list[bytes]:
+        pieces: list[bytes] = []
+        labels = self._plan.labels
+        for row, uid in zip(rows, uids, strict=True):
+            pieces.append(row)
+            for index, octets in enumerate(batch.sections[uid]):
+                space = b" " if index else b""
+                if octets is None:
+                    pieces.append(space + labels[index] + b" NIL")
+                else:
+                    pieces.append(b"%b%b {%d}\r\n" % (space, labels[index], len(octets)))
+                    pieces.append(octets)
+            pieces.append(b")\r\n")
+        return pieces
+
+    async def _stream(self, row: bytes, uid: int, spans: Sequence[Span | None]) -> None:
+        """A message with a large section, piece by piece."""
+        client, plan = self._context.client, self._plan
+        client.write(row)
+        for index, (section, span) in enumerate(zip(plan.sections, spans, strict=True)):
+            space = b" " if index else b""
+            if span is None:
+                client.write(space + plan.labels[index] + b" NIL")
+            elif section.fields or span.octets <= STREAM_OCTETS:
+                octets = plan.finish(section, await self._whole(uid, span))
+                client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], len(octets)))
+                client.write(octets)
+            else:
+                client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], span.octets))
+                await pump(self._pieces(uid, span), self._send_piece)
+        client.write(b")\r\n")
+
+    async def _whole(self, uid: int, span: Span) -> bytes:
+        octets: bytes | None = b""
+        if span.octets:
+            octets = (await read_ranges(self._context, [ContentRange(Uid(uid), span.start, span.octets)]))[0]
+        if octets is None:
+            raise ClientGone  # expunged, and its content is gone, in the middle of its response
+        return octets
+
+    async def _pieces(self, uid: int, span: Span) -> AsyncGenerator[bytes, None]:
+        at = span.start
+        while at < span.stop:
+            octets = await self._whole(uid, Span(at, min(at + CHUNK_OCTETS, span.stop)))
+            if not octets:
+                raise ClientGone  # the literal's length was promised; nothing sensible can follow
+            at += len(octets)
+            yield octets
+
+    async def _send_piece(self, octets: bytes) -> None:
+        self._context.client.write(FetchPlan.finish(_WHOLE, octets))
+        await self._context.client.drain()
+
+    def _tell_seen(self, batch: _Batch, uids: Sequence[int]) -> None:
+        """RFC 3501 §6.4.5: flags that changed are told as part of the FETCH responses."""
+        selected, columns = self._context.mailbox, self._context.columns
+        if self._plan.tells_flags and not self._context.condstore:
+            return
+        for uid in uids:
+            position = columns.position(uid)
+            if uid in batch.seen and position >= 0:
+                number = selected.number_of(uid)
+                line = selected.flags_line(number, uid, position, modseq=self._context.condstore)
+                self._context.client.write(line)
+
+
+_WHOLE: Final = Section()
+
+
+def _ready(row: IndexRow, item: FetchItem) -> bytes:
+    if item is FetchItem.ENVELOPE:
+        return row.envelope
+    return row.bodystructure if item is FetchItem.BODYSTRUCTURE else row.body

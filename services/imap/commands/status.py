@@ -1,0 +1,31 @@
+"""STATUS, RFC 3501 §6.3.10, RFC 7162 §3.1.7 (HIGHESTMODSEQ)."""
+
+from collections.abc import Sequence
+
+from services.imap.context import Context, arguments_of
+from services.imap.protocol.arguments import Command, StatusArguments, StatusItem
+from services.imap.protocol.responses import Reply, build_ok, build_status
+from shared.contract.types import MailboxState
+
+
+def status_line(name: str, state: MailboxState, items: Sequence[StatusItem]) -> bytes:
+    """The STATUS response for a mailbox."""
+    values = {
+        StatusItem.MESSAGES: state.messages,
+        StatusItem.RECENT: state.recent,
+        StatusItem.UIDNEXT: state.uid_next,
+        StatusItem.UIDVALIDITY: state.uidvalidity,
+        StatusItem.UNSEEN: state.unseen,
+        StatusItem.HIGHESTMODSEQ: max(1, state.highest_modseq),
+    }
+    return build_status(name, [(item.value, values[item]) for item in items])
+
+
+async def handle_status(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, StatusArguments)
+    state = await context.store.mailboxes.status(context.grant, arguments.mailbox)
+    if StatusItem.HIGHESTMODSEQ in arguments.items:
+        # RFC 7162 §3.1: an enabling command
+        context.condstore = True
+    context.client.write(status_line(arguments.mailbox, state, arguments.items))
+    return build_ok("STATUS completed")

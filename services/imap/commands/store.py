@@ -1,0 +1,93 @@
+"""STORE, RFC 3501 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE, MODIFIED)."""
+
+from array import array
+from collections.abc import Callable
+
+from services.imap.context import Context, arguments_of
+from services.imap.protocol.arguments import Command, StoreArguments, StoreMode
+from services.imap.protocol.responses import Reply, build_ok, code_modified
+from shared.contract.types import FlagOperation, StoreFlagsResult
+from shared.model.flags import FIRST_KEYWORD_BIT, split_flag_names
+from shared.model.ids import ModSeq
+from shared.model.packed import U32, pack_u32, unpack_u32, unpack_u64
+
+UIDS_AT_ONCE = 20_000
+"""20 octets each come back: well below the frame bound."""
+
+_OPERATIONS = {
+    StoreMode.ADD: FlagOperation.ADD,
+    StoreMode.REMOVE: FlagOperation.REMOVE,
+    StoreMode.REPLACE: FlagOperation.REPLACE,
+}
+
+
+async def handle_store(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, StoreArguments)
+    by_uid = command.name.startswith("UID ")
+    uids = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=by_uid))
+    if arguments.unchanged_since is not None:
+        # RFC 7162 §3.1: an enabling command
+        context.condstore = True
+    done = 0
+    failed: array[int] = array(U32)
+    for start in range(0, len(uids), UIDS_AT_ONCE):
+        result = await _one_step(context, arguments, pack_u32(uids[start : start + UIDS_AT_ONCE]))
+        done += len(result.uids) // 4
+        failed.extend(unpack_u32(result.failed))
+        await _tell(context, arguments, result)
+    if failed:
+        numbers = failed if by_uid else [n for n in map(context.mailbox.number_of, failed) if n]
+        return build_ok("Conditional STORE failed for some", code_modified(numbers))
+    if done < len(uids):
+        return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
+    return build_ok(f"{command.name} completed")
+
+
+async def _one_step(context: Context, arguments: StoreArguments, uids: bytes) -> StoreFlagsResult:
+    since = None if arguments.unchanged_since is None else ModSeq(arguments.unchanged_since)
+    return await context.store.messages.store_flags(
+        context.grant, context.mailbox_id, uids, _OPERATIONS[arguments.mode], arguments.flags, since
+    )
+
+
+def _expectation(arguments: StoreArguments, keywords: tuple[str, ...]) -> Callable[[int], int]:
+    """What the client computes from the flags that it knows."""
+    bits, names = split_flag_names(arguments.flags)
+    slots = {keyword.lower(): slot for slot, keyword in enumerate(keywords)}
+    for name in names:
+        slot = slots.get(name.lower())
+        if slot is not None:
+            bits |= 1 << (FIRST_KEYWORD_BIT + slot)
+    if arguments.mode is StoreMode.ADD:
+        return lambda old: old | bits
+    if arguments.mode is StoreMode.REMOVE:
+        return lambda old: old & ~bits
+    return lambda old: bits
+
+
+async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsResult) -> None:
+    """RFC 3501 §6.4.6: FETCH responses, unless .SILENT; with CONDSTORE the modseqs even then (RFC 7162 §3.1.3)."""
+    selected, view = context.mailbox, context.view
+    uids = unpack_u32(result.uids)
+    changed = view.apply_flags(
+        uids,
+        unpack_u64(result.flags),
+        unpack_u64(result.modseqs),
+        result.keywords,
+        selected,
+        _expectation(arguments, result.keywords) if arguments.silent else None,
+    )
+    context.client.write(selected.render_keywords())
+    if not arguments.silent or context.condstore:
+        if not arguments.silent:
+            selected.forget_pending_flags(uids)
+        for uid in uids:
+            number, position = selected.number_of(uid), view.position(uid)
+            if number and position >= 0:
+                line = selected.flags_line(
+                    number, uid, position, modseq=context.condstore, flags=not arguments.silent
+                )
+                context.client.write(line)
+                await context.client.drain()
+    if changed:
+        view.wake_all()

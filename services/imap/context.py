@@ -1,0 +1,234 @@
+"""What a command works on: the session's state, its client, the store, and what the process shares.
+
+Commands change ``state``, ``selected`` and the like through the methods here only.
+"""
+
+import math
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import attrs
+import trio
+
+from services.imap.client import Client
+from services.imap.limits import SessionLimits
+from services.imap.protocol.arguments import Arguments, Command
+from services.imap.protocol.capability import capabilities
+from services.imap.protocol.responses import Reply
+from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from services.imap.protocol.state import State
+from services.imap.rendered import RenderedCache
+from services.imap.updates import Selected
+from services.imap.view import Columns
+from services.imap.views import View, Views
+from shared.model.ids import AccountId, Grant, MailboxId
+from shared.rpc.store_client import StoreClient
+
+
+class Log(Protocol):
+    """What we need of a structured log."""
+
+    def info(self, message: str, /, **fields: object) -> None: ...
+    def warning(self, message: str, /, **fields: object) -> None: ...
+    def error(self, message: str, /, **fields: object) -> None: ...
+
+
+class CommandFailed(Exception):
+    """Ends a command with a reply; raised by whatever finds out first."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+class AccountCounter:
+    """Connections of each account in this process."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open: dict[AccountId, int] = {}
+
+    def acquire(self, account: AccountId) -> bool:
+        count = self._open.get(account, 0)
+        if count >= self._limit:
+            return False
+        self._open[account] = count + 1
+        return True
+
+    def release(self, account: AccountId) -> None:
+        count = self._open[account] - 1
+        if count:
+            self._open[account] = count
+        else:
+            del self._open[account]
+
+
+@attrs.frozen(eq=False)
+class Shared:
+    """What all sessions of the process share."""
+
+    store: StoreClient
+    views: Views
+    rendered: RenderedCache
+    limits: SessionLimits
+    log: Log
+    accounts: AccountCounter
+    spool: Path
+    """A directory for messages that are too large to be kept in memory while they come in."""
+    tls: Callable[[], ssl.SSLContext] | None
+    """None: this server has no certificate and offers no STARTTLS."""
+    passwords_without_tls: Callable[[str], bool]
+    """Whether a client address may send a password in the clear (``auth.plaintext_networks``)."""
+    count: Callable[[str, str], None]
+    """Counts a command by its name and the status of its reply."""
+    version: str = "0"
+
+
+@attrs.define(eq=False)
+class Login:
+    account: AccountId
+    address: str
+    grant: Grant
+
+
+class Context:
+    """One session."""
+
+    def __init__(self, shared: Shared, client: Client) -> None:
+        self.shared = shared
+        self.store = shared.store
+        self.limits = shared.limits
+        self.client = client
+        self.state = State.NOT_AUTHENTICATED
+        self.selected: Selected | None = None
+        self.condstore = False
+        """RFC 7162 §3.1: the client has shown that it knows CONDSTORE; MODSEQ is in every FETCH from then on."""
+        self.failed_logins = 0
+        self.message_announced: tuple[int, bool] | None = None
+        """While an APPEND waits at its message: octets, synchronizing."""
+        self.idling = False
+        """Inside IDLE: the session may be ended at any time."""
+        self.changed = trio.Event()
+        """Set when the selected mailbox has news; replaced by whoever waits for it."""
+        self._login: Login | None = None
+        self._view: View | None = None
+
+    # --- login ---
+
+    @property
+    def login(self) -> Login:
+        if self._login is None:
+            raise RuntimeError("no login in this state")
+        return self._login
+
+    @property
+    def grant(self) -> Grant:
+        return self.login.grant
+
+    @property
+    def logged_in(self) -> bool:
+        return self._login is not None
+
+    def enter(self, login: Login) -> None:
+        """The login succeeded and was counted."""
+        self._login = login
+        self.state = State.AUTHENTICATED
+        self.client.set_limits(self.limits.after_login)
+        self.client.input_deadline = math.inf
+
+    @property
+    def may_send_password(self) -> bool:
+        """RFC 3501 §6.2.3: LOGINDISABLED where this is not so."""
+        return self.client.secure or self.shared.passwords_without_tls(self.client.peer_ip)
+
+    def capabilities(self) -> tuple[str, ...]:
+        return capabilities(
+            logged_in=self.logged_in,
+            tls=self.client.secure,
+            starttls=self.shared.tls is not None,
+            passwords=self.may_send_password,
+        )
+
+    # --- the selected mailbox ---
+
+    @property
+    def mailbox(self) -> Selected:
+        """The selected mailbox; the table of commands has seen to it that there is one."""
+        if self.selected is None:
+            raise RuntimeError("no mailbox in this state")
+        return self.selected
+
+    @property
+    def columns(self) -> Columns:
+        return self.mailbox.columns
+
+    @property
+    def mailbox_id(self) -> MailboxId:
+        return self.mailbox.columns.mailbox_id
+
+    @property
+    def view(self) -> View:
+        if self._view is None:
+            raise RuntimeError("no mailbox in this state")
+        return self._view
+
+    def open_mailbox(self, view: View, *, read_only: bool, first_recent_uid: int) -> Selected:
+        """Enter the selected state with an acquired view."""
+        self._view = view
+        view.attach(self._wake)
+        self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid)
+        self.state = State.SELECTED
+        return self.selected
+
+    def close_mailbox(self) -> None:
+        """Back to the authenticated state; harmless when nothing is selected."""
+        if self._view is not None:
+            self._view.detach(self._wake)
+            self.shared.views.release(self._view)
+            self._view = None
+            self.selected = None
+            self.state = State.AUTHENTICATED
+
+    @property
+    def mailbox_lost(self) -> bool:
+        """The selected mailbox or the login is gone; the session must end."""
+        return self._view is not None and self._view.lost is not None
+
+    def _wake(self) -> None:
+        self.changed.set()
+
+    def resolve(self, messages: SequenceSet, *, by_uid: bool) -> list[tuple[int, int]]:
+        """Positions in the session's mapping. Raises CommandFailed (BAD) for a number that is not there."""
+        try:
+            return self.mailbox.resolve(messages, by_uid=by_uid)
+        except InvalidSet as error:
+            # RFC 3501 §9: a message sequence number above the mailbox's size is a client's mistake; RFC 5530 §3 CLIENTBUG
+            raise CommandFailed(Reply("BAD", str(error).capitalize(), "CLIENTBUG")) from error
+
+    async def write_updates(self, *, expunge: bool) -> None:
+        """Tell what may be told now."""
+        if self.selected is not None:
+            data = self.selected.render(expunge=expunge, modseq=self.condstore)
+            if data:
+                self.client.write(data)
+                await self.client.drain()
+
+    def close(self) -> None:
+        """The session is over: give everything back."""
+        self.close_mailbox()
+        if self._login is not None:
+            self.shared.accounts.release(self._login.account)
+            self._login = None
+        self.state = State.LOGOUT
+
+
+_A = TypeVar("_A", bound=Arguments)
+
+
+def arguments_of(command: Command, kind: type[_A]) -> _A:
+    """A command's arguments as the class that its parser makes."""
+    if not isinstance(command.arguments, kind):
+        raise TypeError(f"{command.name} has {type(command.arguments).__name__}")
+    return command.arguments

@@ -1,0 +1,161 @@
+"""What a FETCH needs and how its rows are put together; decided once per command, used for every message.
+
+RFC 3501 §6.4.5 and §7.4.2. Rows are rendered column by column with one ``%`` per message; nothing here waits or reads.
+"""
+
+from array import array
+from collections.abc import Sequence
+from typing import Final
+
+import attrs
+
+from services.imap.protocol.arguments import FetchArguments, FetchItem, Section, SectionText
+from services.imap.protocol.dates import DateTimeRenderer
+from services.imap.protocol.fetch_grammar import section_label
+from services.imap.updates import Selected
+from shared.contract.types import IndexField, IndexRow
+from shared.mail.header import select_fields
+from shared.mail.parts import SectionKind, resolve_section, unpack_parts
+
+RENDERED: Final[dict[FetchItem, tuple[bytes, IndexField]]] = {
+    FetchItem.ENVELOPE: (b"ENVELOPE", IndexField.ENVELOPE),
+    FetchItem.BODYSTRUCTURE: (b"BODYSTRUCTURE", IndexField.BODYSTRUCTURE),
+    FetchItem.BODY: (b"BODY", IndexField.BODY),
+}
+"""Items whose octets come ready from the store's index, and are kept."""
+_SIMPLE: Final = {
+    FetchItem.FLAGS: b"FLAGS %b",
+    FetchItem.UID: b"UID %d",
+    FetchItem.RFC822_SIZE: b"RFC822.SIZE %d",
+    FetchItem.INTERNALDATE: b'INTERNALDATE "%b"',
+    FetchItem.MODSEQ: b"MODSEQ (%d)",
+    FetchItem.ENVELOPE: b"ENVELOPE %b",
+    FetchItem.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
+    FetchItem.BODY: b"BODY %b",
+}
+_KINDS: Final = {
+    SectionText.ALL: SectionKind.CONTENT,
+    SectionText.HEADER: SectionKind.HEADER,
+    SectionText.HEADER_FIELDS: SectionKind.HEADER,
+    SectionText.HEADER_FIELDS_NOT: SectionKind.HEADER,
+    SectionText.TEXT: SectionKind.TEXT,
+    SectionText.MIME: SectionKind.MIME,
+}
+_render_date: Final = DateTimeRenderer()
+
+
+@attrs.frozen
+class Span:
+    """Octets of a message that a section needs; for header fields the whole header, which is filtered afterwards."""
+
+    start: int
+    stop: int
+
+    @property
+    def octets(self) -> int:
+        return self.stop - self.start
+
+
+class FetchPlan:
+    """One FETCH command."""
+
+    def __init__(self, arguments: FetchArguments, *, by_uid: bool, read_only: bool) -> None:
+        items: dict[FetchItem | Section, None] = {}
+        if by_uid:
+            # RFC 3501 §6.4.8: UID is in every response of a UID command
+            items[FetchItem.UID] = None
+        items.update(dict.fromkeys(arguments.items))
+        if arguments.changed_since is not None:
+            # RFC 7162 §3.1.4.1: CHANGEDSINCE implies MODSEQ
+            items[FetchItem.MODSEQ] = None
+        self.items = [item for item in items if isinstance(item, FetchItem)]
+        self.sections = [item for item in items if isinstance(item, Section)]
+        self.labels = [section_label(section) for section in self.sections]
+        self.rendered = [item for item in self.items if item in RENDERED]
+        self.sets_seen = not read_only and any(not section.peek for section in self.sections)
+        self.tells_flags = FetchItem.FLAGS in self.items
+        self.whole_only = bool(self.sections) and all(
+            not section.path and section.text is SectionText.ALL for section in self.sections
+        )
+        fields = IndexField(0)
+        if any(section.path for section in self.sections):
+            fields |= IndexField.PARTS
+        if any(not section.path and section.text is not SectionText.ALL for section in self.sections):
+            fields |= IndexField.HEADER_OCTETS
+        self.section_fields = fields
+        head = b"* %d FETCH (" + b" ".join(_SIMPLE[item] for item in self.items)
+        self._row = head + b")\r\n"
+        self._head = head + (b" " if self.items else b"")
+
+    def render(
+        self, selected: Selected, numbers: Sequence[int], positions: Sequence[int], rendered: dict[FetchItem, list[bytes]]
+    ) -> list[bytes]:
+        """Rows without sections, complete; or with sections, what comes before the first one."""
+        columns: list[Sequence[object]] = [numbers]
+        for item in self.items:
+            columns.append(rendered[item] if item in RENDERED else _column(selected, item, positions))
+        template = self._head if self.sections else self._row
+        return [template % row for row in zip(*columns, strict=True)]
+
+    # --- sections ---
+
+    def span(self, section: Section, size: int, row: IndexRow | None) -> Span | None:
+        """Where a section is; None where the message has no such part."""
+        if not section.path:
+            if section.text is SectionText.ALL:
+                start, stop = 0, size
+            else:
+                header = min(row.header_octets, size) if row is not None else size
+                start, stop = (header, size) if section.text is SectionText.TEXT else (0, header)
+        else:
+            found = resolve_section(unpack_parts(row.parts), section.path, _KINDS[section.text]) if row else None
+            if found is None:
+                return None
+            start, stop = found
+        if section.partial is not None and not section.fields:
+            # RFC 3501 §6.4.5: a partial that starts beyond the end is an empty string
+            start = min(start + section.partial[0], stop)
+            stop = min(start + section.partial[1], stop)
+        return Span(start, stop)
+
+    @staticmethod
+    def finish(section: Section, octets: bytes) -> bytes:
+        """What was read, as the section's octets."""
+        if section.fields:
+            exclude = section.text is SectionText.HEADER_FIELDS_NOT
+            octets = select_fields(octets, 0, len(octets), section.fields, exclude)
+            if section.partial is not None:
+                octets = octets[section.partial[0] : section.partial[0] + section.partial[1]]
+        # RFC 3501 §9: CHAR8 has no NUL; a stray one becomes an octet of the same length, as in other servers
+        return octets.replace(b"\0", b"\x80") if b"\0" in octets else octets
+
+
+def _pick(column: "array[int]", positions: Sequence[int]) -> Sequence[int]:
+    if isinstance(positions, range):
+        return column[positions.start : positions.stop]
+    return [column[position] for position in positions]
+
+
+def _column(selected: Selected, item: FetchItem, positions: Sequence[int]) -> Sequence[object]:
+    columns = selected.columns
+    match item:
+        case FetchItem.UID:
+            return _pick(columns.uids, positions)
+        case FetchItem.RFC822_SIZE:
+            return _pick(columns.sizes, positions)
+        case FetchItem.MODSEQ:
+            return _pick(columns.modseqs, positions)
+        case FetchItem.INTERNALDATE:
+            return [_render_date(seconds) for seconds in _pick(columns.dates, positions)]
+        case _:
+            return _flag_column(selected, positions)
+
+
+def _flag_column(selected: Selected, positions: Sequence[int]) -> Sequence[bytes]:
+    columns, first_recent = selected.columns, selected.first_recent_uid
+    render = columns.render_flags
+    flags = _pick(columns.flags, positions)
+    uids = _pick(columns.uids, positions)
+    if not len(uids) or uids[-1] < first_recent:
+        return [render(bits) for bits in flags]
+    return [render(bits, uid >= first_recent) for bits, uid in zip(flags, uids, strict=True)]

@@ -1,0 +1,60 @@
+"""The bounds of a session, from the settings, in one frozen class."""
+
+from typing import Final
+
+import attrs
+
+from services.imap.protocol.framing import FramingLimits
+from services.imap.protocol.limits import GrammarLimits
+from shared.config.schema import Settings
+
+OUTPUT_OCTETS: Final = 64 * 1024
+"""Responses are collected up to this before they are handed to the socket: the whole of a session's output buffer."""
+RECEIVE_OCTETS: Final = 64 * 1024
+
+
+@attrs.frozen
+class SessionLimits:
+    """Seconds and octets."""
+
+    before_login: FramingLimits
+    after_login: FramingLimits
+    grammar: GrammarLimits
+    message_octets: int
+    """An APPENDed message."""
+    spool_octets: int
+    """Of it, what is kept in memory; beyond that it goes to a file."""
+    login_attempts: int
+    bad_commands: int
+    idle_seconds: float
+    unauthenticated_seconds: float
+    handshake_seconds: float
+    connections_per_account: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "SessionLimits":
+        imap, limits = settings.imap, settings.limits
+        early = imap.unauthenticated_octets
+        return cls(
+            before_login=FramingLimits(
+                line_octets=early, literal_octets=early // 2, command_octets=early, literals=4, skip_octets=64 * 1024
+            ),
+            after_login=FramingLimits(
+                line_octets=imap.line_octets,
+                literal_octets=imap.command_octets // 2,
+                command_octets=imap.command_octets,
+                literals=1000,
+                # RFC 7888 §4: a little too large is skipped, far too large ends the connection
+                skip_octets=2 * limits.message_octets,
+                message_literals=True,
+            ),
+            grammar=GrammarLimits(search_depth=imap.nesting, section_depth=imap.nesting * 4),
+            message_octets=limits.message_octets,
+            spool_octets=imap.spool_octets,
+            login_attempts=settings.auth.attempts_per_connection,
+            bad_commands=imap.bad_commands,
+            idle_seconds=imap.idle_seconds,
+            unauthenticated_seconds=imap.unauthenticated_seconds,
+            handshake_seconds=limits.tls_handshake_seconds,
+            connections_per_account=imap.connections_per_account,
+        )
