@@ -1,0 +1,7 @@
+"""The IMAP server: IMAP4rev1 for mail clients, in front of the store.
+
+Read in this order: ``protocol`` (grammar and rules, pure), ``limits``, ``client`` (framed input, collected output), ``view`` and
+``views`` (what is known of each selected mailbox), ``updates`` (what a session has told its client), ``context`` (what a command works
+on), ``session`` (one connection), ``commands`` (a file per command), ``fetch_plan``, ``rendered``, ``reading``, ``pump``,
+``search_eval``, ``__main__``.
+"""

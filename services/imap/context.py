@@ -7,7 +7,7 @@ import math
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import attrs
 import trio
@@ -24,15 +24,8 @@ from services.imap.updates import Selected
 from services.imap.view import Columns
 from services.imap.views import View, Views
 from shared.model.ids import AccountId, Grant, MailboxId
+from shared.observe.log import Logger
 from shared.rpc.store_client import StoreClient
-
-
-class Log(Protocol):
-    """What we need of a structured log."""
-
-    def info(self, message: str, /, **fields: object) -> None: ...
-    def warning(self, message: str, /, **fields: object) -> None: ...
-    def error(self, message: str, /, **fields: object) -> None: ...
 
 
 class CommandFailed(Exception):
@@ -73,7 +66,7 @@ class Shared:
     views: Views
     rendered: RenderedCache
     limits: SessionLimits
-    log: Log
+    log: Logger
     accounts: AccountCounter
     spool: Path
     """A directory for messages that are too large to be kept in memory while they come in."""

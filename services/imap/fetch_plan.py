@@ -88,12 +88,17 @@ class FetchPlan:
         self._head = head + (b" " if self.items else b"")
 
     def render(
-        self, selected: Selected, numbers: Sequence[int], positions: Sequence[int], rendered: dict[FetchItem, list[bytes]]
+        self,
+        selected: Selected,
+        numbers: Sequence[int],
+        positions: Sequence[int],
+        rendered: dict[FetchItem, list[bytes]],
     ) -> list[bytes]:
         """Rows without sections, complete; or with sections, what comes before the first one."""
-        columns: list[Sequence[object]] = [numbers]
-        for item in self.items:
-            columns.append(rendered[item] if item in RENDERED else _column(selected, item, positions))
+        columns: list[Sequence[object]] = [
+            numbers,
+            *(rendered[item] if item in RENDERED else _column(selected, item, positions) for item in self.items),
+        ]
         template = self._head if self.sections else self._row
         return [template % row for row in zip(*columns, strict=True)]
 

@@ -248,8 +248,8 @@ class Evaluator:
                 return self._date_test(key)
             case KeyHeader(field, text):
                 wanted = fold(text)
-                return lambda index, message: message is not None and any(
-                    wanted in value for value in message.values(field)
+                return lambda index, message: (
+                    message is not None and any(wanted in value for value in message.values(field))
                 )
             case KeyText(text, header_too):
                 return _text_test(fold(text), header_too=header_too)

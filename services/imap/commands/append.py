@@ -6,7 +6,9 @@ to the store in pieces. OK is said after the store's commit, never before. A res
 
 import mmap
 import tempfile
+from contextlib import closing
 from pathlib import Path
+from typing import IO, Final
 
 import trio
 
@@ -20,7 +22,8 @@ from shared.contract.types import AppendResult, ContentSource
 from shared.errors import StoreError
 from shared.mail.index import build_index
 
-_INDEX_IN_THREAD_OCTETS = 128 * 1024
+_INDEX_IN_THREAD_OCTETS: Final = 128 * 1024
+_WRITE_OCTETS: Final = 256 * 1024
 
 
 async def handle_append(context: Context, command: Command) -> Reply:
@@ -38,7 +41,7 @@ async def handle_append(context: Context, command: Command) -> Reply:
         await context.client.skip_message(too_big=True)
         # RFC 7889 §4: TOOBIG
         return build_no("The message is too large", "TOOBIG")
-    with Spool(context.limits.spool_octets, context.shared.spool) as spool:
+    with closing(Spool(context.limits.spool_octets, context.shared.spool)) as spool:
         async for data in context.client.read_message(synchronizing=synchronizing):
             await spool.write(data)
         fault = await _rest_of_command(context.client)
@@ -78,34 +81,35 @@ async def _rest_of_command(client: Client) -> Reply | None:
 
 
 class Spool:
-    """The octets of one message: in memory up to a bound, in an unnamed file beyond it."""
+    """The octets of one message: in memory up to a bound, in an unnamed file beyond it. Close it when done."""
 
     def __init__(self, memory_octets: int, directory: Path) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=memory_octets, dir=directory)
         self._memory_octets = memory_octets
-        self._octets = 0
-        self._map: mmap.mmap | None = None
+        self._directory = directory
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._map = None
-        self._file.close()
+    def close(self) -> None:
+        """Give the file back; what ``content`` returned stays readable."""
+        if self._file is not None:
+            self._file.close()
 
     async def write(self, data: bytes) -> None:
         """Add a piece."""
-        self._octets += len(data)
-        if self._octets <= self._memory_octets:
-            self._file.write(data)
-        else:
-            await trio.to_thread.run_sync(self._file.write, data)
+        self._memory += data
+        if len(self._memory) > self._memory_octets or (self._file is not None and len(self._memory) > _WRITE_OCTETS):
+            await trio.to_thread.run_sync(self._write_out)
+
+    def _write_out(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - lives as long as the spool
+        self._file.write(self._memory)
+        self._memory.clear()
 
     def content(self) -> bytes | mmap.mmap:
         """All of it, for reading."""
-        if self._octets <= self._memory_octets:
-            self._file.seek(0)
-            return self._file.read()
+        if self._file is None:
+            return bytes(self._memory)
+        self._write_out()
         self._file.flush()
-        self._map = mmap.mmap(self._file.fileno(), self._octets, access=mmap.ACCESS_READ)
-        return self._map
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -115,7 +115,7 @@ class _Reader:
         for start in range(0, len(candidates), BATCH_MESSAGES):
             indexes = candidates[start : start + BATCH_MESSAGES]
             uids = [self._snapshot.uids[index] for index in indexes]
-            rows = {row.uid: row for row in await read_index(self._context, uids, fields)}
+            rows: dict[int, IndexRow] = {row.uid: row for row in await read_index(self._context, uids, fields)}
             waiting: list[_Piece] = []
             octets = 0
             for index, uid in zip(indexes, uids, strict=True):
@@ -148,7 +148,9 @@ class _Reader:
                 more.extend(_ranges(uid, begin, min(end, begin + headers_left)))
                 headers_left -= min(end - begin, headers_left)
             if part.is_text and left > 0:
-                texts.extend((part, each) for each in _ranges(uid, part.body_start, part.body_start + min(part.octets, left)))
+                texts.extend(
+                    (part, each) for each in _ranges(uid, part.body_start, part.body_start + min(part.octets, left))
+                )
                 left -= part.octets
         return _Piece(index, header, more, texts)
 

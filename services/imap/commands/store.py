@@ -84,9 +84,7 @@ async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsR
         for uid in uids:
             number, position = selected.number_of(uid), view.position(uid)
             if number and position >= 0:
-                line = selected.flags_line(
-                    number, uid, position, modseq=context.condstore, flags=not arguments.silent
-                )
+                line = selected.flags_line(number, uid, position, modseq=context.condstore, flags=not arguments.silent)
                 context.client.write(line)
                 await context.client.drain()
     if changed:

@@ -11,7 +11,7 @@ from services.imap.protocol import mutf7
 from shared.model.flags import flag_names
 
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+\Z')
-_QUOTABLE: Final = re.compile(rb'[^\x00\r\n\x80-\xff]*\Z')
+_QUOTABLE: Final = re.compile(rb"[^\x00\r\n\x80-\xff]*\Z")
 _SPECIAL: Final = re.compile(rb'(["\\])')
 _MAX_QUOTED_OCTETS: Final = 1024
 

@@ -113,11 +113,11 @@ def select_list(
         # Levels that do not exist themselves are shown where something below them exists.
         candidates |= parents
         chosen |= parents
-    rows = []
-    for name in sorted(chosen | below, key=_order):
-        if any(pattern.matches(name) for pattern in patterns):
-            rows.append(_row(arguments, name, mailboxes, parents, missing, child_info=name in below))
-    return rows
+    return [
+        _row(arguments, name, mailboxes, parents, missing, child_info=name in below)
+        for name in sorted(chosen | below, key=_order)
+        if any(pattern.matches(name) for pattern in patterns)
+    ]
 
 
 def _row(

@@ -58,7 +58,9 @@ _DATES: Final[dict[str, tuple[DateField, Comparison]]] = {
     "SENTSINCE": (DateField.SENT, Comparison.SINCE),
 }
 _ADDRESS_FIELDS: Final = frozenset({"FROM", "TO", "CC", "BCC", "SUBJECT"})
-_NO_CHARSETS: Final = frozenset({"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"})
+_NO_CHARSETS: Final = frozenset(
+    {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"}
+)
 """Python's text codecs that are no character sets."""
 MAX_TEXT_OCTETS: Final = 4096
 """A text to search for."""

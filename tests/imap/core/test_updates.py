@@ -1,0 +1,222 @@
+"""Views and what sessions tell of them, without a store: pages in, untagged responses out."""
+
+from array import array
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.imap import view as view_module
+from services.imap.protocol import sequence_set
+from services.imap.updates import Selected
+from services.imap.view import Columns
+from shared.contract.types import ChangesPage
+from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.model.packed import pack_i64, pack_u32, pack_u64
+
+SEEN = 1
+
+
+def page(rows=(), vanished=(), keywords=(), highest=0):
+    """``rows``: (uid, flags, modseq)."""
+    return ChangesPage(
+        uids=pack_u32([row[0] for row in rows]),
+        modseqs=pack_u64([row[2] for row in rows]),
+        flags=pack_u64([row[1] for row in rows]),
+        sizes=pack_u32([100 for _ in rows]),
+        internal_dates=pack_i64([0 for _ in rows]),
+        vanished=pack_u32(vanished),
+        keywords=tuple(keywords),
+        uid_next=Uid(max([row[0] for row in rows], default=0) + 1),
+        highest_modseq=ModSeq(highest),
+        more=False,
+    )
+
+
+def make(*rows):
+    columns = Columns(MailboxId(1))
+    columns.apply_page(page(rows))
+    return columns
+
+
+def select(columns, first_recent=1000):
+    return Selected(columns, read_only=False, first_recent_uid=first_recent)
+
+
+def test_new_messages():
+    columns = make((1, 0, 1))
+    session = select(columns, first_recent=2)
+    assert session.render(expunge=True, modseq=False) == b""
+    columns.apply_page(page([(2, 0, 2), (5, 0, 3)]))
+    assert session.render(expunge=False, modseq=False) == b"* 3 EXISTS\r\n* 2 RECENT\r\n"
+    assert session.in_step
+
+
+def test_expunges_wait_until_they_may():
+    columns = make((1, 0, 1), (2, 0, 1), (3, 0, 1), (4, 0, 1))
+    session = select(columns)
+    columns.apply_page(page(vanished=[1, 3]))
+    columns.apply_page(page([(4, SEEN, 5), (9, 0, 6)]))
+    assert session.render(expunge=False, modseq=True) == (
+        b"* 4 FETCH (UID 4 FLAGS (\\Seen) MODSEQ (5))\r\n* 5 EXISTS\r\n"
+    )
+    assert session.render(expunge=False, modseq=True) == b""
+    assert session.render(expunge=True, modseq=True) == b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n"
+    assert list(session.told) == [2, 4, 9]
+    assert session.in_step
+
+
+def test_a_message_that_came_and_went_untold():
+    columns = make((1, 0, 1))
+    session = select(columns)
+    columns.apply_page(page([(2, 0, 2)]))
+    columns.apply_page(page(vanished=[2]))
+    assert session.render(expunge=True, modseq=False) == b""
+    columns.apply_page(page([(3, 0, 3)]))
+    assert session.render(expunge=True, modseq=False) == b"* 2 EXISTS\r\n"
+
+
+def test_old_pages_bring_nothing_back():
+    columns = make((1, 0, 1), (2, 0, 1))
+    columns.apply_vanished([2])
+    columns.apply_flags([1], [SEEN], [9], (), None)
+    assert not columns.apply_page(page([(1, 0, 5), (2, SEEN, 5)]))
+    assert list(columns.uids) == [1]
+    assert list(columns.flags) == [SEEN]
+
+
+def test_own_changes_are_not_told_twice_but_surprises_are():
+    columns = make((1, 0, 1), (2, 4, 1))
+    mine, other = select(columns), select(columns)
+    # the store answers +FLAGS.SILENT \\Seen; message 2 has another's \\Answered, which nobody told us
+    columns.apply_flags([1, 2], [1, 7], [3, 3], (), mine, lambda old: old | 1)
+    assert mine.render(expunge=True, modseq=False) == b"* 2 FETCH (UID 2 FLAGS (\\Seen \\Answered \\Flagged))\r\n"
+    assert other.render(expunge=True, modseq=False) == (
+        b"* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n* 2 FETCH (UID 2 FLAGS (\\Seen \\Answered \\Flagged))\r\n"
+    )
+
+
+def test_new_keywords_are_told_first():
+    columns = make((1, 0, 1))
+    session = select(columns)
+    columns.apply_page(page([(1, 1 << 8, 2)], keywords=["$Todo"]))
+    assert session.render(expunge=True, modseq=False) == (
+        b"* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Todo)\r\n* 1 FETCH (UID 1 FLAGS ($Todo))\r\n"
+    )
+
+
+def test_resolve_by_what_was_told():
+    columns = make((10, 0, 1), (20, 0, 1), (30, 0, 1))
+    session = select(columns)
+    columns.apply_page(page(vanished=[10]))
+    session.render(expunge=False, modseq=False)
+    ranges = session.resolve(sequence_set.parse(b"2:*", 9), by_uid=False)
+    assert list(session.uids_of(ranges)) == [20, 30]
+    assert session.number_of(20) == 2
+    assert session.number_of(11) == 0
+
+
+class Client:
+    """What a client believes, from the responses alone."""
+
+    def __init__(self, session):
+        self.messages = [[uid, session.columns.flags[i]] for i, uid in enumerate(session.columns.uids)]
+        self.exists = len(self.messages)
+
+    def hear(self, data):
+        for line in data.decode().splitlines():
+            words = line.split()
+            if words[1] == "FLAGS":
+                continue
+            number = int(words[1])
+            if words[2] == "EXPUNGE":
+                del self.messages[number - 1]
+                self.exists -= 1
+            elif words[2] == "EXISTS":
+                assert number >= self.exists
+                self.messages += [None] * (number - self.exists)
+                self.exists = number
+            elif words[2] == "FETCH":
+                entry = self.messages[number - 1]
+                if entry is not None:
+                    assert entry[0] == int(words[4])
+                flags = 1 if "\\Seen" in line else 0
+                self.messages[number - 1] = [int(words[4]), flags]
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["new", "flag", "expunge", "own flag", "own silent", "tell", "tell all", "many"]),
+        st.integers(0, 30),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_STEPS, st.booleans())
+def test_every_client_ends_up_with_the_truth(steps, short_log):
+    log = view_module.MAX_LOG_ENTRIES
+    view_module.MAX_LOG_ENTRIES = 3 if short_log else log
+    try:
+        _play(steps)
+    finally:
+        view_module.MAX_LOG_ENTRIES = log
+
+
+def _play(steps):
+    columns = make((1, 0, 1), (2, 0, 1), (3, 0, 1))
+    truth = {1: 0, 2: 0, 3: 0}
+    modseq = next_uid = 10
+    sessions = [select(columns), select(columns)]
+    clients = [Client(session) for session in sessions]
+
+    def tell(index, *, expunge):
+        clients[index].hear(sessions[index].render(expunge=expunge, modseq=False))
+        assert clients[index].exists == len(sessions[index].told)
+
+    for what, number in steps:
+        modseq += 1
+        uid = sorted(truth)[number % len(truth)] if truth else 0
+        if what == "new":
+            next_uid += 1
+            truth[next_uid] = 0
+            columns.apply_page(page([(next_uid, 0, modseq)], highest=modseq))
+        elif what == "many":
+            for other in list(truth):
+                truth[other] ^= 1
+                modseq += 1
+                columns.apply_page(page([(other, truth[other], modseq)], highest=modseq))
+        elif what == "flag" and uid:
+            truth[uid] ^= 1
+            columns.apply_page(page([(uid, truth[uid], modseq)], highest=modseq))
+        elif what == "expunge" and uid:
+            del truth[uid]
+            columns.apply_page(page(vanished=[uid], highest=modseq))
+        elif what in ("own flag", "own silent") and uid:
+            session, client = sessions[0], clients[0]
+            tell(0, expunge=False)
+            truth[uid] ^= 1
+            columns.apply_flags([uid], [truth[uid]], [modseq], (), session, lambda old, now=truth[uid]: now)
+            place = session.number_of(uid)
+            if place:
+                client.hear(session.flags_line(place, uid, columns.position(uid), modseq=False))
+        elif what == "tell":
+            tell(number % 2, expunge=False)
+        elif what == "tell all":
+            tell(number % 2, expunge=True)
+    for index, client in enumerate(clients):
+        tell(index, expunge=True)
+        assert list(sessions[index].told) == sorted(truth)
+        assert sessions[index].in_step
+        for place, entry in enumerate(client.messages):
+            if entry is not None:
+                assert entry == [sorted(truth)[place], truth[sorted(truth)[place]]]
+
+
+def test_removing_keeps_columns_together():
+    columns = make(*[(uid, uid, uid) for uid in range(1, 200)])
+    columns.apply_vanished([1, 5, 6, 7, 199, 300])
+    assert list(columns.uids) == list(columns.flags) == list(columns.modseqs)
+    assert len(columns.sizes) == len(columns.dates) == len(columns.uids) == 194
+    assert columns.position(8) == 3
+    assert array("I", [2, 3, 4, 8]) == columns.uids[:4]
