@@ -58,7 +58,9 @@ def plan_hosts(
         # RFC 5321 §5.1: drop ourselves and everyone who is not more preferred
         usable = [record for record in usable if record.preference < min(own)]
         if not usable:
-            return Refusal(554, "5.4.6", f"the mail exchanger of {domain} is this server, which does not know the domain")
+            return Refusal(
+                554, "5.4.6", f"the mail exchanger of {domain} is this server, which does not know the domain"
+            )
     return Hosts(_ordered(usable, rng)[:MAX_HOSTS])
 
 

@@ -27,9 +27,7 @@ def as_json(status: StoreStatus) -> dict[str, Any]:
         "octets": status.octets,
         "disk_octets": status.disk_octets,
         "queue": {"entries": status.queue_entries, "due": status.queue_due},
-        "connections": [
-            {"role": c.role, "worker": c.worker, "since": iso_time(c.since)} for c in status.connections
-        ],
+        "connections": [{"role": c.role, "worker": c.worker, "since": iso_time(c.since)} for c in status.connections],
     }
 
 

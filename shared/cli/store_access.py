@@ -83,6 +83,8 @@ def check_running(data: Path) -> None:
     except FileNotFoundError:
         if data.is_dir():
             raise StoreAway(f"the store does not run in {data} (start it with: pillarbox up)") from None
-        raise StoreAway(f"there is no data directory {data}: name it with --data, or start with: pillarbox up") from None
+        raise StoreAway(
+            f"there is no data directory {data}: name it with --data, or start with: pillarbox up"
+        ) from None
     except OSError:
         raise StoreAway(f"the store does not run in {data} (start it with: pillarbox up)") from None

@@ -45,4 +45,3 @@ def run_tests(invocation: Invocation) -> int:
     os.chdir(ROOT)
     command = [sys.executable, "-P", "-m", "pytest", *invocation.options.passed_on]
     os.execve(command[0], command, environment)  # noqa: S606 - replacing this process is the point
-

@@ -32,7 +32,9 @@ def port_key(default: int, doc: str) -> Any:
 
 class TlsRequirement(StrEnum):
     REQUIRED = "required"
-    """TLS with a certificate that verifies."""
+    """TLS with a certificate that verifies: STARTTLS, or on port 465 from the first byte."""
+    IMPLICIT = "implicit"
+    """The same from the first byte, on any port (RFC 8314)."""
     NONE = "none"
     """No TLS: for loopback only."""
 
@@ -199,13 +201,16 @@ class SmtpOutSettings:
     workers: int = key(1, "processes that deliver", minimum=1, maximum=64)
     mx_port: int = key(25, "port of other servers; for tests", minimum=1, maximum=65535)
     smart_host: str = key("", "host:port that takes all outgoing mail instead of the recipients' servers; empty: none")
-    smart_host_tls: TlsRequirement = key(TlsRequirement.REQUIRED, "required, or none (for loopback only)")
+    smart_host_tls: TlsRequirement = key(
+        TlsRequirement.REQUIRED,
+        "required, implicit (TLS from the first byte, as on port 465), or none (for loopback only)",
+    )
     smart_host_username: str = key("", "name to log in with at the smart host; empty: no log-in")
     smart_host_password_file: str = key("", "file with the password for the smart host")
     ca_file: str = key("", "PEM file with the authorities to trust for the smart host; empty: the system's")
     allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
-    connections: int = key(20, "connections at once", minimum=1, maximum=1000)
-    connections_per_destination: int = key(5, "connections to one destination at once", minimum=1, maximum=100)
+    connections: int = key(100, "messages under way at once", minimum=1, maximum=1000)
+    connections_per_destination: int = key(20, "connections to one destination at once", minimum=1, maximum=100)
     idle_seconds: float = key(5.0, "how long an idle connection is kept for the next message", minimum=0, maximum=300)
     connect_seconds: float = key(30.0, "for connecting to one address", minimum=0.1, maximum=300)
     command_seconds: float = key(300.0, "for the answer to a command (RFC 5321 §4.5.3.2)", minimum=1, maximum=3600)
@@ -216,7 +221,8 @@ class SmtpOutSettings:
     lease_seconds: float = key(
         120.0, "how long a worker may be silent before its work is given to another", minimum=5, maximum=3600
     )
-    batch: int = key(200, "entries leased at once", minimum=1, maximum=10_000)
+    batch: int = key(200, "entries leased by one call", minimum=1, maximum=10_000)
+    held: int = key(2000, "entries held at once", minimum=1, maximum=100_000)
 
 
 @attrs.frozen

@@ -49,6 +49,7 @@ class Limits:
     """Bounds of the resolver."""
 
     timeout_seconds: float = 5.0  # for one server's answer
+    lifetime_seconds: float = 15.0  # for one question altogether
     rounds: int = 2  # how often the list of servers is walked
     records: int = 256  # of one answer; more are cut off
     cache_size: int = 10_000  # answers
@@ -155,13 +156,12 @@ class Resolver:
         except dns.exception.DNSException:
             return DnsAnswer(name, rdtype, DnsStatus.NO_NAME, (), name, _DEFAULT_NEGATIVE_TTL_SECONDS)
         reasons: list[str] = []
-        for _ in range(self._limits.rounds):
-            for server in self._servers:
+        with trio.move_on_after(self._limits.lifetime_seconds):
+            for server in self._servers * self._limits.rounds:
                 outcome = await self._ask_server(server, qname, kind)
-                if isinstance(outcome, str):
-                    reasons.append(outcome)
-                    continue
-                return self._read(name, rdtype, outcome)
+                if not isinstance(outcome, str):
+                    return self._read(name, rdtype, outcome)
+                reasons.append(outcome)
         raise DnsFailure(name, rdtype, reasons[-1] if reasons else "no resolver is configured")
 
     async def _ask_server(

@@ -51,6 +51,8 @@ _ANGLE: Final = re.compile(
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
 _PARENTHESIS: Final = re.compile(rb"[()]|\\.", re.DOTALL)
 _SPACES: Final = re.compile(rb"[ \t\r\n]++")
+# White space between words; no unfolded value holds it.
+_GAP: Final = b"\n"
 
 
 def parse_addresses(value: bytes, limit: int) -> list[AddressEntry]:
@@ -88,7 +90,7 @@ class _Parser:
         self._reset()
 
     def _reset(self) -> None:
-        self.words: list[bytes] = []  # the phrase or the local part; b" " between words
+        self.words: list[bytes] = []  # the phrase or the local part, gaps between words
         self.domain: list[bytes] | None = None
         self.angle: AddressEntry | None = None
         self.comment = b""
@@ -102,8 +104,8 @@ class _Parser:
             self.position = match.end()
             kind = match.lastgroup
             if kind == "space":
-                if self.domain is None and self.words:
-                    self.words.append(b" ")
+                if self.domain is None and self.words and self.words[-1] != _GAP:
+                    self.words.append(_GAP)
             elif kind == "comment":
                 self._take_comment()
             elif kind == "angle":
@@ -157,11 +159,11 @@ class _Parser:
             return
         self.position = match.end()
         route, quoted, plain, host = match.groups()
-        mailbox = _ESCAPED.sub(rb"\1", quoted) if quoted is not None else _SPACES.sub(b"", plain)
+        mailbox = _ESCAPED.sub(rb"\1", quoted) if quoted is not None else _squeeze(plain)
         self.angle = AddressEntry(None, _squeeze(route) or None, mailbox, _squeeze(host))
 
     def _phrase(self) -> bytes:
-        return _SPACES.sub(b" ", b"".join(self.words)).strip()
+        return b"".join(self.words).replace(_GAP, b" ").strip()
 
     def _name_from_comment(self) -> bytes | None:
         return _ESCAPED.sub(rb"\1", _SPACES.sub(b" ", self.comment)).strip() or None
@@ -173,7 +175,7 @@ class _Parser:
                 phrase = phrase + b"@" + b"".join(self.domain)
             self.entries.append(self.angle._replace(name=phrase or self._name_from_comment()))
         elif self.domain is not None:
-            local = b"".join(word for word in self.words if word != b" ")
+            local = b"".join(word for word in self.words if word != _GAP)
             host = b"".join(self.domain)
             if local or host:
                 self.entries.append(AddressEntry(self._name_from_comment(), None, local, host))

@@ -63,6 +63,8 @@ class DsnRecipient:
     """Seconds since 1970."""
     will_retry_until: int | None = None
     """Seconds since 1970, for DELAYED."""
+    explanation: str = ""
+    """In plain words what happened and what the sender can do; stands before the diagnostic, for people only."""
 
 
 @attrs.frozen
@@ -188,6 +190,8 @@ def _human_part(report: DsnReport) -> bytes:
 
 def _recipient_words(one: DsnRecipient, offset_minutes: int) -> str:
     lines = [f"  <{_address(one.address)}>"]
+    if one.explanation:
+        lines.append(fill(_clean(one.explanation), _WIDTH, initial_indent="    ", subsequent_indent="    "))
     diagnostic = _clean(one.diagnostic)
     if diagnostic:
         said = f"{_clean(one.remote_mta)} said: {diagnostic}" if one.remote_mta else diagnostic

@@ -38,12 +38,12 @@ def build_index(content: Buffer, limits: IndexLimits = DEFAULT_LIMITS) -> Messag
     data = as_content(content)
     message = StructureParser(data, limits).parse_message(0, len(data))
     envelope = build_envelope(message.fields, limits)
-    body, bodystructure = StructureRenderer(data, limits).render(message.entity)
+    body, bodystructure = StructureRenderer(limits).render(message.entity)
     return MessageIndex(
         header_octets=message.header_end,
         envelope=envelope.rendered,
         bodystructure=bodystructure,
         body=body,
-        parts=pack_parts(data, message, limits),
+        parts=pack_parts(message, limits),
         summary=pack_summary(data, message, envelope.addresses, limits),
     )

@@ -12,7 +12,6 @@ from typing import Final
 import attrs
 import msgpack
 
-from shared.mail.content import Content, count_lines
 from shared.mail.limits import IndexLimits
 from shared.mail.mime import file_name
 from shared.mail.structure import Entity, Message
@@ -75,7 +74,7 @@ class Part:
         return self.media == "text"
 
 
-def pack_parts(content: Content, message: Message, limits: IndexLimits) -> bytes:
+def pack_parts(message: Message, limits: IndexLimits) -> bytes:
     """The stored form of the parts of a message."""
     whole = ((), "message", "rfc822", "", "binary", "", "", 0, 0, 0, message.end, 0, message.header_end)
     rows: list[tuple[object, ...]] = [whole]
@@ -87,7 +86,6 @@ def pack_parts(content: Content, message: Message, limits: IndexLimits) -> bytes
         kind = entity.content_type
         name = file_name(kind, entity.disposition) if entity.fields else ""
         names_left -= 3 * len(name)
-        has_lines = kind.media == b"text" or entity.message is not None
         rows.append(
             (
                 path,
@@ -101,7 +99,7 @@ def pack_parts(content: Content, message: Message, limits: IndexLimits) -> bytes
                 entity.header_end,
                 entity.body_start,
                 entity.body_end,
-                count_lines(content, entity.body_start, entity.body_end) if has_lines else 0,
+                entity.lines,
                 entity.message.header_end if entity.message is not None else 0,
             )
         )

@@ -7,7 +7,6 @@ of one message share a budget: when it is used up the rest is NIL, and the struc
 import re
 from typing import Final
 
-from shared.mail.content import Content, count_lines
 from shared.mail.envelope import build_envelope
 from shared.mail.imap_list import NIL, string
 from shared.mail.limits import IndexLimits
@@ -22,8 +21,7 @@ _MAX_LANGUAGES: Final = 20
 class StructureRenderer:
     """One use per message: holds what is left of the budget."""
 
-    def __init__(self, content: Content, limits: IndexLimits) -> None:
-        self._content = content
+    def __init__(self, limits: IndexLimits) -> None:
         self._limits = limits
         self._left = limits.structure_octets
 
@@ -48,13 +46,13 @@ class StructureRenderer:
                 envelope = b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"
             self._left -= len(envelope)
             body, structure = self.render(entity.message.entity)
-            lines = count_lines(self._content, entity.body_start, entity.body_end)
+            lines = entity.lines
             return (
                 b"(%b %b %b %d)" % (base, envelope, body, lines),
                 b"(%b %b %b %d %b)" % (base, envelope, structure, lines, extension),
             )
         if media == b"text":
-            base = b"%b %d" % (base, count_lines(self._content, entity.body_start, entity.body_end))
+            base = b"%b %d" % (base, entity.lines)
         return b"(" + base + b")", b"(%b %b)" % (base, extension)
 
     def _multipart(self, entity: Entity) -> tuple[bytes, bytes]:

@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from shared.mail.content import Content
+from shared.mail.content import Content, count_lines
 from shared.mail.envelope import ENVELOPE_FIELDS
 from shared.mail.header import field_values, header_end
 from shared.mail.limits import IndexLimits
@@ -60,6 +60,8 @@ class Entity:
     content_type: ContentType
     disposition: Disposition | None
     encoding: bytes
+    lines: int = 0
+    """LFs in the body, where it is text or a message."""
     children: "list[Entity]" = attrs.field(factory=list)
     """Of a multipart; never empty there."""
     message: "Message | None" = None
@@ -128,6 +130,8 @@ class StructureParser:
             self._cut(entity, depth)
         elif content_type.media == b"message" and content_type.subtype == b"rfc822":
             self._open(entity, depth)
+        if entity.content_type.media == b"text" or entity.message is not None:
+            entity.lines = count_lines(self._content, entity.body_start, entity.body_end)
         return entity
 
     # RFC 2046 §5.2.1

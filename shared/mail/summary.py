@@ -173,8 +173,9 @@ def _readable(content: Content, leaf: Entity, octets: int, characters: int) -> s
     is_html = leaf.content_type.subtype == b"html"
     if not is_html:
         # A first try with little: most mail says enough in it.
-        text = _decoded(content, leaf, characters * 8, is_html=False)
-        if len(text) >= characters:
+        first = characters * 4
+        text = _decoded(content, leaf, first, is_html=False)
+        if len(text) >= characters or leaf.body_end - leaf.body_start <= first:
             return text[:characters].rstrip()
     return _decoded(content, leaf, octets, is_html=is_html)[:characters].rstrip()
 

@@ -23,7 +23,7 @@ CHECK_SECONDS = 1.0
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-class CertificateError(Exception):
+class CertificateError(OSError):
     """The certificate or key cannot be read or do not fit together; the text names the files, never their contents."""
 
 

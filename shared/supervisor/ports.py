@@ -71,7 +71,9 @@ def _check(wanted: WantedPort) -> None:
     shown = f"[{wanted.host}]:{wanted.port}" if ":" in wanted.host else f"{wanted.host}:{wanted.port}"
     where = f"port {wanted.port} ({wanted.purpose} of {wanted.service}, {shown})"
     if wanted.port > 65535:
-        raise PortUnavailable(f"port {wanted.port} ({wanted.purpose} of {wanted.service}) is above 65535: lower the offset")
+        raise PortUnavailable(
+            f"port {wanted.port} ({wanted.purpose} of {wanted.service}) is above 65535: lower the offset"
+        )
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

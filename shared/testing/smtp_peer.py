@@ -37,10 +37,14 @@ _NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST, which is what a crashed
 
 @attrs.frozen
 class Say:
-    """This reply instead of the usual one (lines divided by LF; CRLF is added). `then_drop`: reset behind it."""
+    """This reply instead of the usual one (lines divided by LF; CRLF is added).
+
+    `then_drop`: reset behind it, which may overtake and destroy what was sent before. `then_close`: orderly end instead.
+    """
 
     text: str
     then_drop: bool = False
+    then_close: bool = False
 
 
 @attrs.frozen
@@ -54,6 +58,11 @@ class Raw:
 @attrs.frozen
 class Drop:
     """Reset the connection instead of a reply."""
+
+
+@attrs.frozen
+class Close:
+    """End the connection in an orderly way instead of a reply: what was sent before arrives."""
 
 
 @attrs.frozen
@@ -81,10 +90,10 @@ class Gate:
 
     opened: threading.Event = attrs.field(factory=threading.Event)
     reached: threading.Event = attrs.field(factory=threading.Event)
-    then: Say | Raw | Drop | None = None
+    then: Say | Raw | Drop | Close | None = None
 
 
-Action = Say | Raw | Drop | Endless | Hang | Slow | Gate
+Action = Say | Raw | Drop | Close | Endless | Hang | Slow | Gate
 Script = Mapping[str, "Action | Sequence[Action]"]
 
 
@@ -332,10 +341,12 @@ class _Session:
             case None:
                 self._say(usual)
                 return True
-            case Say(text, then_drop):
+            case Say(text, then_drop, then_close):
                 self._say(text)
                 if then_drop:
                     self._reset()
+                if then_close:
+                    self._end()
                 return text[:1] == usual[:1]
             case Raw(data, then_drop):
                 self._write(data)
@@ -351,12 +362,21 @@ class _Session:
                 while not self._peer.closing.is_set():
                     self._write(piece)
                 raise _Gone
+            case Close():
+                self._end()
+                return False
             case Hang():
                 self._peer.closing.wait()
                 raise _Gone
             case _:
                 self._reset()
                 return False
+
+    def _end(self) -> None:
+        self._sock.shutdown(socket.SHUT_WR)
+        while self._file.read(65536):  # else unread input turns the close into a reset
+            pass
+        raise _Gone
 
     def _reset(self) -> None:
         self._file.close()  # else the descriptor stays open behind it
@@ -440,7 +460,7 @@ class _Session:
             lines.append(line[1:] if line.startswith(b".") else line)
         action = self._peer.next_action("END")
         refused = isinstance(action, (Say, Raw)) and not _text(action).startswith("2")
-        if not refused and not isinstance(action, (Drop, Hang, Endless)):
+        if not refused and not isinstance(action, (Drop, Close, Hang, Endless)):
             mail = ReceivedMail(
                 self._sender or "",
                 tuple(self._recipients),

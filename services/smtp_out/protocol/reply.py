@@ -92,7 +92,7 @@ class ReplyParser:
 
     def _take(self, line: bytes) -> Reply | None:
         code, mark, text = line[:3], line[3:4], line[4:]
-        if not (code.isdigit() and b"2" <= code[:1] <= b"5" and mark in (b"-", b" ", b"")):
+        if not (len(code) == 3 and code.isdigit() and b"2" <= code[:1] <= b"5" and mark in (b"-", b" ", b"")):
             raise PeerViolation("the server sent something that is not an SMTP reply: " + clean(line[:80]))
         if self._lines and int(code) != self._code:
             raise PeerViolation("the server changed the code within one reply")

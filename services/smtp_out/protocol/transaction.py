@@ -58,7 +58,10 @@ class Verdict:
 
 def check_address(address: str) -> bytes:
     """The address as it stands between angle brackets. Raises UnusableAddress (control characters, brackets, length)."""
-    if _UNSAFE.search(_without_quoted(address)) or len(octets := address.encode("utf-8", "replace")) > MAX_ADDRESS_OCTETS:
+    if (
+        _UNSAFE.search(_without_quoted(address))
+        or len(octets := address.encode("utf-8", "replace")) > MAX_ADDRESS_OCTETS
+    ):
         raise UnusableAddress("the address cannot be written in SMTP")
     return octets
 

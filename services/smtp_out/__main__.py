@@ -1,0 +1,51 @@
+"""The process: `python -m services.smtp_out`. Listens on nothing but its health address."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sys
+from functools import partial
+
+from services.smtp_out.configure import ConfigureError, make_options, make_resolver
+from services.smtp_out.connector import Connector
+from services.smtp_out.report import Reporter
+from services.smtp_out.route import Router
+from services.smtp_out.worker import Worker
+from shared.dns.resolver import Resolver
+from shared.service import Service, run_service
+
+
+def _statistic(resolver: Resolver, counter: str) -> float:
+    return resolver.statistics()[counter]
+
+
+async def main(service: Service) -> None:
+    """Work until the process drains."""
+    try:
+        options = make_options(service.settings)
+    except ConfigureError as error:
+        raise OSError(str(error)) from None
+    rng = random.Random()
+    name = f"smtp_out-{secrets.token_hex(6)}"
+    resolver = make_resolver(service.settings)
+    reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
+    worker = Worker(
+        name,
+        options,
+        service.store,
+        Router(options, resolver, rng),
+        Connector(options),
+        reporter,
+        service.log,
+        service.metrics,
+    )
+    for counter in ("hits", "misses", "failures", "cached"):
+        gauge = service.metrics.gauge(f"pillarbox_smtp_out_dns_{counter}", f"DNS look-ups: {counter}.")
+        gauge.read_from(partial(_statistic, resolver, counter))
+    service.ready({})
+    await worker.run(service.draining.wait)
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("smtp_out", main))

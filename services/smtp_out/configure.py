@@ -1,0 +1,92 @@
+"""From the settings to the worker's options. What can fail: `ConfigureError`, one line for the operator."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from services.smtp_out.options import Options, SmartHost, TlsPolicy
+from services.smtp_out.retry import Schedule
+from shared.config.schema import Settings, SmtpOutSettings, TlsRequirement
+from shared.dns.resolver import Limits, Resolver
+from shared.net.tls import CertificateError, verifying_client_context
+
+SUBMISSIONS_PORT = 465  # RFC 8314 §3.3: TLS from the first byte
+_REPORT_SECONDS = 2.0  # of the drain time, kept for the last reports
+_MAX_PASSWORD_OCTETS = 1024
+
+
+class ConfigureError(Exception):
+    """The settings name something that cannot be used."""
+
+
+def make_options(settings: Settings) -> Options:
+    """The options; reads the smart host's password and checks its authorities. Raises ConfigureError."""
+    out = settings.smtp_out
+    return Options(
+        hostname=_hostname(settings),
+        smart_host=_smart_host(out),
+        mx_port=out.mx_port,
+        allow_private=out.allow_private,
+        schedule=Schedule(first_seconds=out.first_retry_seconds, longest_seconds=out.last_retry_seconds),
+        connect_timeout_seconds=out.connect_seconds,
+        command_seconds=out.command_seconds,
+        end_seconds=out.data_seconds,
+        idle_seconds=out.idle_seconds,
+        lease_seconds=out.lease_seconds,
+        batch=out.batch,
+        max_leased=out.held,
+        max_sessions=out.connections,
+        max_opening=2 * out.connections,
+        max_per_destination=out.connections_per_destination,
+        grace_seconds=max(0.0, settings.server.drain_seconds - _REPORT_SECONDS),
+    )
+
+
+def make_resolver(settings: Settings) -> Resolver:
+    """The resolver of the settings' servers."""
+    dns = settings.dns
+    servers = []
+    for text in dns.resolvers:
+        host, _, port = text.rpartition(":")
+        servers.append((host.strip("[]"), int(port)))
+    limits = Limits(
+        timeout_seconds=dns.timeout_seconds, lifetime_seconds=dns.lifetime_seconds, cache_size=dns.cache_entries
+    )
+    return Resolver(servers, limits)
+
+
+def _hostname(settings: Settings) -> str:
+    name = settings.server.hostname or socket.getfqdn()
+    # RFC 5321 §4.1.1.1: an FQDN, else an address literal; a machine's odd name must not break every session
+    return name if name.isascii() and " " not in name and name else "localhost"
+
+
+def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
+    if not out.smart_host:
+        return None
+    host, _, port_text = out.smart_host.rpartition(":")
+    port = int(port_text)
+    if out.smart_host_tls is TlsRequirement.NONE:
+        tls = TlsPolicy.NONE
+    elif out.smart_host_tls is TlsRequirement.IMPLICIT or port == SUBMISSIONS_PORT:
+        tls = TlsPolicy.IMPLICIT
+    else:
+        tls = TlsPolicy.REQUIRED
+    ca_file = Path(out.ca_file) if out.ca_file else None
+    try:
+        verifying_client_context(ca_file)
+    except CertificateError as error:
+        raise ConfigureError(f"smtp_out.ca_file: {error}") from None
+    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
+
+
+def _password(out: SmtpOutSettings) -> str:
+    if not out.smart_host_username:
+        return ""
+    try:
+        with open(out.smart_host_password_file, encoding="utf-8") as file:
+            return file.read(_MAX_PASSWORD_OCTETS).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigureError(f"smtp_out.smart_host_password_file {out.smart_host_password_file}: {reason}") from None

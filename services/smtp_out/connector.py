@@ -1,0 +1,107 @@
+"""From a route to an open session: the targets in order, TLS by policy, login, loops noticed.
+
+Laws
+- A target that fails in any way is passed over; when all have failed, `NoHost` carries what to tell (deferred), with the
+  last reply and the names of those that were tried.
+- OPPORTUNISTIC: no certificate check; a failed handshake is followed by one plain connection to the same address.
+- REQUIRED and IMPLICIT: chain and name are verified, and no mail nor password goes out otherwise.
+- A server that greets with our own name is ourselves: `Loop`, permanent (RFC 5321 §6.3).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from services.smtp_out import outcome
+from services.smtp_out.options import Options, TlsPolicy
+from services.smtp_out.outcome import Result
+from services.smtp_out.protocol.flow import Refused, Step
+from services.smtp_out.route import Route, Target
+from services.smtp_out.session import Session, SessionBroken
+from shared.net.tls import opportunistic_client_context, verifying_client_context
+
+
+class NoHost(Exception):
+    """No session came about. `result` is what it means for every recipient; `remote` the last one tried."""
+
+    def __init__(self, result: Result, remote: str = "") -> None:
+        super().__init__(result.text)
+        self.result = result
+        self.remote = remote
+
+
+class Loop(NoHost):
+    """The next hop is this server itself."""
+
+
+@attrs.frozen
+class Connector:
+    """Opens sessions."""
+
+    options: Options
+
+    async def open(self, route: Route) -> Session:
+        """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
+        tried: list[str] = []
+        last = outcome.deferred("4.4.1", "no host to connect to")
+        remote = ""
+        for target in route.targets:
+            remote = f"{target.host}[{target.address}]:{target.port}"
+            try:
+                return await self._open_target(target)
+            except Refused as refusal:
+                last = outcome.from_refused_session(refusal.step, refusal.reply)
+            except SessionBroken as broken:
+                last = outcome.deferred(broken.enhanced, broken.reason, broken.step.value)
+            tried.append(f"{remote}: {last.text}")
+        if len(tried) > 1:
+            text = "no host could take the mail: " + "; ".join(reversed(tried))
+            last = attrs.evolve(last, text=text[: outcome.MAX_TEXT])
+        raise NoHost(last, remote)
+
+    async def _open_target(self, target: Target) -> Session:
+        try:
+            return await self._open_session(target, target.tls)
+        except SessionBroken as broken:
+            if broken.step is not Step.TLS or target.tls is not TlsPolicy.OPPORTUNISTIC:
+                raise
+        # RFC 7435 §3: unauthenticated TLS failed, plain text is what would have been without it
+        return await self._open_session(target, TlsPolicy.NONE)
+
+    async def _open_session(self, target: Target, policy: TlsPolicy) -> Session:
+        options = self.options
+        session = await Session.connect(target.host, target.address, target.port, options)
+        try:
+            if policy is TlsPolicy.IMPLICIT:
+                await session.secure(verifying_client_context(self._ca_file()), target.host, implicit=True)
+            await session.open()
+            if session.peer_name in options.own_names:
+                text = f"the next hop {session.remote} is this server: the mail would loop for ever"
+                raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
+            await self._secure(session, target, policy)
+            await self._login(session)
+        except BaseException:
+            session.abort()
+            raise
+        return session
+
+    async def _secure(self, session: Session, target: Target, policy: TlsPolicy) -> None:
+        if policy is TlsPolicy.OPPORTUNISTIC and session.capabilities.starttls:
+            # False: the server offers STARTTLS and then refuses it; it goes on in plain text, the session is in order
+            await session.secure(opportunistic_client_context(), target.host)
+        elif policy is TlsPolicy.REQUIRED:
+            if not session.capabilities.starttls:
+                raise SessionBroken(Step.STARTTLS, "the server offers no STARTTLS, and TLS is required", "4.7.4")
+            if not await session.secure(verifying_client_context(self._ca_file()), target.host):
+                raise SessionBroken(Step.STARTTLS, "the server refused STARTTLS, and TLS is required", "4.7.4")
+
+    async def _login(self, session: Session) -> None:
+        smart = self.options.smart_host
+        if smart is not None and smart.username:
+            await session.login(smart.username, smart.password)
+
+    def _ca_file(self) -> Path | None:
+        smart = self.options.smart_host
+        return smart.ca_file if smart else None

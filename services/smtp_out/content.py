@@ -1,0 +1,55 @@
+"""A queued message's content, read from the store in pieces as the remote takes it: memory is one piece per delivery."""
+
+from __future__ import annotations
+
+from shared.contract.queue import QueueApi
+from shared.contract.types import CHUNK_OCTETS
+from shared.errors import StoreError
+from shared.model.ids import EntryId
+
+
+class ContentLost(Exception):
+    """The store did not give the whole content: nothing is known about the message, the delivery is broken off."""
+
+
+class ContentReader:
+    """Reads one entry's content in order. The store leaves the Return-Path line out already."""
+
+    def __init__(self, queue: QueueApi, worker: str, entry: EntryId, octets: int) -> None:
+        self._queue = queue
+        self._worker = worker
+        self._entry = entry
+        self._octets = octets
+        self._offset = 0
+        self._first: bytes | None = None
+
+    async def first(self) -> bytes:
+        """The first piece, kept until `read` gives it. Raises ContentLost."""
+        if self._first is None:
+            self._first = await self._fetch()
+        return self._first
+
+    def rewind(self) -> None:
+        """Begin again, for another transaction; a first piece that was not yet given is kept."""
+        if self._first is None:
+            self._offset = 0
+
+    async def read(self) -> bytes:
+        """The next piece, empty at the end. Raises ContentLost."""
+        if self._first is not None:
+            piece, self._first = self._first, None
+            return piece
+        return await self._fetch()
+
+    async def _fetch(self) -> bytes:
+        wanted = min(CHUNK_OCTETS, self._octets - self._offset)
+        if wanted <= 0:
+            return b""
+        try:
+            piece = await self._queue.read_content(self._worker, self._entry, self._offset, wanted)
+        except StoreError as error:
+            raise ContentLost(str(error)) from None
+        if not piece:
+            raise ContentLost("the content is shorter than its entry says")
+        self._offset += len(piece)
+        return piece

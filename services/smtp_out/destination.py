@@ -1,0 +1,97 @@
+"""What the worker knows of one hop (a destination's domain, or the smart host): the jobs that wait, how many sessions it
+may have. No I/O and no clock here.
+
+The number of sessions follows success and trouble: one until the first session stands, then a few, one more with every
+message that got through, up to the settings' bound; trouble while others work shrinks it to those that work. Trouble
+when nobody works means that the destination is down: everything that waits for it is deferred at once, so that a dead
+destination costs one connection attempt per round, and never holds what others need.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import attrs
+
+from shared.contract.types import QueueEntry
+from shared.model.ids import EntryId
+
+FIRST_SESSIONS = 5  # once a session stands; Postfix begins with as many
+REQUEUES = 3  # how often a job goes back to wait for another session before it is deferred
+
+
+@attrs.define(eq=False)
+class Job:
+    """One message's recipients at one hop."""
+
+    key: str
+    entries: tuple[QueueEntry, ...]
+    requeued: int = 0
+
+    @property
+    def first(self) -> QueueEntry:
+        return self.entries[0]
+
+    @property
+    def ids(self) -> tuple[EntryId, ...]:
+        return tuple(entry.entry_id for entry in self.entries)
+
+
+@attrs.define(eq=False)
+class Destination:
+    """The state of one hop."""
+
+    key: str
+    most_sessions: int
+    pending: deque[Job] = attrs.field(factory=deque)
+    lanes: int = 0  # tasks that serve it
+    idle: int = 0  # of them, those that wait for a job or are about to
+    connected: int = 0  # of them, those with an open session
+    limit: int = 1
+
+    def session_opened(self) -> None:
+        if self.connected == 0:
+            self.limit = max(self.limit, min(FIRST_SESSIONS, self.most_sessions))
+        self.connected += 1
+
+    def session_ended(self) -> None:
+        self.connected -= 1
+        if self.connected == 0:
+            self.limit = 1
+
+    def delivered(self) -> None:
+        self.limit = min(self.limit + 1, self.most_sessions)
+
+    def lanes_wanted(self) -> int:
+        """How many lanes to start now."""
+        return max(0, min(len(self.pending) - self.idle, self.limit - self.lanes))
+
+    def trouble(self, job: Job) -> bool:
+        """A session could not be opened. True: the job waits for those sessions that work; False: the hop is down."""
+        if self.connected == 0 or job.requeued >= REQUEUES:
+            return False
+        self.limit = max(1, self.connected)
+        job.requeued += 1
+        self.pending.appendleft(job)
+        return True
+
+    def take_all(self) -> list[Job]:
+        """All jobs that wait; none wait afterwards."""
+        jobs = list(self.pending)
+        self.pending.clear()
+        return jobs
+
+
+def group_jobs(entries: Iterable[QueueEntry], hop_keys: dict[str, str], most: int) -> list[Job]:
+    """Entries as jobs: those of one message and one hop together, at most `most` each, in order of their first entry.
+
+    `hop_keys` gives each destination's hop.
+    """
+    groups: dict[tuple[int, str], list[list[QueueEntry]]] = {}
+    for entry in entries:
+        parts = groups.setdefault((entry.message_id, hop_keys[entry.destination]), [[]])
+        if len(parts[-1]) >= most:
+            parts.append([])
+        parts[-1].append(entry)
+    return [Job(key, tuple(part)) for (_, key), parts in groups.items() for part in parts]

@@ -1,0 +1,156 @@
+"""A lane: one task of a hop, with at most one session, that takes job after job.
+
+Laws
+- A job that `serve` took is reported or given back to its hop's row before `serve` returns; only cancellation leaves it
+  with the worker, which then releases it.
+- The report of a finished job is shielded: cancellation waits for it, until the worker ends the report itself.
+- A defect in an attempt costs its message a delay, never the lane's neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from services.smtp_out import outcome
+from services.smtp_out.attempt import Stale, deliver
+from services.smtp_out.connector import Connector, NoHost
+from services.smtp_out.content import ContentLost, ContentReader
+from services.smtp_out.destination import Destination, Job
+from services.smtp_out.options import Options
+from services.smtp_out.outcome import Result
+from services.smtp_out.report import Attempted, Reporter
+from services.smtp_out.route import Router
+from services.smtp_out.session import Session
+from shared.contract.queue import QueueApi
+from shared.contract.types import OutcomeKind
+from shared.model.ids import EntryId
+from shared.observe.log import Logger
+from shared.observe.metrics import Gauge
+from shared.observe.trace import TRACE
+
+
+@attrs.frozen
+class Tools:
+    """What all lanes of a worker share."""
+
+    worker: str
+    options: Options
+    queue: QueueApi
+    router: Router
+    connector: Connector
+    reporter: Reporter
+    log: Logger
+    opening: trio.CapacityLimiter  # connections being opened
+    active: trio.CapacityLimiter  # messages under way
+    sessions: Gauge
+    forget: Callable[[Sequence[EntryId]], None]  # these entries are reported
+    report_scopes: set[trio.CancelScope] = attrs.field(factory=set)
+
+
+class Lane:
+    """`serve` one job after the other, then `close`."""
+
+    def __init__(self, hop: Destination, tools: Tools) -> None:
+        self._hop = hop
+        self._tools = tools
+        self._session: Session | None = None
+
+    @property
+    def session_open(self) -> bool:
+        """Whether there is a session that can take another message."""
+        return self._session is not None and self._session.usable
+
+    async def serve(self, job: Job) -> None:
+        """Attempt one job and report it. Raises nothing but cancellation."""
+        TRACE.set(job.first.trace)
+        tools = self._tools
+        started = trio.current_time()
+        try:
+            with trio.fail_after(tools.options.attempt_limit_seconds):
+                attempted = await self._attempt(job)
+        except NoHost as trouble:
+            await self._no_host(job, trouble)
+            return
+        except ContentLost as error:
+            tools.log.warning("content not readable now", reason=str(error))
+            attempted = Attempted({})
+        except trio.TooSlowError:
+            attempted = _for_all(job, outcome.deferred("4.4.7", "the delivery took too long and was broken off"))
+        except Exception as error:
+            tools.log.exception("the attempt failed in an unforeseen way", error)
+            attempted = _for_all(job, outcome.deferred("4.3.0", "internal error"))
+        if self._session is not None and not self._session.usable:
+            self._drop_session()
+        if any(result.kind is OutcomeKind.DELIVERED for result in attempted.results.values()):
+            self._hop.delivered()
+        await self._report(job, attrs.evolve(attempted, seconds=trio.current_time() - started))
+
+    async def close(self) -> None:
+        """QUIT, and the connection's end."""
+        session = self._session
+        if session is not None:
+            self._forget_session()
+            await session.close()
+
+    async def _attempt(self, job: Job) -> Attempted:
+        """Raises NoHost, ContentLost."""
+        tools = self._tools
+        while True:
+            if self._session is None:
+                route = await tools.router.route(job.first.destination)
+                if isinstance(route, Result):
+                    raise NoHost(route)
+                async with tools.opening:
+                    self._session = await tools.connector.open(route)
+                tools.sessions.inc()
+                self._hop.session_opened()
+            session = self._session
+            content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
+            try:
+                async with tools.active:
+                    results = await deliver(session, job.entries, content)
+            except Stale:  # only a reused session is: the next one is new
+                self._drop_session()
+                continue
+            except BaseException:
+                self._drop_session()
+                raise
+            return Attempted(results, session.remote, session.tls)
+
+    async def _no_host(self, job: Job, trouble: NoHost) -> None:
+        """No session: wait for those that work, or the hop is down and its whole row with it."""
+        temporary = trouble.result.kind is OutcomeKind.DEFERRED
+        if temporary and self._hop.trouble(job):
+            self._tools.log.debug("one session less", hop=self._hop.key, reason=trouble.result.text)
+            return
+        jobs = [job, *(self._hop.take_all() if temporary else ())]
+        for each in jobs:
+            await self._report(each, _for_all(each, trouble.result, trouble.remote))
+
+    async def _report(self, job: Job, attempted: Attempted) -> None:
+        scopes = self._tools.report_scopes
+        with trio.CancelScope(shield=True) as scope:
+            scopes.add(scope)
+            try:
+                await self._tools.reporter.report(job, attempted)
+                self._tools.forget(job.ids)
+            finally:
+                scopes.discard(scope)
+
+    def _drop_session(self) -> None:
+        session = self._session
+        if session is not None:
+            self._forget_session()
+            session.abort()
+
+    def _forget_session(self) -> None:
+        self._session = None
+        self._tools.sessions.dec()
+        self._hop.session_ended()
+
+
+def _for_all(job: Job, result: Result, remote: str = "") -> Attempted:
+    return Attempted(dict.fromkeys(job.ids, result), remote)

@@ -1,0 +1,62 @@
+"""What the worker needs of the settings, in one frozen object; tests make their own."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+import attrs
+
+from services.smtp_out.retry import Schedule
+
+
+class TlsPolicy(enum.Enum):
+    """How a hop's connection is secured."""
+
+    OPPORTUNISTIC = "opportunistic"  # STARTTLS where offered, no certificate check, plain when it fails (RFC 7435)
+    REQUIRED = "required"  # STARTTLS with chain and name verified, or no delivery
+    IMPLICIT = "implicit"  # TLS from the first byte, verified as REQUIRED (RFC 8314 §3)
+    NONE = "none"  # loopback only
+
+
+@attrs.frozen
+class SmartHost:
+    """The one next hop for everything."""
+
+    host: str  # name or IP address
+    port: int
+    tls: TlsPolicy = TlsPolicy.REQUIRED
+    username: str = ""
+    password: str = attrs.field(default="", repr=False)
+    ca_file: Path | None = None  # authorities to trust instead of the system's
+
+
+@attrs.frozen
+class Options:
+    """Bounds and addresses. Times are in seconds."""
+
+    hostname: str
+    smart_host: SmartHost | None = None
+    mx_port: int = 25
+    allow_private: bool = False
+    schedule: Schedule = attrs.field(factory=Schedule)
+    connect_timeout_seconds: float = 30.0
+    # no step waits longer than these, nor than RFC 5321 §4.5.3.2 says
+    command_seconds: float = 300.0
+    end_seconds: float = 600.0  # for the answer to the final dot
+    attempt_limit_seconds: float = 7200.0  # one message to one hop: an end for a peer that reads an octet a minute
+    idle_seconds: float = 5.0  # how long an open session waits for the next message of its destination
+    lease_seconds: float = 120.0
+    max_leased: int = 2000  # entries held at a time
+    batch: int = 200  # entries leased by one call
+    max_sessions: int = 100  # messages under way at a time
+    max_opening: int = 200  # connections being opened at a time
+    max_per_destination: int = 20
+    bounce_header_octets: int = 65536  # of the original's header, at most, in a bounce
+    grace_seconds: float = 20.0  # after SIGTERM, for what is under way
+    local_names: frozenset[str] = frozenset()  # further names of this server, lower case
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """Lower-case names that mean this server; a name without a dot ("localhost") means nobody."""
+        return frozenset(name for name in {self.hostname.lower(), *self.local_names} if "." in name)

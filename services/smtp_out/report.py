@@ -1,0 +1,172 @@
+"""From results to the store: schedule, bounces, one transaction per job, one log line per recipient, metrics.
+
+Laws
+- A job's outcomes and the bounce they lead to go in one call: the store records both or neither.
+- A report is repeated until the store has taken it. It holds no lock on anything but its own lane, and it can be
+  repeated safely: entries that are done already are passed over.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Sequence
+
+import attrs
+import trio
+
+from services.smtp_out import outcome, retry
+from services.smtp_out.attempt import Results
+from services.smtp_out.bounce import Failure, build_bounce
+from services.smtp_out.destination import Job
+from services.smtp_out.options import Options
+from services.smtp_out.outcome import Result
+from shared.contract.types import Bounce, Outcome, OutcomeKind, QueueEntry
+from shared.errors import StoreError
+from shared.observe.log import Logger
+from shared.observe.metrics import Metrics
+from shared.rpc.store_client import StoreClient
+
+_PAUSE_SECONDS = 1.0  # between tries; the client itself has waited for the store before it gave up
+_DAY_SECONDS = 86400.0
+
+
+@attrs.frozen
+class Attempted:
+    """What an attempt gave, with what the log wants to know of the way."""
+
+    results: Results
+    remote: str = ""
+    tls: str = ""
+    seconds: float = 0.0
+
+
+class Reporter:
+    """Tells the store and the log."""
+
+    def __init__(
+        self,
+        options: Options,
+        store: StoreClient,
+        worker: str,
+        log: Logger,
+        metrics: Metrics,
+        rng: random.Random,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._worker = worker
+        self._log = log
+        self._rng = rng
+        self.now = now
+        self._attempts = metrics.counter("pillarbox_smtp_out_attempts_total", "Attempts per recipient.", ("kind",))
+        self._bounces = metrics.counter("pillarbox_smtp_out_bounces_total", "Bounces made.")
+        self._seconds = metrics.histogram(
+            "pillarbox_smtp_out_attempt_seconds", "From taking up a message to its last reply."
+        )
+
+    async def report(self, job: Job, attempted: Attempted) -> None:
+        """Record a job's results. Returns when the store has them; raises nothing but cancellation."""
+        outcomes: list[Outcome] = []
+        failures: list[Failure] = []
+        for entry in job.entries:
+            result = attempted.results.get(entry.entry_id)
+            done = self._outcome(entry, result, attempted)
+            outcomes.append(done)
+            self._tell(entry, done)
+            if done.kind is OutcomeKind.FAILED:
+                failures.append(Failure(entry, done))
+        if any(done.kind is OutcomeKind.DELIVERED for done in outcomes):
+            self._seconds.observe(attempted.seconds)
+        bounces = await self._bounce(job, failures)
+        await self._send(tuple(outcomes), bounces)
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Give leases back, nothing was tried. Raises nothing but cancellation."""
+        outcomes = tuple(Outcome(entry, OutcomeKind.RELEASED) for job in jobs for entry in job.ids)
+        for start in range(0, len(outcomes), 1000):
+            await self._send(outcomes[start : start + 1000], ())
+
+    def _outcome(self, entry: QueueEntry, result: Result | None, attempted: Attempted) -> Outcome:
+        if result is None:
+            return Outcome(entry.entry_id, OutcomeKind.RELEASED)
+        next_at = 0.0
+        if result.kind is OutcomeKind.DEFERRED:
+            now = self.now()
+            again = retry.next_attempt_at(
+                self._options.schedule, entry.attempts + 1, now, entry.expires_at, self._rng
+            )
+            if again is None:
+                result = outcome.expired(result, (now - entry.queued_at) / _DAY_SECONDS)
+            else:
+                next_at = again
+        return Outcome(
+            entry_id=entry.entry_id,
+            kind=result.kind,
+            next_attempt_at=next_at,
+            code=result.code,
+            enhanced=result.enhanced,
+            text=result.text,
+            remote=attempted.remote,
+            tls=attempted.tls,
+            seconds=attempted.seconds,
+        )
+
+    def _tell(self, entry: QueueEntry, done: Outcome) -> None:
+        self._attempts.inc(1, done.kind.value)
+        tell = self._log.info if done.kind in (OutcomeKind.DELIVERED, OutcomeKind.RELEASED) else self._log.warning
+        tell(
+            done.kind.value,
+            trace=entry.trace,
+            entry=int(entry.entry_id),
+            sender=entry.sender,
+            recipient=entry.recipient,
+            remote=done.remote or None,
+            code=done.code or None,
+            enhanced=done.enhanced or None,
+            reply=done.text or None,
+            tls=done.tls or "none",
+            attempt=entry.attempts + 1,
+            seconds=round(done.seconds, 3),
+            retry_in=round(done.next_attempt_at - self.now()) if done.next_attempt_at else None,
+        )
+
+    async def _bounce(self, job: Job, failures: Sequence[Failure]) -> tuple[Bounce, ...]:
+        first = job.first
+        if not failures:
+            return ()
+        if not first.sender:
+            # RFC 5321 §4.5.5 and §6.1: no report about what has the null reverse-path
+            self._log.warning("not bounced: null sender", trace=first.trace, recipients=len(failures))
+            return ()
+        header = await self._header(first)
+        bounce = build_bounce(self._options.hostname, failures, header, self.now(), secrets.token_hex(12))
+        self._bounces.inc()
+        self._log.info("bounced", trace=first.trace, sender=first.sender, recipients=len(failures))
+        return (bounce,)
+
+    async def _header(self, entry: QueueEntry) -> bytes:
+        """The original's first octets, for the bounce; a bounce without them is better than none."""
+        octets = min(self._options.bounce_header_octets, entry.octets)
+        while True:
+            try:
+                return await self._store.queue.read_content(self._worker, entry.entry_id, 0, octets)
+            except StoreError as error:
+                if not error.temporary:
+                    self._log.warning("the original of a bounce cannot be read", trace=entry.trace, reason=str(error))
+                    return b""
+                await trio.sleep(_PAUSE_SECONDS)
+
+    async def _send(self, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
+        while True:
+            try:
+                await self._store.queue.report(self._worker, outcomes, bounces)
+            except StoreError as error:
+                self._log.warning("the store did not take a report", reason=str(error), outcomes=len(outcomes))
+                if not error.temporary:
+                    return  # a mistake of ours: the lease ends, and the entries are tried again
+                await trio.sleep(_PAUSE_SECONDS)
+            else:
+                return

@@ -1,0 +1,110 @@
+"""Where a destination's mail goes: its hosts with their addresses, in the order to try, and how each is secured.
+
+The pure decisions are in `plan`; this asks the resolver. Raises nothing but cancellation: DNS trouble is a `Result`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+
+import attrs
+
+from services.smtp_out import outcome
+from services.smtp_out.options import Options, TlsPolicy
+from services.smtp_out.outcome import Result
+from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
+from shared.dns.answers import DnsFailure
+from shared.dns.resolver import Resolver
+
+SMART_HOST_KEY = "(smart host)"
+
+
+@attrs.frozen
+class Target:
+    """One address to connect to."""
+
+    host: str
+    address: str
+    port: int
+    tls: TlsPolicy
+
+
+@attrs.frozen
+class Route:
+    """The targets to try in order, at least one; at most MAX_ADDRESSES."""
+
+    targets: tuple[Target, ...]
+
+
+class Router:
+    """Resolves destinations."""
+
+    def __init__(self, options: Options, resolver: Resolver, rng: random.Random) -> None:
+        self._options = options
+        self._resolver = resolver
+        self._rng = rng
+
+    def hop_key(self, destination: str) -> str:
+        """What shares sessions: the smart host, or the destination's domain."""
+        return SMART_HOST_KEY if self._options.smart_host else destination
+
+    async def route(self, destination: str) -> Route | Result:
+        """The route to a destination, or why there is none (now, or ever)."""
+        try:
+            if self._options.smart_host is not None:
+                return await self._smart_host_route()
+            return await self._mx_route(destination)
+        except DnsFailure as failure:
+            # RFC 3463 §3.5 X.4.3: directory server failure
+            return outcome.deferred("4.4.3", str(failure), "DNS")
+
+    async def _smart_host_route(self) -> Route | Result:
+        smart = self._options.smart_host
+        assert smart is not None  # noqa: S101 - the caller has looked
+        addresses: tuple[str, ...]
+        try:
+            addresses = (str(ipaddress.ip_address(smart.host)),)
+        except ValueError:
+            addresses = await self._resolver.addresses(smart.host)
+        if smart.tls is TlsPolicy.NONE:
+            # Passwords and mail in the clear never leave the machine.
+            addresses = tuple(address for address in addresses if ipaddress.ip_address(address).is_loopback)
+        if not addresses:
+            # The owner's setting, or the provider's trouble: mail waits for either to be mended.
+            return outcome.deferred("4.4.4", f"the smart host {smart.host} has no usable address", "DNS")
+        return Route(tuple(Target(smart.host, address, smart.port, smart.tls) for address in addresses[:MAX_ADDRESSES]))
+
+    async def _mx_route(self, destination: str) -> Route | Result:
+        hosts = plan_literal(destination)
+        if hosts is None:
+            answer, records = await self._resolver.mx(destination)
+            hosts = plan_hosts(destination, answer, records, self._options.own_names, self._rng)
+        if isinstance(hosts, Refusal):
+            return outcome.from_refusal(hosts)
+        return await self._targets(destination, hosts)
+
+    async def _targets(self, destination: str, hosts: Hosts) -> Route | Result:
+        targets: list[Target] = []
+        refused = ""
+        failure: DnsFailure | None = None
+        for host in hosts.names:
+            if len(targets) >= MAX_ADDRESSES:
+                break
+            try:
+                addresses = (host,) if hosts.literal else await self._resolver.addresses(host)
+            except DnsFailure as error:
+                failure = error
+                continue
+            for address in addresses:
+                reason = refuse_address(address, self._options.allow_private)
+                if reason is None:
+                    targets.append(Target(host, address, self._options.mx_port, TlsPolicy.OPPORTUNISTIC))
+                else:
+                    refused = f"{host} has the address {address}, which {reason}: mail is not sent there"
+        if targets:
+            return Route(tuple(targets[:MAX_ADDRESSES]))
+        if failure is not None:
+            raise failure
+        # RFC 5321 §5.1: none of the hosts can be used; RFC 3463 §3.5 X.4.4: unable to route
+        return outcome.failed("5.4.4", refused or f"no mail exchanger of {destination} has an address", 550)

@@ -1,0 +1,217 @@
+"""One SMTP session with a remote host: the shell that does what the protocol's dialogues say.
+
+Laws
+- Every wait has an end: RFC 5321 §4.5.3.2 per step, cut by the settings' limit.
+- Whatever a peer does ends in `SessionBroken` (connection, time, protocol) or `Refused` (its own words); nothing else
+  leaves this module but cancellation and what the content's reader raises.
+- After any of them the session is dead: `close` is all that is left. Content that was begun is never ended with a dot
+  unless it is whole.
+- Plaintext that came before the TLS handshake is never read after it (RFC 3207 §6, CVE-2011-0411): it breaks the session.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import trio
+
+from services.smtp_out.options import Options
+from services.smtp_out.protocol.capabilities import Capabilities
+from services.smtp_out.protocol.flow import TIMEOUT_SECONDS, Await, Flow, Refused, Send, SendContent, Step
+from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_session, reset, start_tls
+from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
+from services.smtp_out.protocol.transaction import Transaction
+from shared.net.dial import connect
+from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
+from shared.wire.dots import DotWriter
+
+T = TypeVar("T")
+Content = Callable[[], Awaitable[bytes]]  # the message's next piece, empty at its end
+_RECEIVE_OCTETS = 16384
+
+
+class SessionBroken(Exception):
+    """The session cannot go on. `reason` is safe to show; `enhanced` is a 4.x.x code (RFC 3463)."""
+
+    def __init__(self, step: Step, reason: str, enhanced: str = "4.4.2") -> None:
+        super().__init__(f"{step.value}: {reason}")
+        self.step = step
+        self.reason = reason
+        self.enhanced = enhanced
+
+
+class Session:
+    """One connection. `address` is an IP address, `host` the name it was found under."""
+
+    def __init__(self, stream: ClientStream, host: str, options: Options) -> None:
+        self._stream = stream
+        self._options = options
+        self._parser = ReplyParser()
+        self.capabilities = Capabilities()
+        self.peer_name = ""  # what the server calls itself in its greeting
+        self.remote = f"{host}[{stream.peer_ip}]:{stream.peer_port}"
+        self.transactions = 0
+        self.usable = True
+
+    @classmethod
+    async def connect(cls, host: str, address: str, port: int, options: Options) -> Session:
+        """A TCP connection, nothing said yet. Raises SessionBroken."""
+        send_seconds = min(TIMEOUT_SECONDS[Step.CONTENT], options.command_seconds)
+        try:
+            stream = await connect(address, port, options.connect_timeout_seconds, send_timeout_seconds=send_seconds)
+        except ConnectionLost as error:
+            raise SessionBroken(Step.CONNECT, str(error), "4.4.1") from None
+        except OSError as error:  # no such address family on this machine
+            raise SessionBroken(Step.CONNECT, f"cannot connect to {address}: {error.strerror}", "4.4.1") from None
+        return cls(stream, host, options)
+
+    @property
+    def tls(self) -> str:
+        """Version and cipher, empty without TLS."""
+        info = self._stream.tls
+        return f"{info.version} {info.cipher}" if info else ""
+
+    async def open(self) -> None:
+        """Greeting and EHLO. Raises Refused, SessionBroken."""
+        self.peer_name = await self.run(greet())
+        self.capabilities = await self.run(hello(self._options.hostname))
+
+    async def secure(self, context: ssl.SSLContext, server_name: str, *, implicit: bool = False) -> bool:
+        """STARTTLS (or TLS at once) and the handshake, then EHLO anew; False when the server would not begin.
+
+        Raises SessionBroken with step TLS when the handshake fails, Refused.
+        """
+        if not implicit:
+            if not await self.run(start_tls()):
+                return False
+            if not self._parser.idle:
+                raise self._broken(Step.TLS, "the server sent plaintext behind its answer to STARTTLS", "4.7.5")
+        try:
+            await self._stream.start_tls(context, self._seconds(Step.TLS), server_hostname=server_name)
+        except TlsFailed as error:
+            raise self._broken(Step.TLS, str(error), "4.7.5") from None
+        if not implicit:
+            # RFC 3207 §4.2: what was learned before is forgotten
+            self.capabilities = await self.run(hello(self._options.hostname))
+        return True
+
+    async def login(self, username: str, password: str) -> None:
+        """AUTH. Raises Refused, SessionBroken."""
+        await self.run(authenticate(self.capabilities.auth, username, password))
+
+    async def send(self, transaction: Transaction, content: Content) -> None:
+        """One transaction; RSET behind it where the server needs it. Raises SessionBroken and what `content` raises."""
+        self.transactions += 1
+        await self.run(transaction.run(), content)
+        if not transaction.clean:
+            self.usable = await self.run(reset())
+
+    async def close(self) -> None:
+        """QUIT where the session is in order, at most a few seconds; then the connection is closed in any case."""
+        try:
+            if self.usable:
+                with trio.move_on_after(TIMEOUT_SECONDS[Step.QUIT]):
+                    await self.run(quit_session())
+                    await self._stream.aclose()
+        except (SessionBroken, Refused):
+            pass
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once, without a word."""
+        self.usable = False
+        self._stream.abort()
+
+    async def run(self, flow: Flow[T], content: Content | None = None) -> T:
+        """Run one dialogue. Raises Refused, SessionBroken, and what `content` raises."""
+        try:
+            return await self._drive(flow, content)
+        except BaseException:
+            self.usable = False
+            raise
+        finally:
+            flow.close()
+
+    async def _drive(self, flow: Flow[T], content: Content | None) -> T:
+        step = Step.CONNECT
+        unsent = b""
+        reply: Reply | None = None
+        try:
+            while True:
+                action = flow.send(reply)
+                reply = None
+                match action:
+                    case Send(data):
+                        unsent += data
+                    case Await(step):
+                        await self._write(unsent, step)
+                        unsent = b""
+                        reply = await self._reply(step)
+                    case SendContent():
+                        step = Step.CONTENT
+                        if content is None:
+                            raise ValueError("a dialogue with content needs the content")
+                        await self._write_content(unsent, content)
+                        unsent = b""
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        except PeerViolation as violation:
+            raise self._broken(step, str(violation), "4.5.0") from None
+
+    async def _write(self, data: bytes, step: Step) -> None:
+        if not data:
+            return
+        with trio.move_on_after(self._seconds(step)):
+            try:
+                await self._stream.send_all(data)
+            except ConnectionLost:
+                # What the server had to say about it may still be there to read; if not, the read tells the end.
+                pass
+            return
+        raise self._broken(step, "the server reads nothing")
+
+    async def _write_content(self, head: bytes, content: Content) -> None:
+        """The whole content and its dot. A server that closes in the middle may have said why: the reply is read next."""
+        writer = DotWriter()
+        held = head
+        while chunk := await content():
+            # One piece is held back, so that the dot travels with the last one.
+            if not await self._send_piece(held):
+                return
+            held = writer.feed(chunk)
+        await self._send_piece(held + writer.finish())
+
+    async def _send_piece(self, piece: bytes) -> bool:
+        if not piece:
+            return True
+        with trio.move_on_after(self._seconds(Step.CONTENT)):
+            try:
+                await self._stream.send_all(piece)
+            except ConnectionLost:
+                return False
+            return True
+        raise self._broken(Step.CONTENT, "the server reads nothing")
+
+    async def _reply(self, step: Step) -> Reply:
+        with trio.move_on_after(self._seconds(step)):
+            while True:
+                reply = self._parser.next_reply()
+                if reply is not None:
+                    return reply
+                data = await self._stream.receive_some(_RECEIVE_OCTETS)
+                if not data:
+                    raise self._broken(step, "the server closed the connection")
+                self._parser.feed(data)
+        raise self._broken(step, "the server did not answer in time")
+
+    def _seconds(self, step: Step) -> float:
+        limit = self._options.end_seconds if step is Step.END else self._options.command_seconds
+        return min(TIMEOUT_SECONDS[step], limit)
+
+    def _broken(self, step: Step, reason: str, enhanced: str = "4.4.2") -> SessionBroken:
+        self.usable = False
+        return SessionBroken(step, reason, enhanced)

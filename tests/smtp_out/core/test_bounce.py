@@ -1,0 +1,88 @@
+"""Bounces, read by the standard library: structure, fields, plain words first, nothing a stranger said can break out."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from email.message import EmailMessage
+from typing import cast
+
+import pytest
+
+from services.smtp_out.bounce import Failure, build_bounce, explain
+from shared.contract.types import Outcome, OutcomeKind, QueueEntry
+from shared.model.ids import EntryId
+
+HEADER = b"From: Alice <alice@a.test>\r\nSubject: =?utf-8?q?=EC=95=88=EB=85=95?=\r\nMessage-ID: <1@a.test>\r\n\r\nbody"
+
+
+def failure(recipient: str, enhanced: str, code: int = 550, text: str = "no", remote: str = "mx.b.test[192.0.2.1]:25") -> Failure:
+    entry = QueueEntry(
+        EntryId(1), 1, "b.test", "trace1", "alice@a.test", recipient, "", 100, False, False, 1e9, 2e9, 0, None
+    )
+    return Failure(entry, Outcome(EntryId(1), OutcomeKind.FAILED, 0.0, code, enhanced, text, remote))
+
+
+def bounce(*failures: Failure, header: bytes = HEADER) -> EmailMessage:
+    built = build_bounce("mail.a.test", failures, header, 1e9 + 60, "abc123")
+    assert built.recipient == "alice@a.test"
+    assert built.trace == "trace1"
+    assert built.content.inline is not None
+    assert built.content.octets == len(built.content.inline)
+    assert built.content.inline.replace(b"\r\n", b"").count(b"\n") == 0
+    assert built.index.header_octets > 0
+    return cast("EmailMessage", email.message_from_bytes(built.content.inline, policy=email.policy.default))
+
+
+def test_structure_and_fields() -> None:
+    message = bounce(failure("bob@b.test", "5.1.1", text="User unknown"), failure("eve@b.test", "5.2.2", 552, "full"))
+    assert message.get_content_type() == "multipart/report"
+    assert message["Auto-Submitted"] == "auto-replied"
+    assert message["To"] == "<alice@a.test>" or message["To"].addresses[0].addr_spec == "alice@a.test"
+    human, status, original = message.iter_parts()
+    assert status.get_content_type() == "message/delivery-status"
+    per_message, *recipients = cast("list[EmailMessage]", status.get_payload())
+    assert per_message["Reporting-MTA"] == "dns; mail.a.test"
+    assert [part["Final-Recipient"] for part in recipients] == ["rfc822;bob@b.test", "rfc822;eve@b.test"]
+    assert [part["Status"] for part in recipients] == ["5.1.1", "5.2.2"]
+    assert [part["Action"] for part in recipients] == ["failed", "failed"]
+    assert recipients[0]["Remote-MTA"] == "dns; mx.b.test"
+    assert recipients[0]["Diagnostic-Code"] == "smtp; 550 5.1.1 User unknown"
+    text = human.get_content()
+    assert text.index("no such address") < text.index("User unknown")
+    assert "typing mistakes" in text
+    assert original.get_content_type() == "text/rfc822-headers"
+    assert b"<1@a.test>" in original.get_payload(decode=True)
+    assert b"body" not in original.get_payload(decode=True)
+
+
+def test_what_strangers_say_stays_inside() -> None:
+    evil = "x\r\nStatus: 2.0.0\r\n\r\n--=_abc123--\r\nFrom: evil"
+    message = bounce(failure("bob@b.test", "5.7.1", text=evil), header=b"Subject: a\r\n--=_abc123--\r\nX: y\r\n\r\n")
+    parts = list(message.iter_parts())
+    assert len(parts) == 3
+    recipients = cast("list[EmailMessage]", parts[1].get_payload())[1:]
+    assert [part["Status"] for part in recipients] == ["5.7.1"]
+
+
+def test_without_a_remote_reply_and_without_the_original() -> None:
+    message = bounce(failure("bob@b.test", "5.1.2", text="the domain b.test does not exist", remote=""), header=b"")
+    recipient = cast("list[EmailMessage]", list(message.iter_parts())[1].get_payload())[1]
+    assert recipient["Remote-MTA"] is None
+    assert "does not exist" in recipient["Diagnostic-Code"]
+
+
+@pytest.mark.parametrize(
+    ("enhanced", "words"),
+    [
+        ("5.1.1", "no such address"),
+        ("5.1.10", "no mail at all"),
+        ("5.1.99", "refused the address"),
+        ("5.6.3", "kind of message"),
+        ("5.7.26", "by its rules"),
+        ("5.0.0", "refused the message"),
+        ("", "refused the message"),
+    ],
+)
+def test_words(enhanced: str, words: str) -> None:
+    assert words in " ".join(explain(enhanced))
