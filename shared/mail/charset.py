@@ -10,6 +10,8 @@ RFC 2046 §4.1.2, RFC 7103 §8 (8-bit text without a charset), RFC 1557 (ISO-202
 from typing import Final
 
 _UTF8: Final = "utf-8"
+_GUESS_NEVER: Final = frozenset({_UTF8, "utf-7", "utf-16", "utf-16-le", "utf-16-be", "utf-32"})
+"""No header is written in these without saying so, but they take many octets for theirs."""
 _CODECS: Final[dict[str, str]] = {
     **dict.fromkeys(("utf-8", "utf8", "utf_8", "unicode-1-1-utf-8", "utf-8-sig", "utf8mb4"), _UTF8),
     **dict.fromkeys(("us-ascii", "ascii", "ansi_x3.4-1968", "iso646-us", "us", "646", "ascii-7bit"), _UTF8),
@@ -81,12 +83,19 @@ def codec_name(charset: str) -> str | None:
     return _CODECS.get(charset.strip(" \t\"'").lower())
 
 
-def decode_unlabelled(data: bytes) -> str:
-    """UTF-8 where the bytes are that, else ISO 8859-1 (which takes any byte)."""
+def decode_unlabelled(data: bytes, guess: str = "") -> str:
+    """UTF-8 where the bytes are that, else the guessed charset where they are that, else ISO 8859-1 (which takes any byte)."""
     try:
         return data.decode(_UTF8)
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        pass
+    codec = codec_name(guess) if guess else None
+    if codec is not None and codec not in _GUESS_NEVER:
+        try:
+            return data.decode(codec)
+        except (UnicodeError, ValueError):
+            pass
+    return data.decode("latin-1")
 
 
 def decode_text(data: bytes, charset: str) -> str:

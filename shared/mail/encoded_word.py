@@ -35,10 +35,13 @@ def decode_base64(data: bytes) -> bytes:
         return binascii.a2b_base64(clean + b"=" * (-len(clean) % 4))
 
 
-def decode_words(value: bytes) -> str:
-    """Unfolded header bytes to text, encoded words decoded, 8-bit bytes as UTF-8 or else ISO 8859-1. Never raises."""
+def decode_words(value: bytes, guess: str = "") -> str:
+    """Unfolded header bytes to text, encoded words decoded. Never raises.
+
+    8-bit octets outside of words are read as UTF-8, or as the charset `guess` (what the message's body says), or as ISO 8859-1.
+    """
     if b"=?" not in value:
-        text = value.decode("ascii") if value.isascii() else decode_unlabelled(value)
+        text = value.decode("ascii") if value.isascii() else decode_unlabelled(value, guess)
         return text if text.isprintable() else _CONTROL.sub(" ", text)
     pieces: list[str] = []
     charset = ""
@@ -49,10 +52,10 @@ def decode_words(value: bytes) -> str:
         name = match[1].decode("ascii")
         adjacent = position > 0 and not gap.strip(b" \t\r\n")
         if pending and not (adjacent and name.lower() == charset.lower()):
-            pieces.append(_decode(pending, charset))
+            pieces.append(decode_text(pending, charset))
             pending = b""
         if gap and not adjacent:
-            pieces.append(decode_unlabelled(gap))
+            pieces.append(decode_unlabelled(gap, guess))
         if codec_name(name) is None:
             pieces.append(match[0].decode("latin-1"))
         else:
@@ -60,8 +63,8 @@ def decode_words(value: bytes) -> str:
             pending += _octets(match[2], match[3])
         position = match.end()
     if pending:
-        pieces.append(_decode(pending, charset))
-    pieces.append(decode_unlabelled(value[position:]))
+        pieces.append(decode_text(pending, charset))
+    pieces.append(decode_unlabelled(value[position:], guess))
     return _CONTROL.sub(" ", "".join(pieces))
 
 
@@ -69,10 +72,6 @@ def _octets(encoding: bytes, text: bytes) -> bytes:
     if encoding in b"bB":
         return decode_base64(text)
     return binascii.a2b_qp(text, header=True)
-
-
-def _decode(data: bytes, charset: str) -> str:
-    return decode_text(data, charset)
 
 
 def encode_words(text: str) -> bytes:

@@ -75,12 +75,15 @@ def pack_summary(
     date = fields.get(b"date")
     sent = parse_date(date[0]) if date is not None else None
     subject = fields.get(b"subject")
+    guess = _guess(message, addresses, subject)
     room = [_TEXT_OCTETS]
     packed: bytes = msgpack.packb(
         (
             _FORMAT,
-            decode_words(subject[0][: limits.string_octets])[:_SUBJECT_CHARACTERS] if subject is not None else "",
-            [_people(addresses[name], room) if name in addresses else () for name in _LISTS],
+            decode_words(subject[0][: limits.string_octets], guess)[:_SUBJECT_CHARACTERS]
+            if subject is not None
+            else "",
+            [_people(addresses[name], room, guess) if name in addresses else () for name in _LISTS],
             sent,
             next(iter(_ids(fields.get(b"message-id"), 1, limits)), ""),
             _ids(fields.get(b"in-reply-to"), limits.references, limits),
@@ -106,7 +109,18 @@ def unpack_summary(blob: bytes) -> Summary:
     )
 
 
-def _people(entries: list[AddressEntry], room: list[int]) -> list[tuple[str, str, str]]:
+def _guess(message: Message, addresses: dict[bytes, list[AddressEntry]], subject: list[bytes] | None) -> str:
+    """The charset of the first text part, where the header has 8-bit octets that need one (RFC 7103 §8)."""
+    plain = subject is None or subject[0].isascii()
+    names = (entry.name for entries in addresses.values() for entry in entries)
+    if plain and all(name is None or name.isascii() for name in names):
+        return ""
+    texts = (leaf for leaf in _leaves(message.entity) if leaf.content_type.media == b"text")
+    first = next(texts, None)
+    return "" if first is None else first.content_type.charset
+
+
+def _people(entries: list[AddressEntry], room: list[int], guess: str) -> list[tuple[str, str, str]]:
     people = []
     for name, _, mailbox, host in entries:
         if mailbox is None or host is None:
@@ -114,7 +128,7 @@ def _people(entries: list[AddressEntry], room: list[int]) -> list[tuple[str, str
         room[0] -= len(mailbox) + len(host) + (len(name) if name is not None else 0) + 8
         if room[0] < 0:
             break
-        people.append(("" if name is None else decode_words(name), _plain(mailbox), _plain(host)))
+        people.append(("" if name is None else decode_words(name, guess), _plain(mailbox), _plain(host)))
     return people
 
 

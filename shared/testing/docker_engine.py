@@ -47,7 +47,9 @@ def run(argv: Sequence[str], environment: Mapping[str, str] | None = None, secon
         done = subprocess.run(argv, env=env, input=data, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
         output = (error.stdout or b"") + (error.stderr or b"")
-        raise CommandFailed(f"{argv[:4]} took more than {seconds} s\n{output[-3000:].decode(errors='replace')}") from None
+        raise CommandFailed(
+            f"{argv[:4]} took more than {seconds} s\n{output[-3000:].decode(errors='replace')}"
+        ) from None
     if done.returncode:
         output = done.stdout[-4000:] + done.stderr[-4000:]
         raise CommandFailed(f"{list(argv)} ended with {done.returncode}\n{output.decode(errors='replace')}")
@@ -65,7 +67,10 @@ def debian_mirror(release: str) -> list[str]:
     """Where this machine gets its packages from, as debootstrap's argument; nothing leaves the choice to it."""
     form = "$(SITE) $(RELEASE) $(COMPONENT)"
     listed = subprocess.run(
-        ["apt-get", "indextargets", "--format", form, "Created-By: Packages"], capture_output=True, text=True, check=False
+        ["apt-get", "indextargets", "--format", form, "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     for line in listed.stdout.splitlines():
         site, _, rest = line.partition(" ")
@@ -107,7 +112,9 @@ def base_image() -> Iterator[Path]:
                 made.chmod(0o755)
                 make_debian(made)
                 made.rename(tree)
-        version = run(["chroot", str(tree), "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
+        version = run(
+            ["chroot", str(tree), "python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        ).strip()
         extra = Path(scratch) / "extra"
         (extra / "etc").mkdir(parents=True)
         (extra / "etc" / "pip.conf").write_text("[global]\nno-index = true\nfind-links = file:///wheels\n")
@@ -127,7 +134,11 @@ class DockerEngine:
         # Short: a socket's path has some 100 octets, and containerd makes longer ones below it.
         self.folder = Path(tempfile.mkdtemp(prefix="pbx-"))
         self.socket = self.folder / "sock"
-        self.environment = {"DOCKER_HOST": f"unix://{self.socket}", "DOCKER_BUILDKIT": "0", "COMPOSE_DOCKER_CLI_BUILD": "0"}
+        self.environment = {
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "DOCKER_BUILDKIT": "0",
+            "COMPOSE_DOCKER_CLI_BUILD": "0",
+        }
         argv = [
             *("unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"),
             require("dockerd"),
@@ -173,7 +184,9 @@ class DockerEngine:
 class Compose:
     """One compose project."""
 
-    def __init__(self, engine: DockerEngine, project: str, files: Sequence[Path], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, engine: DockerEngine, project: str, files: Sequence[Path], environment: Mapping[str, str]
+    ) -> None:
         self.engine = engine
         self._command = [require("docker-compose"), "--project-name", project]
         for file in files:

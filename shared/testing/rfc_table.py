@@ -22,7 +22,10 @@ AREAS: Final = (
     ("IMAP", ("services.imap",)),
     ("POP3", ("services.pop3",)),
     ("Messages", ("shared.mail",)),
-    ("Below them", ("shared.sasl", "shared.wire", "shared.net", "shared.dns", "shared.http", "services.store", "deploy")),
+    (
+        "Below them",
+        ("shared.sasl", "shared.wire", "shared.net", "shared.dns", "shared.http", "services.store", "deploy"),
+    ),
 )
 
 
