@@ -1,16 +1,22 @@
-"""`pillarbox test [pytest arguments]`: the test suite, from any folder, with this environment's pytest."""
+"""`pillarbox test [pytest arguments]`: the test suite, from any folder, with this environment's pytest.
+
+Without arguments the whole suite runs, one process per processor core up to MAX_PROCESSES, a file's tests together
+(their services are started once per file). With arguments pytest gets exactly those.
+"""
 
 import argparse
 import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from shared.cli.environment import ROOT, python_path
 from shared.cli.invocation import CommandFailed, Invocation
+
+MAX_PROCESSES: Final = 4
 
 
 @attrs.frozen
@@ -43,5 +49,6 @@ def run_tests(invocation: Invocation) -> int:
     environment = {**invocation.environ, "PYTHONPATH": python_path(invocation.environ)}
     # Paths on the command line are relative to the tree, as in the README.
     os.chdir(ROOT)
-    command = [sys.executable, "-P", "-m", "pytest", *invocation.options.passed_on]
+    passed_on = invocation.options.passed_on or ["-n", str(min(os.cpu_count() or 1, MAX_PROCESSES)), "--dist", "loadfile"]
+    command = [sys.executable, "-P", "-m", "pytest", *passed_on]
     os.execve(command[0], command, environment)  # noqa: S606 - replacing this process is the point

@@ -86,8 +86,10 @@ class Supervisor:
 
     async def run(self, started: Callable[[Listeners], Awaitable[None]]) -> None:
         """Until a signal; returns after the drain. Raises StartFailed, after the drain as well."""
+        # Under nohup the terminal's end is none of our business.
+        hangup = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
         try:
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, *hangup) as signals:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch_signals, signals)
                     async with trio.open_nursery() as keepers:

@@ -169,3 +169,24 @@ def test_long_lines_are_cut_and_an_unfinished_one_is_kept(supervise) -> None:
     assert "".join(pieces) == "x" * 200_000
     assert max(map(len, pieces)) == 64 * 1024
     assert any("no line end" in line for line in process.lines)
+
+
+def test_nohup_survives_the_end_of_the_terminal(supervise) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = supervise("store=1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.wait_for_log("^started")
+    os.kill(process.pid, signal.SIGHUP)
+    os.kill(pid_in(process.wait_for_log(r"^store +\| pid ")[0]), signal.SIGKILL)
+    process.wait_for_log(r"^store +\| pid ", count=2)
+    assert process.stop() == 0
+
+
+def test_the_end_of_the_terminal_drains(supervise) -> None:
+    process = supervise("store=1")
+    process.wait_for_log("^started")
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.popen.wait(10) == 0
+    assert process.lines[-1] == "drained"
