@@ -79,7 +79,7 @@ def add(invocation: Invocation) -> int:
     """Prints the account as stored."""
     address = check_address(invocation.options.address)
     password = read_password(invocation)
-    account = ask(invocation, lambda store: store.admin.account_add(address, password))
+    account = ask(invocation, lambda store: store.admin.account_add(address, password), f"account {address}")
     if invocation.json:
         print_json(as_json(account))
     else:
@@ -91,7 +91,7 @@ def passwd(invocation: Invocation) -> int:
     """Set a password; sessions that are open go on."""
     address = check_address(invocation.options.address)
     password = read_password(invocation)
-    ask(invocation, lambda store: store.admin.account_passwd(address, password))
+    ask(invocation, lambda store: store.admin.account_passwd(address, password), f"account {address}")
     if invocation.json:
         print_json({"changed": address})
     else:
@@ -123,7 +123,7 @@ def list_accounts(invocation: Invocation) -> int:
 def remove(invocation: Invocation) -> int:
     """The account, its mailboxes and its messages."""
     address = check_address(invocation.options.address)
-    ask(invocation, lambda store: store.admin.account_remove(address))
+    ask(invocation, lambda store: store.admin.account_remove(address), f"account {address}")
     if invocation.json:
         print_json({"removed": address})
     else:

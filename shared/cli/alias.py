@@ -38,7 +38,7 @@ def add(invocation: Invocation) -> int:
     """Prints the alias with all of its targets."""
     address = check_address(invocation.options.address)
     targets = tuple(check_address(target) for target in invocation.options.targets)
-    alias = ask(invocation, lambda store: store.admin.alias_add(address, targets))
+    alias = ask(invocation, lambda store: store.admin.alias_add(address, targets), f"alias {address}")
     if invocation.json:
         print_json(as_json(alias))
     else:
@@ -70,7 +70,7 @@ def remove(invocation: Invocation) -> int:
     """Some targets, or all."""
     address = check_address(invocation.options.address)
     targets = tuple(check_address(target) for target in invocation.options.targets)
-    ask(invocation, lambda store: store.admin.alias_remove(address, targets))
+    ask(invocation, lambda store: store.admin.alias_remove(address, targets), f"alias {address}")
     if invocation.json:
         print_json({"removed": address, "targets": list(targets)})
     elif targets:

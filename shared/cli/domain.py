@@ -30,7 +30,8 @@ def as_json(domain: DomainInfo) -> dict[str, Any]:
 
 def add(invocation: Invocation) -> int:
     """Prints the domain as stored."""
-    domain = ask(invocation, lambda store: store.admin.domain_add(invocation.options.name))
+    name = invocation.options.name
+    domain = ask(invocation, lambda store: store.admin.domain_add(name), f"domain {name}")
     if invocation.json:
         print_json(as_json(domain))
     else:
@@ -51,7 +52,7 @@ def list_domains(invocation: Invocation) -> int:
 def remove(invocation: Invocation) -> int:
     """Refused by the store while accounts or aliases use it."""
     name = invocation.options.name
-    ask(invocation, lambda store: store.admin.domain_remove(name))
+    ask(invocation, lambda store: store.admin.domain_remove(name), f"domain {name}")
     if invocation.json:
         print_json({"removed": name})
     else:

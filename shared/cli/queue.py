@@ -105,7 +105,8 @@ def list_entries(invocation: Invocation) -> int:
 
 def show(invocation: Invocation) -> int:
     """Everything about one entry."""
-    item = ask(invocation, lambda store: store.admin.queue_show(invocation.options.entry))
+    entry = invocation.options.entry
+    item = ask(invocation, lambda store: store.admin.queue_show(entry), f"queue entry {entry}")
     if invocation.json:
         print_json({**as_json(item), "history": [attempt_as_json(attempt) for attempt in item.history]})
         return EXIT_OK

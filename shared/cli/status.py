@@ -39,7 +39,8 @@ def show_status(invocation: Invocation) -> int:
         return EXIT_OK
     now = time.time()
     print(f"Pillarbox {status.version}, store up for {age_text(now - status.started_at)}, data in {invocation.data}")
-    print(f"{status.domains} domains, {status.accounts} accounts, {status.messages} messages", end="")
+    counts = ((status.domains, "domain"), (status.accounts, "account"), (status.messages, "message"))
+    print(", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts), end="")
     print(f" ({size_text(status.octets)}, {size_text(status.disk_octets)} on disk)")
     print(f"{status.queue_entries} in the queue, {status.queue_due} of them due")
     rows = [(c.role, c.worker, age_text(now - c.since)) for c in status.connections if c.role != "admin"]

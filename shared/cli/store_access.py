@@ -14,7 +14,7 @@ import trio
 
 from shared.cli.invocation import CommandFailed, Invocation, StoreAway
 from shared.contract.registry import Role
-from shared.errors import StoreError, Unavailable
+from shared.errors import AlreadyExists, NotFound, StoreError, Unavailable
 from shared.observe.log import Level, Logger
 from shared.rpc.address import connect_unix, short_socket_path
 from shared.rpc.client import RpcClient
@@ -23,11 +23,13 @@ from shared.rpc.store_client import StoreClient
 __all__ = ["StoreClient", "ask"]
 
 WAIT_SECONDS: Final = 5.0
+WORDS: Final[dict[type[StoreError], str]] = {AlreadyExists: "exists already", NotFound: "not found"}
+"""Where the error's kind says more than its detail."""
 T = TypeVar("T")
 
 
-def ask(invocation: Invocation, question: Callable[[StoreClient], Awaitable[T]]) -> T:
-    """Connect, ask, disconnect. Raises StoreAway (exit 3) and CommandFailed (exit 1) with the store's words."""
+def ask(invocation: Invocation, question: Callable[[StoreClient], Awaitable[T]], about: str = "") -> T:
+    """Connect, ask, disconnect. Raises StoreAway (exit 3), and CommandFailed (exit 1) that names what it is about."""
 
     async def session() -> T | CommandFailed:
         # An error is returned and raised below, so that it does not travel in exception groups.
@@ -39,7 +41,7 @@ def ask(invocation: Invocation, question: Callable[[StoreClient], Awaitable[T]])
             except Unavailable:
                 return StoreAway(f"the store does not answer ({invocation.data})")
             except StoreError as error:
-                return CommandFailed(words_for(error))
+                return CommandFailed(words_for(error, about))
             finally:
                 nursery.cancel_scope.cancel()
         raise AssertionError("the nursery swallowed an answer")
@@ -51,9 +53,14 @@ def ask(invocation: Invocation, question: Callable[[StoreClient], Awaitable[T]])
     return answer
 
 
-def words_for(error: StoreError) -> str:
-    """What the store said, for a person: its detail alone says it where there is one."""
-    return error.detail or str(error)
+def words_for(error: StoreError, about: str) -> str:
+    """What the store said, for a person: `account a@b.test: not found (domain b.test)`."""
+    words, detail = WORDS.get(type(error), ""), error.detail
+    if not words:
+        words = detail or error.code
+    elif detail and detail not in about and not about.startswith(detail):
+        words += f" ({detail})"
+    return f"{about}: {words}" if about else words
 
 
 def admin_client(data: Path) -> RpcClient:

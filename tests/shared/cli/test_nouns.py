@@ -1,0 +1,192 @@
+"""Domains, accounts, aliases, queue and status against a real store; passwords from a terminal and from a pipe."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+from shared.testing.process import ROOT, RunningService
+
+
+@attrs.frozen
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> object:
+        """The document on stdout."""
+        return json.loads(self.out)
+
+
+@attrs.frozen
+class Pillarbox:
+    """The command line on one data directory."""
+
+    data: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a shell with PILLARBOX_DATA."""
+        return {**os.environ, "PYTHONPATH": str(ROOT), "PILLARBOX_DATA": str(self.data), "TZ": "UTC"}
+
+    @staticmethod
+    def argv(*words: str) -> list[str]:
+        """How the launcher starts it."""
+        return [sys.executable, "-P", "-m", "shared.cli.main", *words]
+
+    def __call__(self, *words: str, stdin: bytes = b"") -> Answer:
+        done = subprocess.run(
+            self.argv(*words), input=stdin, capture_output=True, env=self.environment, timeout=40, check=False
+        )
+        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def typed(self, *words: str, keys: list[tuple[str, str]]) -> Answer:
+        """With a terminal: each prompt is waited for, then its keys are typed."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(sys.executable, self.argv(*words), self.environment)
+        shown = b""
+        deadline = time.monotonic() + 30
+        waiting = list(keys)
+        while select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            try:
+                read = os.read(terminal, 4096)
+            except OSError:
+                break
+            if not read:
+                break
+            shown += read
+            if waiting and shown.decode(errors="replace").endswith(waiting[0][0]):
+                os.write(terminal, waiting.pop(0)[1].encode() + b"\n")
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+        return Answer(os.waitstatus_to_exitcode(status), shown.decode(), "")
+
+
+@pytest.fixture(scope="module")
+def pillarbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pillarbox]:
+    data = tmp_path_factory.mktemp("data")
+    with RunningService("store", data, {"PILLARBOX_OBSERVE__STORE_PORT": "0"}):
+        command = Pillarbox(data)
+        assert command("domain", "add", "example.test") == Answer(0, "domain example.test added\n", "")
+        yield command
+
+
+def test_domains(pillarbox: Pillarbox) -> None:
+    assert pillarbox("domain", "add", "Second.TEST", "--json").json == {"name": "second.test", "accounts": 0, "aliases": 0}
+    assert pillarbox("domain", "add", "second.test") == Answer(1, "", "pillarbox: domain second.test: exists already\n")
+    assert [row["name"] for row in pillarbox("--json", "domain", "list").json] == ["example.test", "second.test"]
+    listed = pillarbox("domain", "list").out.splitlines()
+    assert listed[0].split() == ["DOMAIN", "ACCOUNTS", "ALIASES"]
+    assert listed[2].split() == ["second.test", "0", "0"]
+    assert pillarbox("domain", "remove", "second.test").out == "domain second.test removed\n"
+    gone = pillarbox("domain", "remove", "second.test")
+    assert gone == Answer(1, "", "pillarbox: domain second.test: not found\n")
+    bad = pillarbox("domain", "add", "not a domain")
+    assert (bad.code, bad.out, bad.err.count("\n")) == (1, "", 1)
+
+
+def test_accounts(pillarbox: Pillarbox) -> None:
+    added = pillarbox("account", "add", "alice@example.test", "--password-stdin", stdin=b"first secret\n")
+    assert added == Answer(0, "account alice@example.test added\n", "")
+    again = pillarbox("account", "add", "alice@example.test", "--password-stdin", stdin=b"other\n")
+    assert again == Answer(1, "", "pillarbox: account alice@example.test: exists already\n")
+    (row,) = pillarbox("account", "list", "--json").json
+    assert row["address"] == "alice@example.test"
+    assert (row["messages"], row["octets"]) == (0, 0)
+    changed = pillarbox("account", "passwd", "alice@example.test", "--password-stdin", stdin="둘째 비밀\n".encode())
+    assert changed.out == "password of alice@example.test changed\n"
+    nobody = pillarbox("account", "passwd", "nobody@example.test", "--password-stdin", stdin=b"x\n")
+    assert nobody == Answer(1, "", "pillarbox: account nobody@example.test: not found\n")
+    elsewhere = pillarbox("account", "add", "alice@nowhere.test", "--password-stdin", stdin=b"x\n")
+    assert elsewhere.code == 1
+    assert "account alice@nowhere.test: not found (" in elsewhere.err
+    busy = pillarbox("domain", "remove", "example.test")
+    assert busy.code == 1
+    assert "domain example.test: " in busy.err
+    assert pillarbox("account", "remove", "alice@example.test", "--json").json == {"removed": "alice@example.test"}
+    assert pillarbox("account", "list") == Answer(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"),
+    [
+        (b"", "the password is empty"),
+        (b"\n", "the password is empty"),
+        (b"\xff\xfe\n", "not UTF-8"),
+        (b"x" * 1025 + b"\n", "longer than 1024 octets"),
+    ],
+)
+def test_passwords_that_cannot_be(pillarbox: Pillarbox, stdin: bytes, said: str) -> None:
+    refused = pillarbox("account", "add", "carol@example.test", "--password-stdin", stdin=stdin)
+    assert refused.code == 2
+    assert said in refused.err
+    assert stdin.decode("latin-1").strip() == "" or stdin.decode("latin-1").strip() not in refused.err
+
+
+def test_a_password_is_asked_twice_without_echo(pillarbox: Pillarbox) -> None:
+    ask, again = "Password for bob@example.test: ", "Once more: "
+    differ = pillarbox.typed("account", "add", "bob@example.test", keys=[(ask, "one secret"), (again, "another")])
+    assert differ.code == 2
+    assert "the passwords differ" in differ.out
+    added = pillarbox.typed("account", "add", "bob@example.test", keys=[(ask, "one secret"), (again, "one secret")])
+    assert added.code == 0
+    assert "account bob@example.test added" in added.out
+    assert "secret" not in differ.out + added.out
+    assert pillarbox("account", "remove", "bob@example.test").code == 0
+
+
+def test_aliases(pillarbox: Pillarbox) -> None:
+    assert pillarbox("account", "add", "erin@example.test", "--password-stdin", stdin=b"x\n").code == 0
+    added = pillarbox("alias", "add", "info@example.test", "erin@example.test", "carol@remote.test")
+    assert added == Answer(0, "alias info@example.test leads to carol@remote.test, erin@example.test\n", "")
+    listed = pillarbox("alias", "list", "--json").json
+    assert listed == [{"address": "info@example.test", "targets": ["carol@remote.test", "erin@example.test"]}]
+    less = pillarbox("alias", "remove", "info@example.test", "carol@remote.test")
+    assert less.out == "alias info@example.test no longer leads to carol@remote.test\n"
+    assert pillarbox("alias", "list").out.splitlines()[1].split() == ["info@example.test", "erin@example.test"]
+    assert pillarbox("alias", "remove", "info@example.test").out == "alias info@example.test removed\n"
+    assert pillarbox("alias", "remove", "info@example.test").code == 1
+    assert pillarbox("account", "remove", "erin@example.test").code == 0
+
+
+def test_an_empty_queue(pillarbox: Pillarbox) -> None:
+    assert pillarbox("queue", "list") == Answer(0, "", "")
+    assert pillarbox("queue", "list", "--json").json == []
+    assert pillarbox("queue", "show", "7") == Answer(1, "", "pillarbox: queue entry 7: not found\n")
+    assert pillarbox("queue", "retry") == Answer(0, "0 entries retried\n", "")
+    assert pillarbox("queue", "remove", "--all", "--json").json == {"removed": 0}
+    assert pillarbox("queue", "remove", "7").code == 1
+
+
+def test_status(pillarbox: Pillarbox) -> None:
+    told = pillarbox("status", "--json").json
+    assert told["domains"] == 1
+    assert told["queue"] == {"entries": 0, "due": 0}
+    assert told["started"].endswith("Z")
+    people = pillarbox("status").out
+    assert f"data in {pillarbox.data}" in people
+    assert "1 domain, 0 accounts, 0 messages" in people
+
+
+def test_a_store_that_stopped(tmp_path: Path) -> None:
+    store = RunningService("store", tmp_path, {"PILLARBOX_OBSERVE__STORE_PORT": "0"})
+    with store:
+        assert Pillarbox(tmp_path)("domain", "list").code == 0
+    answer = Pillarbox(tmp_path)("domain", "list")
+    assert answer == Answer(3, "", f"pillarbox: the store does not run in {tmp_path} (start it with: pillarbox up)\n")
+    with store:
+        store.kill()
+        assert Pillarbox(tmp_path)("domain", "list").code == 3
