@@ -158,7 +158,8 @@ def test_workers_share_the_ports(tmp_path: Path, stopped: list[Process]) -> None
     process.start()
     (line,) = process.wait_for_log("^ready:", seconds=60)
     assert line.count(f"127.0.0.1:{143 + offset}") == 1
-    assert {line.split(" | ")[0].strip() for line in process.lines if " | " in line} == {
+    ready = process.wait_for_log(r"\| .*\bready\b", count=7)
+    assert {line.split(" | ")[0].strip() for line in ready} == {
         *("store", "smtp_in", "smtp_out", "imap.1", "imap.2", "pop3.1", "pop3.2"),
     }
     for _ in range(8):
