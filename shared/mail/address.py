@@ -1,7 +1,7 @@
 """Address lists of header fields: From, To, Cc and their like.
 
 Laws:
-- Any bytes give a list; what is no address is kept as far as it can be shown (RFC 7103 §7.5), nothing raises.
+- Any bytes give a list; what is no address is kept as far as it can be shown (RFC 7103 §7.1), nothing raises.
 - Linear: each octet is looked at a bounded number of times, and no more than `limit` entries are made.
 - Groups stay visible as ENVELOPE shows them: an entry with a mailbox (the group's name) and no host begins one, an entry of
   nothing but None ends it (RFC 3501 §7.4.2).
@@ -34,22 +34,24 @@ _FAST: Final = re.compile(
 )
 _TOKEN: Final = re.compile(
     rb"(?P<space>[ \t\r\n]++)"
-    rb'|"(?P<quoted>(?:[^"\\]++|\\.)*+)"?'
+    rb'|(?P<quote>")'
     rb"|(?P<literal>\[[^\[\]]*+\]?)"
     rb"|(?P<comment>\()"
-    rb"|(?P<angle><)"
+    rb"|(?P<angle><[< \t\r\n]*+)"
     rb"|(?P<special>[>@,;:)\\\]])"
     rb'|(?P<atom>[^ \t\r\n"\[\](<>@,;:)\\]++)'
     rb"|(?P<other>.)",
     re.DOTALL,
 )
 _ANGLE: Final = re.compile(
-    rb"<[ \t\r\n]*+(?:(@[^:<>,;]*+(?:,[^:<>;]*+)?):)?"
+    rb"<[< \t\r\n]*+(?:(@[^:<>,;]*+(?:,[^:<>;]*+)?):)?"
     rb'[ \t\r\n]*+(?:"((?:[^"\\]++|\\.)*+)"|([^"<>@,;]*+))[ \t\r\n]*+(?:@([^<>,;]*+))?(?:>|(?=[,;<])|\Z)',
     re.DOTALL,
 )
 _ESCAPED: Final = re.compile(rb"\\(.)", re.DOTALL)
+_QUOTED: Final = re.compile(rb'((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _PARENTHESIS: Final = re.compile(rb"[()]|\\.", re.DOTALL)
+_FLAT_COMMENT: Final = re.compile(rb"([^()<]*+)\)")
 _SPACES: Final = re.compile(rb"[ \t\r\n]++")
 # White space between words; no unfolded value holds it.
 _GAP: Final = b"\n"
@@ -87,6 +89,9 @@ class _Parser:
         self.limit = limit
         self.entries = entries
         self.in_group = False
+        # What is opened and never closed is looked for once, not again at each place where it is opened.
+        self.quotes_close = True
+        self.comments_close = True
         self._reset()
 
     def _reset(self) -> None:
@@ -112,13 +117,26 @@ class _Parser:
                 self._take_angle(match.start())
             elif kind == "special":
                 self._take_special(match[0])
-            elif self.angle is None:
-                text = match["quoted"]
-                text = match[0] if text is None else _ESCAPED.sub(rb"\1", text)
-                (self.words if self.domain is None else self.domain).append(text)
+            elif kind == "quote":
+                self._take_quoted()
+            else:
+                self._take_text(match[0])
         self._flush()
         if self.in_group:
             self.entries.append(GROUP_END)
+
+    def _take_text(self, text: bytes) -> None:
+        if self.angle is None:
+            (self.words if self.domain is None else self.domain).append(text)
+
+    # RFC 5322 §3.2.4; RFC 7103 §7.1.6: a quotation mark that is never closed is passed over
+    def _take_quoted(self) -> None:
+        match = _QUOTED.match(self.value, self.position) if self.quotes_close else None
+        if match is None:
+            self.quotes_close = False
+            return
+        self.position = match.end()
+        self._take_text(_ESCAPED.sub(rb"\1", match[1]))
 
     def _take_special(self, special: bytes) -> None:
         if special == b",":
@@ -128,6 +146,9 @@ class _Parser:
             if self.in_group:
                 self.entries.append(GROUP_END)
                 self.in_group = False
+        elif special == b")" and self.domain is None:
+            # RFC 7103 §7.1.4
+            self._take_text(special)
         elif special == b"@" and self.domain is None and self.angle is None:
             self.domain = []
         elif special == b":" and not self.in_group and self.domain is None and self.angle is None:
@@ -137,9 +158,16 @@ class _Parser:
                 self.entries.append(AddressEntry(None, None, name, None))
                 self.in_group = True
 
+    # RFC 5322 §3.2.2; RFC 7103 §7.1.4: a parenthesis that is never closed is passed over
     def _take_comment(self) -> None:
         """Step over a comment, nested ones included; its text may name the address (RFC 5322 §3.4, old style)."""
         start = self.position
+        if not self.comments_close:
+            flat = _FLAT_COMMENT.match(self.value, start)
+            if flat is not None:
+                self.comment = flat[1]
+                self.position = flat.end()
+            return
         depth = 1
         for match in _PARENTHESIS.finditer(self.value, start):
             if match[0] == b"(":
@@ -150,8 +178,7 @@ class _Parser:
                     self.position = match.end()
                     self.comment = self.value[start : match.start()]
                     return
-        self.position = len(self.value)
-        self.comment = self.value[start:]
+        self.comments_close = False
 
     def _take_angle(self, start: int) -> None:
         match = _ANGLE.match(self.value, start)

@@ -1,7 +1,7 @@
 """Bodies of parts as octets and as text: transfer encoding off, charset off, HTML reduced. For previews, SEARCH and BINARY.
 
 Nothing raises: what does not decode is replaced or left out. Every function takes how many octets it may look at.
-RFC 2045 §6.7, §6.8; RFC 7103 §8.
+RFC 2045 §6.7, §6.8; RFC 7103 §7.6, §8.2.
 """
 
 import binascii

@@ -4,7 +4,7 @@ Only the names below are decoded by their codec: Python's registry also holds co
 time. The table follows what senders mean rather than what they say (as browsers do): EUC-KR and KS C 5601 are read as CP949,
 GB2312 and GBK as GB18030, Shift_JIS as CP932, ISO 8859-1 as windows-1252.
 
-RFC 2046 §4.1.2, RFC 7103 §8 (8-bit text without a charset), RFC 1557 (ISO-2022-KR).
+RFC 2046 §4.1.2, RFC 3629 (UTF-8), RFC 7103 §7.6 (8-bit text without a charset), RFC 1557 (ISO-2022-KR).
 """
 
 from typing import Final
@@ -107,7 +107,7 @@ def decode_text(data: bytes, charset: str) -> str:
         try:
             return data.decode(_UTF8)
         except UnicodeDecodeError:
-            # Labelled US-ASCII and 8-bit after all: RFC 7103 §8.2
+            # Labelled US-ASCII and 8-bit after all: RFC 7103 §7.6
             return data.decode(_UTF8, "replace") if "8" in charset else data.decode("latin-1")
     try:
         return data.decode(codec, "replace")

@@ -1,7 +1,7 @@
 """ENVELOPE of one message, from its header fields. RFC 3501 §7.4.2, RFC 9051 §7.5.2.
 
-Of fields that may stand once, the first counts; several To, Cc or Bcc fields are one list (RFC 7103 §7.2). Addresses are parsed here
-once and handed on to the summary.
+Several fields of one name are one list of addresses (RFC 7103 §7.5.1); of the others the first counts. Addresses are parsed here once
+and handed on to the summary.
 """
 
 from typing import Final
@@ -16,8 +16,6 @@ ENVELOPE_FIELDS: Final = frozenset(
     {b"date", b"subject", b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"in-reply-to", b"message-id"}
 )
 _LISTS: Final = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
-_REPEATABLE: Final = frozenset({b"to", b"cc", b"bcc"})
-_NO_ADDRESSES: Final[list[AddressEntry]] = []
 
 
 @attrs.frozen
@@ -38,7 +36,7 @@ def build_envelope(fields: dict[bytes, list[bytes]], limits: IndexLimits) -> Env
         if values is None:
             continue
         found: list[AddressEntry] = []
-        for value in values if name in _REPEATABLE else values[:1]:
+        for value in values:
             if room <= 0:
                 break
             entries = parse_addresses(value[: limits.field_octets], room)

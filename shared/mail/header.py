@@ -7,7 +7,7 @@ Laws:
   begin with space or tab.
 - Every function is linear in the block and never raises.
 
-RFC 5322 §2.2, §4.5; RFC 3501 §6.4.5 for `select_fields`; RFC 7103 §7 for what is tolerated.
+RFC 5322 §2.2, §4.5; RFC 3501 §6.4.5 for `select_fields`; RFC 7103 §7.2, §7.3 for what is tolerated.
 """
 
 import re

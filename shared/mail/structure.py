@@ -1,7 +1,7 @@
 """The MIME tree of a message: every entity with its offsets.
 
 Laws:
-- Any bytes give a tree. A multipart whose boundary is missing, too long or never seen is text/plain (RFC 2045 §5.2, RFC 7103 §7.8);
+- Any bytes give a tree. A multipart whose boundary is missing, too long or never seen is text/plain (RFC 2045 §5.2);
   one that is not closed ends where its parent ends (RFC 2046 §5.1.2). Whatever lies beyond a limit is application/octet-stream and
   not looked into.
 - Children lie inside their parent, in order, and do not overlap.

@@ -110,7 +110,7 @@ def unpack_summary(blob: bytes) -> Summary:
 
 
 def _guess(message: Message, addresses: dict[bytes, list[AddressEntry]], subject: list[bytes] | None) -> str:
-    """The charset of the first text part, where the header has 8-bit octets that need one (RFC 7103 §8)."""
+    """The charset of the first text part, where the header has 8-bit octets that need one (RFC 7103 §7.7)."""
     plain = subject is None or subject[0].isascii()
     names = (entry.name for entries in addresses.values() for entry in entries)
     if plain and all(name is None or name.isascii() for name in names):

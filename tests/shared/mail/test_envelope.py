@@ -48,7 +48,7 @@ def test_groups() -> None:
 def test_several_fields() -> None:
     got = envelope(b"To: a@b\r\nTo: c@d\r\nFrom: one@b\r\nFrom: two@b\r\nSubject: one\r\nSubject: two")
     assert got[5] == [[None, None, b"a", b"b"], [None, None, b"c", b"d"]]
-    assert got[2] == [[None, None, b"one", b"b"]]
+    assert got[2] == [[None, None, b"one", b"b"], [None, None, b"two", b"b"]]
     assert got[1] == b"one"
 
 
