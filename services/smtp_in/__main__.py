@@ -22,6 +22,9 @@ from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
 
+WATCH_SECONDS = 1.0
+"""How often all sessions are looked at for clients that are silent; timeouts are minutes."""
+
 
 async def main(service: Service) -> None:
     """Serve until the drain is over."""
@@ -40,6 +43,7 @@ async def main(service: Service) -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_drain, service, front)
+        watch = await nursery.start(_watch_silence, front)
 
         async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await serve(
@@ -53,6 +57,7 @@ async def main(service: Service) -> None:
                 refusal=_refusal,
                 task_status=task_status,
             )
+            watch.cancel()
 
         await nursery.start(listen)
         service.ready(bound_ports(listeners))
@@ -87,6 +92,18 @@ def _front(service: Service, tls: ServerTls) -> Front:
         log=service.log,
         counters=Counters(service.metrics),
     )
+
+
+async def _watch_silence(front: Front, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+    """End the sessions whose clients are silent, as long as sessions are served."""
+    shortest = min(front.timeouts.command, front.timeouts.data)
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        while True:
+            await trio.sleep(min(WATCH_SECONDS, shortest / 4))
+            now = trio.current_time()
+            for session in list(front.sessions):
+                session.end_if_silent(now)
 
 
 async def _drain(service: Service, front: Front) -> None:

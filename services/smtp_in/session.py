@@ -1,7 +1,8 @@
 """One connection: read, feed the protocol, do what its events ask, write.
 
-Laws: replies of a batch go out in one write; the client's silence is bounded by one cancel scope whose deadline is moved, and which
-only ever ends a wait for the client, never a commit; an error of ours is logged and answered with 451, and the connection goes
+Laws: replies of a batch go out in one write; the client's silence is bounded (`end_if_silent`, called about once a second for
+all sessions: moving a deadline for every read would cost a tenth of a message), and what ends it only ever ends a wait for
+the client, never a commit; an error of ours is logged and answered with 451, and the connection goes
 on; whatever happens, the spool is closed and one line tells how the connection ended.
 """
 
@@ -58,7 +59,8 @@ class Session:
         self._transaction: Transaction | None = None
         self._spool: Spool | None = None
         self._scope = trio.CancelScope()
-        self._receiving = False
+        self._silent_at = inf
+        """When the wait for the client ends; infinite while we are not waiting for it."""
         self._started = time.monotonic()
         self._accepted = 0
         self._plaintext_dropped = 0
@@ -88,7 +90,12 @@ class Session:
     def drain(self) -> None:
         """The service stops: end now, or after the transaction under way."""
         self._connection.draining = True
-        if self._receiving and not self._connection.in_transaction:
+        if self._silent_at < inf and not self._connection.in_transaction:
+            self._scope.cancel()
+
+    def end_if_silent(self, now: float) -> None:
+        """End the wait for a client that has been silent for too long; `now` is trio's time."""
+        if self._silent_at < now:
             self._scope.cancel()
 
     # The loop.
@@ -115,13 +122,10 @@ class Session:
 
     async def _receive(self) -> bytes:
         timeouts = self._front.timeouts
-        self._scope.deadline = trio.current_time() + (timeouts.data if self._spool is not None else timeouts.command)
-        self._receiving = True
-        try:
-            return await self._stream.receive_some(RECEIVE_OCTETS)
-        finally:
-            self._receiving = False
-            self._scope.deadline = inf
+        self._silent_at = trio.current_time() + (timeouts.data if self._spool is not None else timeouts.command)
+        received = await self._stream.receive_some(RECEIVE_OCTETS)
+        self._silent_at = inf
+        return received
 
     async def _say_last_word(self) -> None:
         """The wait for the client was ended: by its silence, or because the service stops."""

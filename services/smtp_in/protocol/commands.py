@@ -5,15 +5,18 @@ A verb of issue 4 (BDAT, XCLIENT, LHLO) comes here as a member, into `parse` wit
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from attrs import frozen
 
 from services.smtp_in.protocol.grammar import Mailbox
 
 
-class Verb(Enum):
-    """What a command line begins with. The last three are kinds of lines that are no command of ours."""
+class Verb(StrEnum):
+    """What a command line begins with. The last three are kinds of lines that are no command of ours.
+
+    A string, because the hash of a plain Enum is computed in Python and the table is asked for every command.
+    """
 
     EHLO = "EHLO"
     HELO = "HELO"
@@ -35,7 +38,7 @@ class Verb(Enum):
     UNKNOWN = "unknown"
 
 
-class Body(Enum):
+class Body(StrEnum):
     """RFC 6152 §3."""
 
     SEVEN_BIT = "7BIT"

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 
 from attrs import field, frozen
 
@@ -545,13 +546,26 @@ class Connection:
         self._reader.max_line_octets = self._line_limit()
 
     def _ehlo_reply(self) -> Reply:
-        keywords = ["PIPELINING", f"SIZE {self.limits.message_octets}"]
-        if self.profile.starttls and not self.tls:
-            keywords.append("STARTTLS")
-        if self.profile.submission and self._may_auth():
-            keywords.append("AUTH " + " ".join(SERVER_MECHANISMS))
-        keywords += ["ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"]
-        return replies.ehlo(self.profile.hostname, keywords)
+        starttls = self.profile.starttls and not self.tls
+        auth = self.profile.submission and self._may_auth()
+        return _ehlo(self.profile.hostname, self.limits.message_octets, starttls=starttls, auth=auth)
+
+
+@lru_cache(maxsize=16)
+def _ehlo(hostname: str, message_octets: int, *, starttls: bool, auth: bool) -> Reply:
+    """Answered to every client, and one of few: made once."""
+    return replies.ehlo(
+        hostname,
+        (
+            "PIPELINING",
+            f"SIZE {message_octets}",
+            *(("STARTTLS",) if starttls else ()),
+            *(("AUTH " + " ".join(SERVER_MECHANISMS),) if auth else ()),
+            "ENHANCEDSTATUSCODES",
+            "8BITMIME",
+            "SMTPUTF8",
+        ),
+    )
 
 
 _HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {

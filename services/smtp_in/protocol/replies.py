@@ -6,8 +6,7 @@ say what the sender can do about it and nothing private; a line never exceeds 51
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from attrs import define
 
@@ -52,16 +51,19 @@ def reply(code: int, enhanced: str, *lines: str) -> Reply:
     return Reply(code, enhanced, lines)
 
 
+@lru_cache(maxsize=16)
 def greeting(hostname: str) -> Reply:
     """RFC 5321 §4.3.1."""
     return reply(220, "", f"{hostname} ESMTP Pillarbox")
 
 
-def ehlo(hostname: str, keywords: Sequence[str]) -> Reply:
+@lru_cache(maxsize=16)
+def ehlo(hostname: str, keywords: tuple[str, ...]) -> Reply:
     """RFC 5321 §4.1.1.1."""
     return Reply(250, "", (hostname, *keywords))
 
 
+@lru_cache(maxsize=16)
 def helo(hostname: str) -> Reply:
     """RFC 5321 §4.1.1.1."""
     return reply(250, "", hostname)
@@ -72,16 +74,19 @@ def queued(trace: str) -> Reply:
     return reply(250, "2.0.0", f"Ok: queued as {trace}")
 
 
+@lru_cache(maxsize=16)
 def closing(hostname: str) -> Reply:
     """RFC 5321 §4.1.1.10."""
     return reply(221, "2.0.0", f"{hostname} closing connection")
 
 
+@lru_cache(maxsize=16)
 def unavailable(hostname: str) -> Reply:
     """RFC 5321 §4.2.3: 421 names the host."""
     return reply(421, "4.3.2", f"{hostname} is shutting down, try again in a minute")
 
 
+@lru_cache(maxsize=16)
 def timed_out(hostname: str) -> Reply:
     """RFC 5321 §4.5.3.2."""
     return reply(421, "4.4.2", f"{hostname} timed out waiting for you")

@@ -10,7 +10,7 @@ RFC 5321 §4.1.4, §3.3 (503 or 554 for DATA without recipients); RFC 3207 §4; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 
 from attrs import frozen
 
@@ -19,7 +19,7 @@ from services.smtp_in.protocol.commands import Verb
 from services.smtp_in.protocol.replies import Reply
 
 
-class State(Enum):
+class State(StrEnum):
     """Where the dialogue is. While content, a TLS handshake or an AUTH exchange is under way no command is read at all."""
 
     START = "before EHLO"
