@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from services.smtp_in.protocol.connection import Profile
+from services.smtp_in.protocol.events import Profile
 from services.smtp_in.protocol.limits import Limits
 from shared.config.load import server_hostname
 from shared.config.schema import Settings

@@ -20,9 +20,9 @@ from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
 from services.smtp_in.ports import RELAY
 from services.smtp_in.protocol import replies
-from services.smtp_in.protocol.connection import (
+from services.smtp_in.protocol.connection import Connection
+from services.smtp_in.protocol.events import (
     AuthRequested,
-    Connection,
     ContentDropped,
     ContentEnded,
     ContentPiece,

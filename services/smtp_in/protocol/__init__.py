@@ -7,5 +7,6 @@ Read in this order:
 - `replies`: every reply that this service gives, as data with enhanced status codes.
 - `state`: which verb is allowed in which state, as a table.
 - `data`: the header block of a received message: what the checks need, what a submission gets repaired.
+- `events`: what the machine asks of its driver, and what a port offers.
 - `connection`: the machine that puts these together.
 """

@@ -24,99 +24,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from functools import lru_cache
-
-from attrs import field, frozen
 
 from services.smtp_in.protocol import parse, replies
-from services.smtp_in.protocol.commands import Mail, Rcpt, Verb
+from services.smtp_in.protocol.commands import Mail, Verb
+from services.smtp_in.protocol.events import (
+    AuthRequested,
+    ContentDropped,
+    ContentEnded,
+    ContentPiece,
+    ContentStarted,
+    Event,
+    MailRequested,
+    Profile,
+    RcptRequested,
+    StartTls,
+    ehlo_reply,
+)
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.parse import Refused
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.protocol.state import TABLE, State
 from shared.sasl.credentials import Credentials, ExchangeCancelled, MalformedExchange
-from shared.sasl.server import SERVER_MECHANISMS, ServerSession, UnknownMechanism
+from shared.sasl.server import ServerSession, UnknownMechanism
 from shared.wire.dots import DotReader
 from shared.wire.lines import BareNewline, LineReader, LineTooLong
-
-
-@frozen
-class Profile:
-    """What a port offers to a client; shared by all connections of one kind."""
-
-    hostname: str
-    submission: bool
-    """Message submission (RFC 6409): authentication is offered and required. Otherwise relay-in (port 25)."""
-    starttls: bool = True
-    """STARTTLS is offered while the connection is in plaintext."""
-    plaintext_auth: bool = False
-    """This client may authenticate without TLS (auth.plaintext_networks)."""
-
-
-@frozen
-class MailRequested:
-    """MAIL FROM is well-formed and allowed: answer 250 to begin the transaction."""
-
-    mail: Mail
-
-
-@frozen
-class RcptRequested:
-    """RCPT TO is well-formed and allowed: answer 250 to take the recipient."""
-
-    rcpt: Rcpt
-
-
-@frozen
-class AuthRequested:
-    """Credentials to check: answer 235, 535 or 454."""
-
-    credentials: Credentials = field(repr=False)
-    mechanism: str
-
-
-@frozen
-class ContentStarted:
-    """DATA was accepted; content follows. Wants no answer."""
-
-
-@frozen
-class ContentPiece:
-    """A piece of the content, dots removed. Wants no answer."""
-
-    data: bytes = field(repr=False)
-
-
-@frozen
-class ContentEnded:
-    """The content is complete: answer 250 once it is durable, or refuse it."""
-
-    octets: int
-
-
-@frozen
-class ContentDropped:
-    """The content ended and is refused already with `reply`: forget its pieces. Wants no answer."""
-
-    reply: Reply
-    octets: int
-
-
-@frozen
-class StartTls:
-    """Send the output, do the handshake, call `tls_started`."""
-
-
-Event = (
-    MailRequested
-    | RcptRequested
-    | AuthRequested
-    | ContentStarted
-    | ContentPiece
-    | ContentEnded
-    | ContentDropped
-    | StartTls
-)
 
 _CONTENT_STARTED = ContentStarted()
 _START_TLS = StartTls()
@@ -548,24 +479,7 @@ class Connection:
     def _ehlo_reply(self) -> Reply:
         starttls = self.profile.starttls and not self.tls
         auth = self.profile.submission and self._may_auth()
-        return _ehlo(self.profile.hostname, self.limits.message_octets, starttls=starttls, auth=auth)
-
-
-@lru_cache(maxsize=16)
-def _ehlo(hostname: str, message_octets: int, *, starttls: bool, auth: bool) -> Reply:
-    """Answered to every client, and one of few: made once."""
-    return replies.ehlo(
-        hostname,
-        (
-            "PIPELINING",
-            f"SIZE {message_octets}",
-            *(("STARTTLS",) if starttls else ()),
-            *(("AUTH " + " ".join(SERVER_MECHANISMS),) if auth else ()),
-            "ENHANCEDSTATUSCODES",
-            "8BITMIME",
-            "SMTPUTF8",
-        ),
-    )
+        return ehlo_reply(self.profile.hostname, self.limits.message_octets, starttls=starttls, auth=auth)
 
 
 _HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {

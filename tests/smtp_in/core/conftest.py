@@ -6,9 +6,9 @@ import pytest
 from attrs import define, field
 
 from services.smtp_in.protocol import replies
-from services.smtp_in.protocol.connection import (
+from services.smtp_in.protocol.connection import Connection
+from services.smtp_in.protocol.events import (
     AuthRequested,
-    Connection,
     ContentDropped,
     ContentEnded,
     ContentPiece,

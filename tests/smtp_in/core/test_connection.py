@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.smtp_in.protocol import replies
-from services.smtp_in.protocol.connection import Connection, Event, Profile, RcptRequested
+from services.smtp_in.protocol.connection import Connection
+from services.smtp_in.protocol.events import Event, Profile, RcptRequested
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.protocol.state import State

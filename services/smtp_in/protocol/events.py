@@ -1,0 +1,112 @@
+"""What passes between the protocol machine and its driver: the profile of a port, and the events.
+
+Plain data. Events that want an answer: MailRequested, RcptRequested, AuthRequested, ContentEnded.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from attrs import field, frozen
+
+from services.smtp_in.protocol import replies
+from services.smtp_in.protocol.commands import Mail, Rcpt
+from services.smtp_in.protocol.replies import Reply
+from shared.sasl.credentials import Credentials
+from shared.sasl.server import SERVER_MECHANISMS
+
+
+@frozen
+class Profile:
+    """What a port offers to a client; shared by all connections of one kind."""
+
+    hostname: str
+    submission: bool
+    """Message submission (RFC 6409): authentication is offered and required. Otherwise relay-in (port 25)."""
+    starttls: bool = True
+    """STARTTLS is offered while the connection is in plaintext."""
+    plaintext_auth: bool = False
+    """This client may authenticate without TLS (auth.plaintext_networks)."""
+
+
+@frozen
+class MailRequested:
+    """MAIL FROM is well-formed and allowed: answer 250 to begin the transaction."""
+
+    mail: Mail
+
+
+@frozen
+class RcptRequested:
+    """RCPT TO is well-formed and allowed: answer 250 to take the recipient."""
+
+    rcpt: Rcpt
+
+
+@frozen
+class AuthRequested:
+    """Credentials to check: answer 235, 535 or 454."""
+
+    credentials: Credentials = field(repr=False)
+    mechanism: str
+
+
+@frozen
+class ContentStarted:
+    """DATA was accepted; content follows. Wants no answer."""
+
+
+@frozen
+class ContentPiece:
+    """A piece of the content, dots removed. Wants no answer."""
+
+    data: bytes = field(repr=False)
+
+
+@frozen
+class ContentEnded:
+    """The content is complete: answer 250 once it is durable, or refuse it."""
+
+    octets: int
+
+
+@frozen
+class ContentDropped:
+    """The content ended and is refused already with `reply`: forget its pieces. Wants no answer."""
+
+    reply: Reply
+    octets: int
+
+
+@frozen
+class StartTls:
+    """Send the output, do the handshake, call `tls_started`."""
+
+
+Event = (
+    MailRequested
+    | RcptRequested
+    | AuthRequested
+    | ContentStarted
+    | ContentPiece
+    | ContentEnded
+    | ContentDropped
+    | StartTls
+)
+
+
+@lru_cache(maxsize=16)
+def ehlo_reply(hostname: str, message_octets: int, *, starttls: bool, auth: bool) -> Reply:
+    """The answer to EHLO: what is offered now. One of few for all clients, so made once."""
+    return replies.ehlo(
+        hostname,
+        (
+            "PIPELINING",
+            f"SIZE {message_octets}",
+            *(("STARTTLS",) if starttls else ()),
+            *(("AUTH " + " ".join(SERVER_MECHANISMS),) if auth else ()),
+            "ENHANCEDSTATUSCODES",
+            "8BITMIME",
+            "SMTPUTF8",
+        ),
+    )
