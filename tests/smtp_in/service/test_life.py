@@ -111,16 +111,19 @@ def test_silent_clients_are_told_to_go(start: Start, dial: Dial) -> None:
 
 
 def test_connection_limits(start: Start, dial: Dial) -> None:
-    with start({"PILLARBOX_LIMITS__CONNECTIONS_PER_ADDRESS": "2"}) as stack:
-        with dial(stack.port("smtp")), dial(stack.port("smtp")) as second:
-            with dial(stack.port("smtp"), greet=False) as third:
-                assert third.reply().startswith(b"421 4.7.0 Too many connections")
-                assert third.at_end()
-            second.ask(b"QUIT")
-            assert second.at_end()
-            stack["smtp_in"].wait_for_log("connection ended")
-            with dial(stack.port("smtp")) as again:
-                assert again.ask(b"NOOP").startswith(b"250 ")
+    with (
+        start({"PILLARBOX_LIMITS__CONNECTIONS_PER_ADDRESS": "2"}) as stack,
+        dial(stack.port("smtp")),
+        dial(stack.port("smtp")) as second,
+    ):
+        with dial(stack.port("smtp"), greet=False) as third:
+            assert third.reply().startswith(b"421 4.7.0 Too many connections")
+            assert third.at_end()
+        second.ask(b"QUIT")
+        assert second.at_end()
+        stack["smtp_in"].wait_for_log("connection ended")
+        with dial(stack.port("smtp")) as again:
+            assert again.ask(b"NOOP").startswith(b"250 ")
 
 
 def test_limits_of_the_settings(start: Start, dial: Dial) -> None:
