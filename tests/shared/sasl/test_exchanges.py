@@ -1,7 +1,7 @@
 """SASL exchanges: RFC 4616 and RFC 4954 examples, refusals, client against server, nothing secret in errors."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.sasl.client import ClientSession, choose
@@ -93,6 +93,7 @@ words = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["
 
 
 @given(words, words, st.sampled_from(["PLAIN", "LOGIN"]), st.booleans())
+@settings(deadline=None)
 def test_our_client_logs_in_to_our_server(user: str, password: str, name: str, initial: bool) -> None:
     client, server = ClientSession(name, user, password), ServerSession(name)
     answer = server.start(client.initial() if initial else None)
@@ -123,6 +124,7 @@ def test_choose() -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.sampled_from(sorted(SERVER_MECHANISMS)))
+@settings(deadline=None)
 def test_arbitrary_lines_never_raise_anything_else(lines: list[bytes], name: str) -> None:
     session = ServerSession(name)
     try:

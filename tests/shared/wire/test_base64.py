@@ -3,13 +3,14 @@
 import base64 as reference
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.wire.base64 import InvalidBase64, decode, encode
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_round_trip(data: bytes) -> None:
     assert encode(data) == reference.b64encode(data)
     assert decode(encode(data), 300) == data

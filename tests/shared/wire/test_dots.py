@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.testing.splits import random_splits, splits_of
@@ -67,6 +67,7 @@ def test_no_other_sequence_ends_the_data(marker: bytes) -> None:
 
 
 @given(st.binary(max_size=80), random_splits())
+@settings(deadline=None)
 def test_reader_splits_the_same_and_matches_the_plain_rule(data: bytes, seed: int) -> None:
     whole = read([data])
     for pieces in splits_of(data, seed=seed):
@@ -82,6 +83,7 @@ lines = st.lists(st.sampled_from(pieces_of_text), max_size=12)
 
 
 @given(lines, random_splits())
+@settings(deadline=None)
 def test_what_is_written_reads_back(parts: list[bytes], seed: int) -> None:
     content = b"".join(parts)
     expected = normalise_newlines(content)

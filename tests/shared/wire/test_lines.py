@@ -1,7 +1,7 @@
 """The bounded line reader: same lines whatever the split, bounds kept, the stream in step after every error."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.testing.splits import random_splits, splits_of
@@ -58,6 +58,7 @@ def test_lines_at_any_split(data: bytes, expected: list[Event]) -> None:
 
 
 @given(st.binary(max_size=60), random_splits())
+@settings(deadline=None)
 def test_arbitrary_bytes_split_the_same(data: bytes, seed: int) -> None:
     expected = read([data]) if data else []
     for pieces in splits_of(data, seed=seed):

@@ -196,7 +196,7 @@ def test_bytes_behind_quit_are_left_alone(drive: Drive) -> None:
 
 
 @given(st.lists(st.sampled_from(sorted(DIALOGUES)), max_size=3), random_splits())
-@settings(max_examples=30)
+@settings(max_examples=20, deadline=None)
 def test_dialogues_in_a_row(drive: Drive, names: list[str], seed: int) -> None:
     data = b"".join(DIALOGUES[name][1] for name in names)
     for port in ("relay", "submission", "submissions", "trusted"):
@@ -215,7 +215,7 @@ small = Limits(command_line_octets=40, auth_line_octets=60, message_octets=100, 
 
 
 @given(st.lists(fragments | st.binary(max_size=20), max_size=25), random_splits(), st.sampled_from(["relay", "trusted"]))
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_arbitrary_bytes_never_raise_and_split_the_same(
     drive: Drive, parts: list[bytes], seed: int, port: str
 ) -> None:

@@ -1,7 +1,7 @@
 """Header facts and the repair of submissions."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.smtp_in.protocol.data import HeaderFacts, inspect_header, needs_separator, repair_submission
@@ -55,6 +55,7 @@ lines = st.lists(st.sampled_from([b"Bcc: x", b" fold", b"A: b", b"junk", b"", b"
 
 
 @given(lines)
+@settings(deadline=None)
 def test_repair_is_stable_and_keeps_the_body(parts: list[bytes]) -> None:
     content = b"".join(part + b"\r\n" for part in parts)
     once = repair(content)
@@ -65,6 +66,7 @@ def test_repair_is_stable_and_keeps_the_body(parts: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_arbitrary_bytes(content: bytes) -> None:
     facts = inspect_header(content)
     assert 0 <= facts.octets <= max(len(content), 2)

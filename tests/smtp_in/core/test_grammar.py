@@ -3,7 +3,7 @@
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.smtp_in.protocol import grammar
@@ -150,6 +150,7 @@ local_parts = st.text(st.sampled_from(string.ascii_letters + string.digits + ' .
 
 
 @given(local_parts)
+@settings(deadline=None)
 def test_every_printable_local_part_can_be_quoted_and_comes_back(local: str) -> None:
     quoted = '"' + "".join(f"\\{character}" for character in local) + '"'
     first = parse(f"<{quoted}@x.test>".encode())
@@ -161,6 +162,7 @@ def test_every_printable_local_part_can_be_quoted_and_comes_back(local: str) -> 
 
 
 @given(st.binary(max_size=80))
+@settings(deadline=None)
 def test_arbitrary_bytes(data: bytes) -> None:
     accepts(data)
     accepts(b"<" + data + b"@x.test>")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.smtp_in.protocol import parse, replies
@@ -134,6 +134,7 @@ def test_auth() -> None:
 
 
 @given(st.binary(max_size=300))
+@settings(deadline=None)
 def test_arbitrary_arguments_give_a_value_or_a_refusal(data: bytes) -> None:
     codes: list[int] = []
     calls: list[Callable[[bytes], object]] = [
