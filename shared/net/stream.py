@@ -107,7 +107,7 @@ class ClientStream:
         try:
             if self._ssl is not None:
                 return bytes(await self._ssl.receive_some(max_bytes))
-            return await self._sock.recv(max_bytes)
+            return await self._receive_plain(max_bytes)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
 
@@ -202,6 +202,22 @@ class ClientStream:
             pass  # already closed
         self._sock.close()
 
+    async def _receive_plain(self, max_bytes: int) -> bytes:
+        # As the socket of trio does it, without its layers: a few microseconds less per command.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            data = self._raw.recv(max_bytes)
+        except BlockingIOError:
+            while True:
+                await trio.lowlevel.wait_readable(self._raw)
+                try:
+                    return self._raw.recv(max_bytes)
+                except BlockingIOError:
+                    continue
+        # what was received must not be lost to a cancellation, and others must have their turn
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return data
+
     async def _send_plain(self, data: bytes | bytearray | memoryview) -> None:
         try:
             sent = self._raw.send(data)
@@ -255,7 +271,7 @@ class _Transport(trio.abc.Stream):
         await trio.lowlevel.wait_writable(self._owner._raw)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await self._owner._sock.recv(max_bytes or _TLS_CHUNK_OCTETS)
+        return await self._owner._receive_plain(max_bytes or _TLS_CHUNK_OCTETS)
 
     async def aclose(self) -> None:
         await self._owner._close_plain()
