@@ -319,6 +319,7 @@ def test_a_response_may_be_longer_than_a_command_but_not_endless() -> None:
     long_password = "p" * 1000
     assert server.feed(b"AUTH PLAIN\r\n" + plain(password=long_password) + b"\r\n").endswith(replies.AUTH_FAILED)
     assert server.logins == [("mrose", long_password)]
+    assert server.feed(b"USER " + b"x" * 249 + b"\r\n") == replies.LINE_TOO_LONG
     assert server.feed(b"AUTH PLAIN\r\n" + b"A" * 5000) == b"+ \r\n" + replies.AUTH_MALFORMED
     assert server.feed(b"AAAA\r\nUSER " + b"x" * 249 + b"\r\n") == replies.LINE_TOO_LONG
 
@@ -390,6 +391,8 @@ def test_commands_wait_while_an_answer_is_owed(waiting: str) -> None:
         connection.receive_data(b"STLS\r\n")
         assert isinstance(connection.next_event(), StartTls)
         connection.receive_data(b"QUIT\r\n")
+        assert connection.next_event() is None
+        connection.tls_started()
         assert connection.next_event() is None
     else:
         connection.login_succeeded(make_drop(1))

@@ -57,6 +57,8 @@ async def test_a_client_that_goes_in_order_is_read_ahead() -> None:
         ahead = ReadAhead(reader, drop, nursery, budget)
         for number in range(1, 1001):
             assert await fetch(ahead, number) == b"%d" % number
+            await trio.testing.wait_all_tasks_blocked()
+            assert 10**7 - budget.left <= 2 * BATCH_OCTETS
         assert 4 <= len(reader.calls) <= 12
         assert sorted(n for call in reader.calls for n in call) == list(range(1, 1001))
         assert max(map(len, reader.calls)) <= BATCH_MESSAGES + 1
