@@ -207,11 +207,9 @@ class _Fetch:
         if not plan.sections:
             client.write(b"".join(rows))
         elif batch.spans:
-            await self._stream(rows[0], uids[0], batch.spans[uids[0]])
+            await self._stream(rows[0], uids[0], batch)
         else:
             client.write(b"".join(self._with_sections(rows, uids, batch)))
-        if batch.seen:
-            self._tell_seen(batch, uids)
         await client.drain()
 
     def _there(self, batch: _Batch) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
@@ -248,14 +246,28 @@ class _Fetch:
                 else:
                     pieces.append(b"%b%b {%d}\r\n" % (space, labels[index], len(octets)))
                     pieces.append(octets)
-            pieces.append(b")\r\n")
+            pieces.append(self._end(batch, uid))
         return pieces
 
-    async def _stream(self, row: bytes, uid: int, spans: Sequence[Span | None]) -> None:
+    def _end(self, batch: _Batch, uid: int) -> bytes:
+        """The end of a row with sections. RFC 3501 §6.4.5: flags that reading changed are told along with it."""
+        columns = self._context.columns
+        position = columns.position(uid) if uid in batch.seen else -1
+        if position < 0:
+            return b")\r\n"
+        text = b""
+        if not self._plan.tells_flags:
+            recent = uid >= self._context.mailbox.first_recent_uid
+            text = b" FLAGS " + columns.render_flags(columns.flags[position], recent)
+        if self._context.condstore and FetchItem.MODSEQ not in self._plan.items:
+            text += b" MODSEQ (%d)" % columns.modseqs[position]
+        return text + b")\r\n"
+
+    async def _stream(self, row: bytes, uid: int, batch: _Batch) -> None:
         """A message with a large section, piece by piece."""
         client, plan = self._context.client, self._plan
         client.write(row)
-        for index, (section, span) in enumerate(zip(plan.sections, spans, strict=True)):
+        for index, (section, span) in enumerate(zip(plan.sections, batch.spans[uid], strict=True)):
             space = b" " if index else b""
             if span is None:
                 client.write(space + plan.labels[index] + b" NIL")
@@ -266,7 +278,7 @@ class _Fetch:
             else:
                 client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], span.octets))
                 await pump(self._pieces(uid, span), self._send_piece)
-        client.write(b")\r\n")
+        client.write(self._end(batch, uid))
 
     async def _whole(self, uid: int, span: Span) -> bytes:
         octets: bytes | None = b""
@@ -288,19 +300,6 @@ class _Fetch:
     async def _send_piece(self, octets: bytes) -> None:
         self._context.client.write(FetchPlan.finish(_WHOLE, octets))
         await self._context.client.drain()
-
-    def _tell_seen(self, batch: _Batch, uids: Sequence[int]) -> None:
-        """RFC 3501 §6.4.5: flags that changed are told as part of the FETCH responses."""
-        selected, columns = self._context.mailbox, self._context.columns
-        if self._plan.tells_flags and not self._context.condstore:
-            return
-        for uid in uids:
-            position = columns.position(uid)
-            if uid in batch.seen and position >= 0:
-                number = selected.number_of(uid)
-                line = selected.flags_line(number, uid, position, modseq=self._context.condstore)
-                self._context.client.write(line)
-
 
 _WHOLE: Final = Section()
 

@@ -62,24 +62,55 @@ CASES = {
     "literal+": (b"a LOGIN {3+}\r\nf\r\n {0+}\r\n\r\n", [CommandFrame((b"a LOGIN ", b" ", b""), (b"f\r\n", b""))]),
     "literal8": (b"a X ~{2+}\r\n\0\0\r\n", [CommandFrame((b"a X ", b""), (b"\0\0",))]),
     "no literal inside": (b"a X {3} y\r\n", [CommandFrame((b"a X {3} y",))]),
-    "message": (b"a APPEND INBOX {6+}\r\na\r\nb\r\n\r\n", [
-        append(6), MessageData(b"a\r\nb\r\n"), MessageEnd(), CommandFrame((b"",)),
-    ]),
-    "sync message": (b"a append INBOX (\\Seen) {2}\r\nhi\r\n", [
-        append(2, (b"a append INBOX (\\Seen) ",), synchronizing=True),
-        MessageData(b"hi"), MessageEnd(), CommandFrame((b"",)),
-    ]),
+    "message": (
+        b"a APPEND INBOX {6+}\r\na\r\nb\r\n\r\n",
+        [
+            append(6),
+            MessageData(b"a\r\nb\r\n"),
+            MessageEnd(),
+            CommandFrame((b"",)),
+        ],
+    ),
+    "sync message": (
+        b"a append INBOX (\\Seen) {2}\r\nhi\r\n",
+        [
+            append(2, (b"a append INBOX (\\Seen) ",), synchronizing=True),
+            MessageData(b"hi"),
+            MessageEnd(),
+            CommandFrame((b"",)),
+        ],
+    ),
     "empty message": (b"a APPEND INBOX {0+}\r\n\r\n", [append(0), MessageEnd(), CommandFrame((b"",))]),
-    "message looks like commands": (b"a APPEND INBOX {14+}\r\nx DELETE foo\r\n\r\n", [
-        append(14), MessageData(b"x DELETE foo\r\n"), MessageEnd(), CommandFrame((b"",)),
-    ]),
-    "mailbox as literal": (b"a APPEND {5+}\r\nINBOX {2+}\r\nhi\r\n", [
-        append(2, (b"a APPEND ", b" "), (b"INBOX",)), MessageData(b"hi"), MessageEnd(), CommandFrame((b"",)),
-    ]),
-    "second message": (b"a APPEND INBOX {1+}\r\nx {1+}\r\ny\r\n", [
-        append(1), MessageData(b"x"), MessageEnd(), append(1, (b" ",)), MessageData(b"y"), MessageEnd(),
-        CommandFrame((b"",)),
-    ]),
+    "message looks like commands": (
+        b"a APPEND INBOX {14+}\r\nx DELETE foo\r\n\r\n",
+        [
+            append(14),
+            MessageData(b"x DELETE foo\r\n"),
+            MessageEnd(),
+            CommandFrame((b"",)),
+        ],
+    ),
+    "mailbox as literal": (
+        b"a APPEND {5+}\r\nINBOX {2+}\r\nhi\r\n",
+        [
+            append(2, (b"a APPEND ", b" "), (b"INBOX",)),
+            MessageData(b"hi"),
+            MessageEnd(),
+            CommandFrame((b"",)),
+        ],
+    ),
+    "second message": (
+        b"a APPEND INBOX {1+}\r\nx {1+}\r\ny\r\n",
+        [
+            append(1),
+            MessageData(b"x"),
+            MessageEnd(),
+            append(1, (b" ",)),
+            MessageData(b"y"),
+            MessageEnd(),
+            CommandFrame((b"",)),
+        ],
+    ),
     "long line": (b"x" * 200 + b"\r\n", [FramingError(b"", "line too long")]),
     "long line with tag": (b"a X " + b"x" * 200 + b"\r\n", [FramingError(b"a", "line too long")]),
     "long line with literal": (
