@@ -70,10 +70,12 @@ class Selected:
 
     def anything_new(self) -> bool:
         """Whether ``render`` could have something to tell."""
+        uids = self.columns.uids
         return (
             self._generation != self.columns.generation
             or bool(self._pending_flags or self._pending_vanished)
             or self._told_keywords is not self.columns.keywords
+            or (len(uids) > 0 and uids[-1] > self._largest_told)
         )
 
     def _collect(self) -> None:
@@ -187,5 +189,6 @@ class Selected:
     def forget_pending_flags(self, uids: Sequence[int]) -> None:
         """The running command tells these itself."""
         self._collect()
-        for uid in uids:
-            self._pending_flags.pop(uid, None)
+        if self._pending_flags:
+            for uid in uids:
+                self._pending_flags.pop(uid, None)

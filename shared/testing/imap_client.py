@@ -119,7 +119,7 @@ class ImapClient:
 
     def finish(self, tag: bytes) -> Answer:
         """Read up to the tagged response of a command."""
-        untagged = []
+        untagged: list[bytes] = []
         while True:
             response = self.read_response()
             if response.startswith(tag + b" "):

@@ -204,6 +204,8 @@ class _Fetch:
         if keywords:
             client.write(keywords)
         rows = plan.render(selected, numbers, positions, rendered)
+        if plan.tells_flags:
+            selected.forget_pending_flags(uids)
         if not plan.sections:
             client.write(b"".join(rows))
         elif batch.spans:
@@ -300,6 +302,7 @@ class _Fetch:
     async def _send_piece(self, octets: bytes) -> None:
         self._context.client.write(FetchPlan.finish(_WHOLE, octets))
         await self._context.client.drain()
+
 
 _WHOLE: Final = Section()
 
