@@ -91,10 +91,9 @@ def list_mailboxes(snapshot: Snapshot, account_id: int, after: str) -> MailboxLi
     more = len(rows) > page or len(only) > page
     if more:
         # both lists end at the same name, so that the next page begins after it
-        last = min(
-            [rows[page - 1][1]] * (len(rows) > page) + [only[page - 1]] * (len(only) > page),
-            key=lambda name: name.encode("utf-8", "replace"),
-        )
+        ends = [rows[page - 1][1]] if len(rows) > page else []
+        ends += [only[page - 1]] if len(only) > page else []
+        last = min(ends)
         rows = [row for row in rows if row[1] <= last]
         only = [name for name in only if name <= last]
     infos = tuple(
