@@ -217,7 +217,7 @@ class Writer:
             self._fail_group(group, error)
             return Changes()
         for command, first in repeated.items():
-            command.answer = first.answer
+            command.answer = _same_answer(first.answer)
         return transaction.changes
 
     def _answer_repeated(self, group: Sequence[Command]) -> dict[Command, Command]:
@@ -311,6 +311,15 @@ class Writer:
         for command in group:
             full = _is_disk_error(error)
             command.fail(OutOfSpace("the disk refuses writes") if full else Internal(type(error).__name__))
+
+
+def _same_answer(answer: outcome.Outcome[Any] | None) -> outcome.Outcome[Any] | None:
+    """An outcome is unwrapped once: the second caller gets one of its own."""
+    if isinstance(answer, outcome.Value):
+        return outcome.Value(answer.value)
+    if isinstance(answer, outcome.Error) and isinstance(answer.error, StoreError):
+        return outcome.Error(type(answer.error)(answer.error.detail))
+    return None
 
 
 def _is_disk_error(error: BaseException) -> bool:
