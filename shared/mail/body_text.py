@@ -6,16 +6,12 @@ RFC 2045 §6.7, §6.8; RFC 7103 §7.6, §8.2.
 
 import binascii
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from shared.mail.charset import decode_text
 from shared.mail.content import Content
-from shared.mail.encoded_word import decode_base64, decode_words
-from shared.mail.header import iter_fields, unfold
+from shared.mail.encoded_word import decode_base64
 from shared.mail.html_text import html_to_text
 from shared.mail.parts import Part
-
-_IDENTITY: Final = frozenset({"7bit", "8bit", "binary", ""})
 
 
 def decode_transfer(data: bytes, encoding: str) -> bytes:
@@ -25,11 +21,6 @@ def decode_transfer(data: bytes, encoding: str) -> bytes:
     if encoding == "base64":
         return decode_base64(data)
     return data
-
-
-def knows_encoding(encoding: str) -> bool:
-    """Whether `decode_transfer` undoes it (BINARY answers UNKNOWN-CTE where not: RFC 3516 §4.3)."""
-    return encoding in _IDENTITY or encoding in {"quoted-printable", "base64"}
 
 
 def decode_body(data: bytes, encoding: str, charset: str, *, is_html: bool = False) -> str:
@@ -43,16 +34,6 @@ def decode_body(data: bytes, encoding: str, charset: str, *, is_html: bool = Fal
 def part_text(data: bytes, part: Part) -> str:
     """Text of a text part from its raw body, or from the beginning of it."""
     return decode_body(data, part.encoding, part.charset, is_html=part.subtype == "html")
-
-
-def header_text(content: Content, start: int, end: int) -> str:
-    """The fields of a header block as decoded, unfolded lines (what SEARCH TEXT looks at besides the bodies)."""
-    return "\n".join(
-        [
-            f"{field.name.decode('ascii')}: {decode_words(unfold(field.value))}"
-            for field in iter_fields(content, start, end)
-        ]
-    )
 
 
 def iter_text(content: Content, parts: Sequence[Part], max_octets: int) -> Iterator[str]:

@@ -7,8 +7,10 @@ GB2312 and GBK as GB18030, Shift_JIS as CP932, ISO 8859-1 as windows-1252.
 RFC 2046 §4.1.2, RFC 3629 (UTF-8), RFC 7103 §7.6 (8-bit text without a charset), RFC 1557 (ISO-2022-KR).
 """
 
+import re
 from typing import Final
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]").search
 _UTF8: Final = "utf-8"
 _GUESS_NEVER: Final = frozenset({_UTF8, "utf-7", "utf-16", "utf-16-le", "utf-16-be", "utf-32"})
 """No header is written in these without saying so, but they take many octets for theirs."""
@@ -83,6 +85,11 @@ def codec_name(charset: str) -> str | None:
     return _CODECS.get(charset.strip(" \t\"'").lower())
 
 
+def _without_surrogates(text: str) -> str:
+    """Text that UTF-8 can hold: the UTF-7 decoder lets lone surrogates through, and no string with one can be stored."""
+    return text.encode("utf-8", "replace").decode("utf-8") if _SURROGATE(text) else text
+
+
 def decode_unlabelled(data: bytes, guess: str = "") -> str:
     """UTF-8 where the bytes are that, else the guessed charset where they are that, else ISO 8859-1 (which takes any byte)."""
     try:
@@ -92,7 +99,7 @@ def decode_unlabelled(data: bytes, guess: str = "") -> str:
     codec = codec_name(guess) if guess else None
     if codec is not None and codec not in _GUESS_NEVER:
         try:
-            return data.decode(codec)
+            return _without_surrogates(data.decode(codec))
         except (UnicodeError, ValueError):
             pass
     return data.decode("latin-1")
@@ -110,6 +117,6 @@ def decode_text(data: bytes, charset: str) -> str:
             # Labelled US-ASCII and 8-bit after all: RFC 7103 §7.6
             return data.decode(_UTF8, "replace") if "8" in charset else data.decode("latin-1")
     try:
-        return data.decode(codec, "replace")
+        return _without_surrogates(data.decode(codec, "replace"))
     except (UnicodeError, ValueError):  # some multi-byte decoders raise in spite of "replace"
         return decode_unlabelled(data)

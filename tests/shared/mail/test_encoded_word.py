@@ -4,11 +4,12 @@ import email.header
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shared.mail.charset import codec_name, decode_text, decode_unlabelled
+from shared.mail.charset import _CODECS, codec_name, decode_text, decode_unlabelled
 from shared.mail.encoded_word import decode_base64, decode_words, encode_words
+from shared.mail.index import build_index, unpack_summary
 
 
 def b(text: str, charset: str, codec: str) -> bytes:
@@ -117,11 +118,27 @@ def test_korean_charsets(charset: str, codec: str) -> None:
 
 
 def test_every_codec_exists_and_takes_anything() -> None:
-    from shared.mail.charset import _CODECS  # the table itself is what is tested
-
     for name in _CODECS:
         assert isinstance(decode_text(bytes(range(256)) * 2, name), str)
         assert decode_text(b"", name) == ""
+
+
+@given(
+    st.binary(max_size=40),
+    st.sampled_from(sorted(_CODECS)),
+)
+@settings(max_examples=500, deadline=None)
+@example(b"+2AA-", "utf-7")
+def test_text_can_always_be_written_again(data: bytes, charset: str) -> None:
+    decode_text(data, charset).encode("utf-8")
+    decode_unlabelled(data, charset).encode("utf-8")
+
+
+def test_lone_surrogates_do_not_reach_the_store() -> None:
+    content = b"Subject: =?utf-7?Q?+2AA-?=\r\nContent-Type: text/html; charset=utf-7\r\n\r\n+2AA- &#xD800; x\r\n"
+    summary = unpack_summary(build_index(content).summary)
+    assert summary.subject == "?"
+    assert summary.preview.endswith("x")
 
 
 def test_us_ascii_with_8bit() -> None:

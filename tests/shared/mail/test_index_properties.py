@@ -163,6 +163,15 @@ TOKENS = (
         b"<!--",
         b"<script>",
     ),
+    *(
+        b"charset=utf-7\r\n",
+        b"+2AA-",
+        b"=?utf-7?Q?+2AA-?=",
+        b"charset=iso-2022-kr\r\n",
+        b"\x0e",
+        b"&#xD800;",
+        b"filename*=utf-7''+2AA-",
+    ),
 )
 EDIT = st.tuples(st.floats(0, 1), st.integers(0, 60), st.lists(st.sampled_from(TOKENS), max_size=4).map(b"".join))
 

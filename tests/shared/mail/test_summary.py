@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.mail.body_text import decode_body, decode_transfer, header_text, iter_text, knows_encoding
+from shared.mail.body_text import decode_body, decode_transfer, iter_text
 from shared.mail.date import SentDate
 from shared.mail.html_text import html_to_text
 from shared.mail.index import Person, Summary, build_index, unpack_parts, unpack_summary
@@ -171,11 +171,6 @@ def test_text_of_all_parts() -> None:
     assert [len(text) for text in few] == [19, 11]
 
 
-def test_text_of_a_header() -> None:
-    block = b"Subject: =?utf-8?B?7ZqM7J2Y?=\r\n and more\r\nX: y\r\n\r\n"
-    assert header_text(block, 0, len(block)) == "subject: 회의 and more\nx: y"
-
-
 @pytest.mark.parametrize(
     ("data", "encoding", "octets"),
     [
@@ -190,11 +185,6 @@ def test_text_of_a_header() -> None:
 )
 def test_transfer_encodings(data: bytes, encoding: str, octets: bytes) -> None:
     assert decode_transfer(data, encoding)[:5] == octets[:5]
-
-
-def test_known_encodings() -> None:
-    assert all(knows_encoding(name) for name in ("7bit", "8bit", "binary", "", "base64", "quoted-printable"))
-    assert not knows_encoding("x-uuencode")
 
 
 @given(
