@@ -34,8 +34,9 @@ from shared.rpc.store_client import StoreClient
 
 INDEX_INLINE_OCTETS = 256 * 1024
 """Larger contents are indexed in a thread: above this, indexing takes longer than the hand-over."""
-INDEXERS = 2
-"""Large contents indexed at once: they hold the interpreter's lock in turns, so more would only add memory."""
+LARGE_AT_ONCE = 4
+"""Spooled contents that are indexed and handed in at once. A mapped file counts as memory while it is read, and the store takes
+its pieces one after the other anyway, so more would add memory and no speed."""
 _ASCII_CHUNK_OCTETS = 1024 * 1024
 
 
@@ -58,7 +59,7 @@ class Deliverer:
         self._policy = policy
         self._hostname = hostname
         self._clock = clock
-        self._indexers = trio.CapacityLimiter(INDEXERS)
+        self._large = trio.Semaphore(LARGE_AT_ONCE)
 
     def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
         """What is stored in place of `head`, the beginning of the content with its whole header block."""
@@ -89,6 +90,14 @@ class Deliverer:
 
     async def deliver(self, transaction: Transaction, spool: Spool) -> Result:
         """Commit the message, or say why not. Never raises StoreError."""
+        if not spool.on_disk:
+            return await self._deliver(transaction, spool)
+        async with self._large:
+            result = await self._deliver(transaction, spool)
+            spool.close()
+            return result
+
+    async def _deliver(self, transaction: Transaction, spool: Spool) -> Result:
         spooled = await spool.finish()
         if isinstance(spooled, Reply):
             return Result(spooled)
@@ -106,7 +115,7 @@ class Deliverer:
         if len(spooled.data) <= INDEX_INLINE_OCTETS:
             index, eight_bit = _inspect(spooled.data)
         else:
-            index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data, limiter=self._indexers)
+            index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
         async def hand_in(source: ContentSource) -> DeliveryResult:
             return await self._store.messages.deliver(

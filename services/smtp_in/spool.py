@@ -89,6 +89,11 @@ class Spool:
             return self._octets >= WRITE_OCTETS
         return self._octets > self._limits.memory_octets or (budget.spent and self._octets > SMALL_OCTETS)
 
+    @property
+    def on_disk(self) -> bool:
+        """The content was too large for memory."""
+        return self._file is not None
+
     async def flush(self) -> None:
         """Bring what is in memory to the file."""
         data = b"".join(self._pieces)
