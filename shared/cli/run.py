@@ -1,21 +1,26 @@
 """`pillarbox run SERVICE`: one service in the foreground, with as many processes as its `workers` says.
 
-This is what a container runs. One process: this one becomes it, so that nothing stays between the container's init and
+This is what a container runs. At the very first start of all, its keys and the certificate are still being made by the
+store in another container: that is waited for. One process: this one becomes it, so that nothing stays between the container's init and
 the service. Several: a supervisor as under `up`.
 """
 
 import argparse
 import os
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
 import trio
 
 from shared.cli.environment import service_environment
 from shared.cli.invocation import EXIT_OK, CommandFailed, Invocation
 from shared.config.load import SettingsError, load_settings
-from shared.config.paths import SERVICES
+from shared.config.paths import SERVICES, DataPaths
 from shared.config.schema import Settings
+
+FIRST_START_SECONDS: Final = 120.0
+POLL_SECONDS: Final = 0.2
 
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
@@ -40,11 +45,27 @@ def workers_of(settings: Settings, service: str) -> int:
     return getattr(getattr(settings, service), "workers", 1)
 
 
+def wait_for_store_files(settings: Settings, service: str, seconds: float = FIRST_START_SECONDS) -> None:
+    """Until this service's key and the certificate are there. Raises CommandFailed."""
+    paths = DataPaths.of(settings)
+    needed = (paths.service_key(service), paths.certificate(settings), paths.private_key(settings))
+    needed = needed[:1] if service == "smtp_out" else needed  # it presents no certificate
+    deadline = time.monotonic() + seconds
+    for path in needed:
+        while not path.exists():
+            if time.monotonic() >= deadline:
+                raise CommandFailed(f"{path} is not there after {seconds:g} s: does the store run, on the same data?")
+            time.sleep(POLL_SECONDS)
+
+
 def run_service(invocation: Invocation) -> int:
     """Returns only after a drain of several workers."""
     service = invocation.options.service
     environment = service_environment(invocation, invocation.options.port_offset)
-    workers = workers_of(settings_for(environment), service)
+    settings = settings_for(environment)
+    if service != "store":
+        wait_for_store_files(settings, service)
+    workers = workers_of(settings, service)
     if workers == 1:
         command = [sys.executable, "-P", "-m", f"services.{service}"]
         os.execve(command[0], command, environment)  # noqa: S606 - becoming the service is the point

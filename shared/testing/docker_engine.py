@@ -5,8 +5,8 @@
         engine.docker("run", "--rm", "base:test", "true")
 
 Laws: the engine lives in a PID and a mount namespace of its own whose first process dies with the test, so that no
-container, shim or mount outlives it, not even a killed test run. It touches neither the machine's firewall nor a Docker
-engine that the machine runs. Nothing is pulled: the base image is a minimal Debian of this machine's release, made by
+container, shim or mount outlives it, not even a killed test run (a network bridge does, and is removed next time). It
+touches neither the machine's firewall nor a Docker engine that the machine runs. Nothing is pulled: the base image is a minimal Debian of this machine's release, made by
 debootstrap from this machine's package sources, with our dependencies as wheels inside, so that building needs no network.
 
 PILLARBOX_TEST_CACHE names a folder in which the Debian tree is kept from run to run. Needs root.
@@ -33,6 +33,8 @@ DEBOOTSTRAP_SECONDS: Final = 600.0
 COMMAND_SECONDS: Final = 300.0
 ADDRESS_POOL: Final = "base=10.213.0.0/16,size=24"
 """Networks of the test's containers."""
+BRIDGE: Final = "pillarboxtest0"
+"""The one interface that a test may make on this machine; removed at both ends of an engine's life."""
 
 
 class CommandFailed(AssertionError):
@@ -124,6 +126,11 @@ def base_image() -> Iterator[Path]:
         yield archive
 
 
+def remove_bridge() -> None:
+    """The engine shares this machine's network; what it made there does not end with it."""
+    subprocess.run([require("ip"), "link", "delete", BRIDGE], capture_output=True, check=False)
+
+
 class DockerEngine:
     """dockerd, and `docker` and `docker-compose` speaking to it."""
 
@@ -149,6 +156,7 @@ class DockerEngine:
         self._process = Process("dockerd", argv)
 
     def __enter__(self) -> Self:
+        remove_bridge()
         try:
             self._process.start()
             self._process.wait_for_log("API listen on", seconds=60)
@@ -165,6 +173,7 @@ class DockerEngine:
     def close(self) -> None:
         """End engine and containers, remove all of it."""
         self._process.kill()
+        remove_bridge()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def docker(self, *words: str, data: bytes | None = None) -> str:
