@@ -48,8 +48,9 @@ def workers_of(settings: Settings, service: str) -> int:
 def wait_for_store_files(settings: Settings, service: str, seconds: float = FIRST_START_SECONDS) -> None:
     """Until this service's key and the certificate are there. Raises CommandFailed."""
     paths = DataPaths.of(settings)
-    needed = (paths.service_key(service), paths.certificate(settings), paths.private_key(settings))
-    needed = needed[:1] if service == "smtp_out" else needed  # it presents no certificate
+    needed = [paths.service_key(service)]
+    if service != "smtp_out":  # it presents no certificate
+        needed += [paths.certificate(settings), paths.private_key(settings)]
     deadline = time.monotonic() + seconds
     for path in needed:
         while not path.exists():

@@ -6,8 +6,9 @@
 
 Laws: the engine lives in a PID and a mount namespace of its own whose first process dies with the test, so that no
 container, shim or mount outlives it, not even a killed test run (a network bridge does, and is removed next time). It
-touches neither the machine's firewall nor a Docker engine that the machine runs. Nothing is pulled: the base image is a minimal Debian of this machine's release, made by
-debootstrap from this machine's package sources, with our dependencies as wheels inside, so that building needs no network.
+touches neither the machine's firewall nor a Docker engine that the machine runs. Nothing is pulled: the base image is a
+minimal Debian of this machine's release, made by debootstrap from this machine's package sources, with our dependencies
+as wheels inside, so that building needs no network.
 
 PILLARBOX_TEST_CACHE names a folder in which the Debian tree is kept from run to run. Needs root.
 """

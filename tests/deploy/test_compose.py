@@ -87,6 +87,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 yield Running(compose, peer, tls)
             finally:
                 print(compose("logs", "--no-color", "--tail", "40"))
+                # Orderly, so that no half-closed connection keeps a network of the kernel's alive.
+                compose("down", "--timeout", "10")
 
 
 def patiently(what: str, seconds: float = 40.0) -> Iterator[None]:
