@@ -1,11 +1,11 @@
 """`python -m shared.cli.healthcheck SERVICE ...`: is the service of this container well? Exit code 0 or 1.
 
-Runs every few seconds in every container, so it imports little: no trio, no RPC. The store must be ready, the others
-alive: one that merely waits for a restarting store is not to be restarted itself.
+Runs every few seconds in every container, so it imports little: no trio, no RPC, no HTTP library (that one brings TLS).
+The store must be ready, the others alive: one that merely waits for a restarting store is not to be restarted itself.
 """
 
-import http.client
 import os
+import socket
 import sys
 
 from shared.config.load import SettingsError, load_settings
@@ -13,21 +13,27 @@ from shared.config.paths import SERVICES
 from shared.config.schema import Settings
 
 TIMEOUT_SECONDS = 4.0
+MAX_ANSWER_OCTETS = 16 * 1024
 
 
 def check(settings: Settings, service: str) -> str:
     """Empty when well, else the reason."""
     port = settings.listen_port(getattr(settings.observe, f"{service}_port"))
-    connection = http.client.HTTPConnection(settings.observe.address, port, timeout=TIMEOUT_SECONDS)
+    path = "/readyz" if service == "store" else "/healthz"
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     try:
-        connection.request("GET", "/readyz" if service == "store" else "/healthz")
-        answer = connection.getresponse()
-        text = answer.read(4096).decode("utf-8", "replace").strip()
-        return "" if answer.status == 200 else f"{service}: {answer.status} {text}"
-    except (OSError, http.client.HTTPException) as error:
+        with socket.create_connection((settings.observe.address, port), timeout=TIMEOUT_SECONDS) as connection:
+            connection.sendall(request.encode())
+            answer = b""
+            while len(answer) < MAX_ANSWER_OCTETS and (more := connection.recv(4096)):
+                answer += more
+    except OSError as error:
         return f"{service}: {error}"
-    finally:
-        connection.close()
+    # RFC 9112 §4: HTTP-version SP status-code SP [ reason-phrase ]
+    words = answer.split(maxsplit=2)
+    if len(words) > 1 and words[1] == b"200":
+        return ""
+    return f"{service}: {answer.decode('utf-8', 'replace').strip() or 'no answer'}"
 
 
 def main() -> int:
