@@ -46,6 +46,7 @@ class Tools:
     opening: trio.CapacityLimiter  # connections being opened
     active: trio.CapacityLimiter  # messages under way
     sessions: Gauge
+    balance: Callable[[Destination], None]  # the hop may have more lanes now
     forget: Callable[[Sequence[EntryId]], None]  # these entries are reported
     report_scopes: set[trio.CancelScope] = attrs.field(factory=set)
 
@@ -86,6 +87,7 @@ class Lane:
             self._drop_session()
         if any(result.kind is OutcomeKind.DELIVERED for result in attempted.results.values()):
             self._hop.delivered()
+            tools.balance(self._hop)
         await self._report(job, attrs.evolve(attempted, seconds=trio.current_time() - started))
 
     async def close(self) -> None:
@@ -107,6 +109,7 @@ class Lane:
                     self._session = await tools.connector.open(route)
                 tools.sessions.inc()
                 self._hop.session_opened()
+                tools.balance(self._hop)
             session = self._session
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:

@@ -68,6 +68,7 @@ class Worker:
         self._poke = trio.Event()
         self._starved = False
         self._draining = False
+        self._lanes: trio.Nursery
         self._leasing = trio.CancelScope()
         # even without a word: entries that a crashed worker held come due without one
         self._poll_seconds = min(_POLL_SECONDS, options.lease_seconds / 2)
@@ -83,6 +84,7 @@ class Worker:
             active=trio.CapacityLimiter(options.max_sessions),
             sessions=metrics.gauge("pillarbox_smtp_out_sessions", "Open SMTP sessions."),
             forget=self._forget,
+            balance=self._balance,
         )
         metrics.gauge("pillarbox_smtp_out_leased", "Entries held now.").read_from(lambda: len(self._held))
         metrics.gauge("pillarbox_smtp_out_destinations", "Hops with work now.").read_from(
@@ -104,12 +106,13 @@ class Worker:
             helpers.start_soon(self._watch)
             helpers.start_soon(self._keep_leases)
             async with trio.open_nursery() as lanes:
+                self._lanes = lanes
                 async with trio.open_nursery() as leasing:
-                    leasing.start_soon(self._lease_for_ever, lanes)
+                    leasing.start_soon(self._lease_for_ever)
                     await wait_draining()
                     leasing.cancel_scope.cancel()
                     self._leasing.deadline = trio.current_time() + _TROUBLE_SECONDS
-                await self._begin_drain(lanes, helpers)
+                await self._begin_drain(helpers)
             await self._release_rest()
             helpers.cancel_scope.cancel()
 
@@ -126,7 +129,7 @@ class Worker:
                 self._log.debug("the queue cannot be watched now", reason=str(error))
                 await trio.sleep(_TROUBLE_SECONDS)
 
-    async def _lease_for_ever(self, lanes: trio.Nursery) -> None:
+    async def _lease_for_ever(self) -> None:
         while True:
             room = self._options.max_leased - len(self._held)
             busy = self._busy()
@@ -135,13 +138,13 @@ class Worker:
             wait_seconds = self._poll_seconds
             if room > 0:
                 limit = min(room, self._options.batch)
-                leased, wait_seconds = await self._lease(lanes, limit, busy)
+                leased, wait_seconds = await self._lease(limit, busy)
                 if leased >= limit:
                     continue
             with trio.move_on_after(wait_seconds):
                 await self._poke.wait()
 
-    async def _lease(self, lanes: trio.Nursery, limit: int, busy: tuple[str, ...]) -> tuple[int, float]:
+    async def _lease(self, limit: int, busy: tuple[str, ...]) -> tuple[int, float]:
         """Lease once; how many entries came, and after how many seconds to ask again without a word from the store."""
         try:
             # Shielded: an answer that is thrown away leaves its entries leased to nobody until the lease ends.
@@ -158,7 +161,7 @@ class Worker:
             self._held.update(dict.fromkeys(job.ids, job))
             self._destination(job.key).pending.append(job)
         for key in set(keys.values()):
-            self._balance(lanes, self._destinations[key])
+            self._balance(self._destinations[key])
         if lease.next_due is None:
             return len(entries), self._poll_seconds
         due_in = lease.next_due - self._reporter.now()
@@ -197,7 +200,7 @@ class Worker:
             self._lots[key] = trio.lowlevel.ParkingLot()
         return hop
 
-    def _balance(self, lanes: trio.Nursery, hop: Destination) -> None:
+    def _balance(self, hop: Destination) -> None:
         """Wake or start as many lanes as there are jobs, within the hop's limit; forget a hop that has neither."""
         lot = self._lots[hop.key]
         lot.unpark(count=len(lot) if self._draining else min(len(lot), len(hop.pending)))
@@ -206,11 +209,11 @@ class Worker:
         for _ in range(hop.lanes_wanted()):
             hop.lanes += 1
             hop.idle += 1
-            lanes.start_soon(self._lane, lanes, hop)
+            self._lanes.start_soon(self._lane, hop)
         if not hop.pending and hop.lanes == 0:
             del self._destinations[hop.key], self._lots[hop.key]
 
-    async def _lane(self, lanes: trio.Nursery, hop: Destination) -> None:
+    async def _lane(self, hop: Destination) -> None:
         lane = Lane(hop, self._tools)
         try:
             while True:
@@ -226,7 +229,7 @@ class Worker:
                     self._poke.set()
         finally:
             hop.lanes -= 1
-            self._balance(lanes, hop)
+            self._balance(hop)
             await lane.close()
 
     async def _next_job(self, hop: Destination, lane: Lane) -> Job | None:
@@ -259,17 +262,17 @@ class Worker:
 
     # --- draining ---
 
-    async def _begin_drain(self, lanes: trio.Nursery, helpers: trio.Nursery) -> None:
+    async def _begin_drain(self, helpers: trio.Nursery) -> None:
         self._draining = True
         waiting = [job for hop in self._destinations.values() for job in hop.take_all()]
         for hop in list(self._destinations.values()):
-            self._balance(lanes, hop)
-        helpers.start_soon(self._end_grace, lanes)
+            self._balance(hop)
+        helpers.start_soon(self._end_grace)
         await self._release(waiting)
 
-    async def _end_grace(self, lanes: trio.Nursery) -> None:
+    async def _end_grace(self) -> None:
         await trio.sleep(self._options.grace_seconds)
-        lanes.cancel_scope.cancel()
+        self._lanes.cancel_scope.cancel()
         for scope in self._tools.report_scopes:
             scope.deadline = trio.current_time() + _LAST_REPORT_SECONDS
 
