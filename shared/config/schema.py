@@ -219,7 +219,7 @@ class SmtpOutSettings:
     last_retry_seconds: float = key(4 * 3600.0, "longest pause between attempts", minimum=0.01, maximum=7 * 86400)
     expire_seconds: float = key(5 * 86400.0, "after which undelivered mail goes back", minimum=1, maximum=30 * 86400)
     lease_seconds: float = key(
-        120.0, "how long a worker may be silent before its work is given to another", minimum=5, maximum=3600
+        120.0, "how long a worker may be silent before its work is given to another", minimum=1, maximum=3600
     )
     batch: int = key(200, "entries leased by one call", minimum=1, maximum=10_000)
     held: int = key(2000, "entries held at once", minimum=1, maximum=100_000)
