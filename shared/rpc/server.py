@@ -121,7 +121,9 @@ class RpcServer:
                         peer = await self._handshake(stream, reader, outbox)
                     if peer is not None:
                         await self._serve(stream, reader, outbox, peer)
-                except (FrameError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
+                # A group: once the connection is served, the error has passed through the nursery of its calls.
+                except* (FrameError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as errors:
+                    error = _first_leaf(errors)
                     self._log.warning("rpc connection ended", error=str(error) or type(error).__name__)
                 finally:
                     if peer is not None:
@@ -304,6 +306,11 @@ class _Worker:
 def _encode_result(id_: int, codec: MethodCodec, result: Any) -> bytes:
     plain = result if codec.encode_result is None else codec.encode_result(result)
     return frames.encode_result(id_, plain)
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _next_request(stream: trio.abc.Stream, reader: FrameReader) -> Request | None:

@@ -331,3 +331,33 @@ def test_garbage_ends_that_connection_only(tmp_path: Path) -> None:
             assert await store.directory.resolve("a") == FOUND
 
     run(main)
+
+
+@pytest.mark.parametrize("end", [b"\xc1", b"GET / HTTP/1.0\r\n\r\n"])
+def test_an_edge_that_errs_after_the_handshake_ends_its_connection_only(tmp_path: Path, end: bytes) -> None:
+    """Errors of a served connection pass through a nursery; a killed edge's reset takes the same way, and ended the store."""
+
+    async def main() -> None:
+        stand_in = StandIn()
+        stand_in.answers["directory.resolve"] = resolve
+        streams: list[trio.SocketStream] = []
+
+        async def connect() -> trio.abc.Stream:
+            streams.append(await connect_unix(str(tmp_path / "s")))
+            return streams[-1]
+
+        async with (
+            serving(tmp_path / "s", stand_in, KEYS),
+            connected(tmp_path / "s", Role.SMTP_IN, KEYS[Role.SMTP_IN]) as other,
+            trio.open_nursery() as nursery,
+        ):
+            store = StoreClient(RpcClient(connect, Role.SMTP_IN, lambda: KEYS[Role.SMTP_IN], "1", QUIET, 10))
+            await nursery.start(store.run)
+            assert await store.directory.resolve("a") == FOUND
+            await streams[0].send_all(end)
+            assert await other.directory.resolve("a") == FOUND
+            assert await store.directory.resolve("a") == FOUND
+            assert len(streams) == 2
+            nursery.cancel_scope.cancel()
+
+    run(main)
