@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import trio
+
 from shared.contract.registry import Role
 from shared.contract.types import Delivery, LocalRecipient
 from shared.mail.index import build_index
@@ -119,6 +121,27 @@ class Pop3Stack(Stack):
 
         if messages:
             self.administer(run, Role.SMTP_IN)
+
+    def deliver_many(self, address: str, message: bytes, copies: int, at_once: int = 128) -> None:
+        """Files `copies` of a message, so many side by side that they share commits."""
+
+        async def run(store: StoreClient) -> None:
+            resolution = await store.directory.resolve(address)
+            local = (LocalRecipient(resolution.accounts[0], address),)
+            content, index = await store.put_content(message), build_index(message)
+            left = iter(range(copies))
+
+            async def work() -> None:
+                for _ in left:
+                    await store.messages.deliver(
+                        Delivery(trace="test", sender="", local=local, remote=(), content=content, index=index)
+                    )
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(at_once):
+                    nursery.start_soon(work)
+
+        self.administer(run, Role.SMTP_IN)
 
     def wire(self, listener: str = "pop3") -> Wire:
         """A connection that has seen the greeting."""

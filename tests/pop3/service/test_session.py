@@ -1,11 +1,15 @@
 """What a session promises: order, snapshots, removal at QUIT only, limits."""
 
 import json
+import ssl
 import urllib.request
 from collections.abc import Callable
 
+from services.pop3.maildrop import PAGE_MESSAGES
+from shared.testing.certificates import make_certificate
 from shared.testing.mail_samples import large_message, plain_message
 from shared.testing.pop3 import Pop3Stack, Wire
+from shared.testing.process import PORT_SETTINGS, RunningService
 from shared.testing.stack import PASSWORD
 
 MESSAGES = [plain_message(f"{n}@example.test") for n in range(1, 4)]
@@ -115,6 +119,43 @@ def test_messages_that_do_not_end_in_a_line_end(stack: Pop3Stack) -> None:
             assert got == (sample if sample.endswith(b"\r\n") else sample + b"\r\n")
 
 
+def test_bare_newlines_cannot_put_a_client_out_of_step(stack: Pop3Stack) -> None:
+    """A client that takes LF for a line end would read LF . LF as the end of the message, and the rest as replies."""
+    address = stack.account(b"Subject: bare\n\nend?\n.\n+OK\r.\r+OK\r\n.\r\n", MESSAGES[0])
+    with stack.logged_in(address) as wire:
+        wire.send(b"RETR 1\r\nTOP 1 2\r\nRETR 2\r\n")
+        assert wire.line().startswith(b"+OK")
+        assert wire.body() == b"Subject: bare\r\n\r\nend?\r\n.\r\n+OK\r\n.\r\n+OK\r\n.\r\n"
+        assert wire.line().startswith(b"+OK")
+        assert wire.body().startswith(b"Subject: bare\r\n\r\n")
+        assert wire.line().startswith(b"+OK")
+        assert wire.body() == MESSAGES[0]
+
+
+def test_dots_where_pieces_of_a_large_message_meet(stack: Pop3Stack) -> None:
+    sample = b"Subject: dots\r\n\r\n" + b".\r\n" * 150_000 + b"..\r\n" * 60_000 + b"."
+    address = stack.account(sample)
+    with stack.logged_in(address) as wire:
+        assert wire.multi("RETR 1") == sample + b"\r\n"
+        assert wire.multi("TOP 1 100000") == b"Subject: dots\r\n\r\n" + b".\r\n" * 100_000
+
+
+def test_a_maildrop_of_several_pages(stack: Pop3Stack) -> None:
+    address = stack.account()
+    stack.deliver_many(address, MESSAGES[0], PAGE_MESSAGES + 7)
+    with stack.logged_in(address) as wire:
+        count = PAGE_MESSAGES + 7
+        assert wire.command("STAT") == b"+OK %d %d" % (count, count * len(MESSAGES[0]))
+        assert wire.multi("LIST").splitlines() == [b"%d %d" % (n, len(MESSAGES[0])) for n in range(1, count + 1)]
+        assert len(set(uidls(wire))) == count
+        assert wire.multi(f"RETR {count}") == MESSAGES[0]
+        wire.send(b"".join(b"DELE %d\r\n" % n for n in range(1, count + 1)) + b"QUIT\r\n")
+        for number in range(1, count + 1):
+            assert wire.line() == b"+OK message %d deleted" % number
+        assert wire.line() == b"+OK signing off (0 messages left)"
+    assert stack.count(address) == 0
+
+
 def test_a_thousand_pipelined_retrs_in_order(stack: Pop3Stack) -> None:
     samples = [plain_message(f"many{n}@example.test") for n in range(200)]
     address = stack.account(*samples)
@@ -206,6 +247,33 @@ def test_exclusive_maildrop(make_stack: MakeStack) -> None:
         assert one.at_end()
     stack["pop3"].wait_for_log(f"session ended.*{address}")
     assert stack.count(address) == 0
+
+
+def test_two_workers_share_the_ports(make_stack: MakeStack) -> None:
+    stack = make_stack(pop3__workers="2")
+    address = stack.account(*MESSAGES)
+    second = RunningService("pop3", stack.data_dir, {**stack["pop3"].env, "PILLARBOX_OBSERVE__POP3_PORT": "0"})
+    for listener in ("pop3", "pop3s"):
+        second.env[PORT_SETTINGS["pop3"][listener]] = str(stack.port(listener))
+    with second:
+        assert second.listeners["pop3"] == stack["pop3"].listeners["pop3"]
+        stack["pop3"].stop()
+        with stack.logged_in(address) as wire:
+            assert wire.multi("RETR 1") == MESSAGES[0]
+
+
+def test_a_new_certificate_is_served_without_a_restart(make_stack: MakeStack) -> None:
+    stack = make_stack()
+
+    def served() -> bytes:
+        return ssl.get_server_certificate(("127.0.0.1", stack.port("pop3s")), timeout=10).encode()
+
+    assert served() == stack.certificate.read_bytes()
+    make_certificate(stack.certificate.parent)
+    with stack.wire() as wire:
+        # only a handshake looks, at most once a second
+        assert any(served() == stack.certificate.read_bytes() for _ in range(1000))
+        assert wire.command("QUIT").startswith(b"+OK")
 
 
 def test_time_to_log_in_and_limits_per_address(make_stack: MakeStack) -> None:
