@@ -41,6 +41,8 @@ def decode_words(value: bytes, guess: str = "") -> str:
     8-bit octets outside of words are read as UTF-8, or as the charset `guess` (what the message's body says), or as ISO 8859-1.
     """
     if b"=?" not in value:
+        if b"\x1b$" in value:
+            return _CONTROL.sub(" ", _decode_escapes(value))
         text = value.decode("ascii") if value.isascii() else decode_unlabelled(value, guess)
         return text if text.isprintable() else _CONTROL.sub(" ", text)
     pieces: list[str] = []
@@ -66,6 +68,13 @@ def decode_words(value: bytes, guess: str = "") -> str:
         pieces.append(decode_text(pending, charset))
     pieces.append(decode_unlabelled(value[position:], guess))
     return _CONTROL.sub(" ", "".join(pieces))
+
+
+# RFC 1557 (and its Japanese sister): 7-bit text that names its character set itself, sent without encoded words by old clients
+def _decode_escapes(value: bytes) -> str:
+    charset = "iso-2022-kr" if b"\x1b$)C" in value else "iso-2022-jp"
+    text = decode_text(value, charset)
+    return decode_unlabelled(value) if "\ufffd" in text else text
 
 
 def _octets(encoding: bytes, text: bytes) -> bytes:

@@ -57,6 +57,10 @@ TABLE = [
     # no line end gets out
     (b"=?utf-8?Q?=0D=0ABcc:_evil?=", " Bcc: evil"),
     (b"a\0b\x1bc", "a b c"),
+    # RFC 1557 and its Japanese sister, raw
+    (HELLO.encode("iso2022_kr"), HELLO),
+    ("会議 1".encode("iso2022_jp"), "会議 1"),
+    (b"a \x1b$ b", "a  $ b"),
     # 8-bit
     (HELLO.encode(), HELLO),
     (b"caf\xe9", "café"),
