@@ -121,18 +121,17 @@ def test_drain_cuts_off_after_the_grace_and_nothing_stays_leased(tmp_path: Path)
         assert set(arrived(peer).values()) == {1}
 
 
-def test_leases_are_kept_while_a_delivery_takes_long(tmp_path: Path) -> None:
+def test_leases_are_kept_while_a_delivery_takes_long(world: OutboundWorld) -> None:
     gate = Gate()
-    settings = {"PILLARBOX_SMTP_OUT__DATA_SECONDS": "60"}
-    with OutboundWorld(tmp_path, settings) as world, world.peer("b.test", {"END": [gate]}) as peer:
-        world.submit(ALICE, ["bob@b.test"], mail(1))
+    with world.peer("slow.test", {"END": [gate]}) as peer:
+        world.submit(ALICE, ["bob@slow.test"], mail(1))
         peer.wait_for(gate.reached.is_set)
         # longer than the lease of 2.5 s: a lost lease would be taken up again and deliver a second time
         with pytest.raises(TimeoutError):
             peer.wait_for(lambda: peer.connections > 1, seconds=4)
         gate.opened.set()
         world.wait_queue_empty()
-        assert arrived(peer) == {"bob@b.test": 1}
+        assert arrived(peer) == {"bob@slow.test": 1}
 
 
 def test_expired_mail_goes_back(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_temporary_failures_are_retried(world: OutboundWorld) -> None:
     with world.peer("later.test", script) as peer:
         world.submit(ALICE, ["bob@later.test"], MAIL)
         world.wait_queue_empty()
-        assert len(peer.messages) == 2  # the one that was closed on behind the dot had been taken, too
+        assert len(peer.messages) == 1
     lines = world.smtp_out.wait_for_log(r"deferred.*bob@later\.test", count=5)
     assert "greylisted" in "".join(lines)
 
