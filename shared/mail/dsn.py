@@ -30,9 +30,9 @@ _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'+_./=-]{1,60}")
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _MESSAGE_ID: Final = re.compile(rb"<[!-;=?-~]{3,200}>")
-_MAX_VALUE_CHARACTERS: Final = 800
-"""A line of at most 998 octets holds them (RFC 5322 §2.1.1) as long as they are ASCII."""
-_MAX_ADDRESS_CHARACTERS: Final = 330
+_MAX_VALUE_OCTETS: Final = 800
+"""In UTF-8: a line of at most 998 octets holds them (RFC 5322 §2.1.1)."""
+_MAX_ADDRESS_OCTETS: Final = 330
 
 
 class DsnAction(StrEnum):
@@ -268,9 +268,14 @@ def _original_part(report: DsnReport, max_octets: int, *, utf8: bool) -> bytes:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text).strip()[:_MAX_VALUE_CHARACTERS]
+    return _bounded(_CONTROL.sub(" ", text).strip(), _MAX_VALUE_OCTETS)
 
 
 def _address(text: str) -> str:
     """An address for angle brackets and status fields: no control characters, no brackets."""
-    return _CONTROL.sub("", text).replace("<", "").replace(">", "").strip()[:_MAX_ADDRESS_CHARACTERS]
+    return _bounded(_CONTROL.sub("", text).replace("<", "").replace(">", "").strip(), _MAX_ADDRESS_OCTETS)
+
+
+def _bounded(text: str, octets: int) -> str:
+    """As many whole characters as fit."""
+    return text.encode("utf-8", "replace")[:octets].decode("utf-8", "ignore")

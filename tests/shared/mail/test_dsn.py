@@ -122,6 +122,15 @@ def test_internationalised_addresses() -> None:
     assert not [line for line in raw.split(b"\r\n") if len(line) > 998]
 
 
+def test_no_line_is_too_long() -> None:
+    long = "한" * 2000
+    one = DsnRecipient(long, DsnAction.FAILED, "5.0.0", long, long, long)
+    report = attrs.evolve(
+        REPORT, recipients=(one, attrs.evolve(one, address="a" * 5000)), to_address=long, envelope_id=long
+    )
+    assert max(map(len, build_dsn(report).split(b"\r\n"))) <= 998
+
+
 def test_original_recipient_keeps_its_type() -> None:
     one = attrs.evolve(BOB, original_address="rfc822;robert@remote.test")
     _, status, _ = parts_of(attrs.evolve(REPORT, recipients=(one,)))
