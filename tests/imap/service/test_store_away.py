@@ -38,7 +38,7 @@ def test_sessions_survive_the_store(tmp_path):
 
 
 def test_store_stays_away(tmp_path):
-    settings = {"PILLARBOX_STORE__WAIT_SECONDS": "0.3"}
+    settings = {"PILLARBOX_STORE__WAIT_SECONDS": "1"}
     with Stack(tmp_path / "data", services=("imap",), settings=settings) as stack:
         stack.add_account("a@example.test")
         with ImapClient(stack.port("imap")) as client:
@@ -53,4 +53,6 @@ def test_store_stays_away(tmp_path):
                 answer = other.command(f"LOGIN a@example.test {PASSWORD}")
                 assert answer.tagged.startswith(b"NO [UNAVAILABLE]")
             stack["store"].restart()
-            assert b"* 1 EXISTS" in client.ok("SELECT INBOX").untagged
+            while not (answer := client.command("SELECT INBOX")).ok:
+                assert b"[UNAVAILABLE]" in answer.tagged  # each waits a second for the connection
+            assert b"* 1 EXISTS" in answer.untagged
