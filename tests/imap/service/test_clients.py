@@ -11,13 +11,19 @@ from shared.testing.clients import Login, Security, curl_imap, fetchmail, maildi
 from shared.testing.stack import PASSWORD
 
 MESSAGES = [
-    b"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: first\r\nMessage-ID: <1@example.test>\r\n"
-    b"Date: Tue, 2 Jan 2024 10:00:00 +0900\r\n\r\nHello.\r\n.\r\n..dots\r\nFrom the start\r\n",
-    "From: 홍길동 <hong@example.test>\r\nSubject: =?utf-8?B?7JWI64WV?=\r\nMessage-ID: <2@example.test>\r\n"
-    "Date: Wed, 3 Jan 2024 10:00:00 +0900\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    "Content-Transfer-Encoding: 8bit\r\n\r\n주식회사 보고서\r\n".encode(),
-    b"From: carol@example.test\r\nSubject: large\r\nMessage-ID: <3@example.test>\r\n"
-    b"Date: Thu, 4 Jan 2024 10:00:00 +0900\r\n\r\n" + (b"0123456789abcdef" * 4 + b"\r\n") * 8000,
+    (
+        b"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: first\r\nMessage-ID: <1@example.test>\r\n"
+        b"Date: Tue, 2 Jan 2024 10:00:00 +0900\r\n\r\nHello.\r\n.\r\n..dots\r\nFrom the start\r\n"
+    ),
+    (
+        "From: 홍길동 <hong@example.test>\r\nSubject: =?utf-8?B?7JWI64WV?=\r\nMessage-ID: <2@example.test>\r\n"
+        "Date: Wed, 3 Jan 2024 10:00:00 +0900\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Content-Transfer-Encoding: 8bit\r\n\r\n주식회사 보고서\r\n"
+    ).encode(),
+    (
+        b"From: carol@example.test\r\nSubject: large\r\nMessage-ID: <3@example.test>\r\n"
+        b"Date: Thu, 4 Jan 2024 10:00:00 +0900\r\n\r\n" + (b"0123456789abcdef" * 4 + b"\r\n") * 8000
+    ),
 ]
 
 
@@ -72,7 +78,7 @@ def test_mbsync_both_ways(stack, login, filled):
     assert sorted(maildir(mail / "INBOX")) == sorted(MESSAGES)
     # here: one read, one deleted, one new; there: one flagged, a new mailbox with one
     near = mailbox.Maildir(mail / "INBOX")
-    by_subject = {near[key]["Subject"]: key for key in near.keys()}
+    by_subject = {message["Subject"]: key for key, message in near.iteritems()}
     read = near[by_subject["first"]]
     read.set_flags("S")
     read.set_subdir("cur")
@@ -89,7 +95,7 @@ def test_mbsync_both_ways(stack, login, filled):
     assert filled.ok("UID SEARCH 1:* UNDELETED").numbers() == [1, 2, 4]
     assert filled.ok("UID SEARCH SUBJECT near").numbers() == [4]
     assert maildir(mail / "Projects" / "2024") == [MESSAGES[0]]
-    flags = {near[key]["Subject"]: near[key].get_flags() for key in mailbox.Maildir(mail / "INBOX").keys()}
+    flags = {message["Subject"]: message.get_flags() for message in mailbox.Maildir(mail / "INBOX").itervalues()}
     assert flags["=?utf-8?B?7JWI64WV?="] == "F"
     # nothing more to do: the third run changes nothing
     before = filled.ok("FETCH 1:* (UID FLAGS)").untagged
