@@ -15,7 +15,8 @@ _UNSAFE: Final = re.compile(r"[^!#-'*+\--:=?-\[\]-~\x80-\U0010ffff]")
 _CONTROL: Final = re.compile("[\x00-\x20\x7f-\xa0]")
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 _RECEIVED: Final = re.compile(rb"^received[ \t]*+:", re.IGNORECASE | re.MULTILINE)
-_MAX_CHARACTERS: Final = 255
+_MAX_OCTETS: Final = 255
+"""Of a name (RFC 1035 §2.3.4), so that no line comes near 998 octets."""
 
 
 def protocol_name(*, esmtp: bool, tls: bool, authenticated: bool, smtputf8: bool = False) -> str:
@@ -51,7 +52,7 @@ def build_received(
         *([f"(using {_comment(tls)})"] if tls else []),
         f"by {_word(by, utf8=utf8)} with {_word(protocol, utf8=False)} id {_word(trace, utf8=False)}",
     ]
-    if recipient and (utf8 or recipient.isascii()) and len(recipient) <= 2 * _MAX_CHARACTERS:
+    if recipient and (utf8 or recipient.isascii()) and len(recipient.encode("utf-8", "replace")) <= 2 * _MAX_OCTETS:
         address = _CONTROL.sub("", recipient).replace("<", "").replace(">", "")
         lines.append(f"for <{address}>")
     text = "\r\n\t".join(lines) + ";\r\n\t" + format_date(seconds, offset_minutes) + "\r\n"
@@ -65,9 +66,9 @@ def count_received(content: Buffer) -> int:
 
 
 def _word(text: str, *, utf8: bool) -> str:
-    cleaned = _UNSAFE.sub("?", text[:_MAX_CHARACTERS])
+    cleaned = _UNSAFE.sub("?", text.encode("utf-8", "replace")[:_MAX_OCTETS].decode("utf-8", "ignore"))
     return (cleaned if utf8 else _NOT_ASCII.sub("?", cleaned)) or "unknown"
 
 
 def _comment(text: str) -> str:
-    return re.sub(r"[^ -'*-\[\]-~]", "?", text[:_MAX_CHARACTERS])
+    return re.sub(r"[^ -'*-\[\]-~]", "?", text[:_MAX_OCTETS])

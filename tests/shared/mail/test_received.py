@@ -1,7 +1,7 @@
 """Received fields: written so that nobody else's words can break them, counted for the loop limit."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.mail.header import iter_fields
@@ -63,6 +63,7 @@ def test_no_recipient_no_tls_and_ipv6() -> None:
     )
 
 
+@example("한" * 900, "n" * 900, "가" * 400, "UTF8SMTP")
 @given(st.text(max_size=300), st.text(max_size=300), st.text(max_size=300), st.sampled_from(["ESMTP", "UTF8SMTP"]))
 def test_foreign_words_cannot_end_the_field(helo: str, name: str, recipient: str, protocol: str) -> None:
     field = build_received(
@@ -83,7 +84,7 @@ def test_foreign_words_cannot_end_the_field(helo: str, name: str, recipient: str
     first = lines[0]
     assert first.count(b"(") == first.count(b")") == 1
     assert first.count(b" ") == 4
-    assert max(map(len, lines)) <= 998 * 2
+    assert max(map(len, lines)) <= 998
     if protocol == "ESMTP":
         assert field.isascii()
 
