@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
@@ -216,7 +216,7 @@ class _Server:
             "connections_failed_total", "Connections ended by a mistake of ours.", ("listener",)
         )
         self._tls_failed: Counter = metrics.counter(
-            "tls_handshakes_failed_total", "TLS handshakes that failed (implicit TLS).", ("listener",)
+            "tls_handshakes_failed_total", "TLS handshakes that failed.", ("listener",)
         )
 
     async def accept(self, listener: Listener, connections: trio.Nursery) -> None:
@@ -274,18 +274,21 @@ class _Server:
                 await stream.start_tls(self._tls(), self._limits.handshake_seconds)
             await self._handler(stream, listener)
             await stream.aclose()
-        except TlsFailed:
-            self._tls_failed.inc(1, listener.name)
-        except ConnectionLost:
-            pass
-        except Exception as error:
-            if not _only_lost(error):
-                self._failed.inc(1, listener.name)
-                self._log.exception("connection failed", error, listener=listener.name, peer=stream.peer_ip)
+        except* Exception as group:
+            # a cancellation that comes along, at the end of the grace period, goes on to its scope by itself
+            for error in _leaves(group):
+                self._note(error, stream, listener)
         finally:
             stream.abort()  # does nothing after an orderly close
             self._counts.release(ip)
             self._open.dec(1, listener.name)
+
+    def _note(self, error: Exception, stream: ClientStream, listener: Listener) -> None:
+        if isinstance(error, TlsFailed):
+            self._tls_failed.inc(1, listener.name)
+        elif not isinstance(error, (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError)):
+            self._failed.inc(1, listener.name)
+            self._log.exception("connection failed", error, listener=listener.name, peer=stream.peer_ip)
 
 
 def _release(accepted: trio.socket.SocketType) -> socket.socket:
@@ -295,8 +298,10 @@ def _release(accepted: trio.socket.SocketType) -> socket.socket:
     return raw
 
 
-def _only_lost(error: BaseException) -> bool:
-    """Whether this is nothing but lost connections, however deep the nurseries of a handler have wrapped them."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(_only_lost(e) for e in error.exceptions)
-    return isinstance(error, (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError))
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    """What went wrong, however deep the nurseries of a handler have wrapped it."""
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -46,6 +46,9 @@ class ConnectionLost(Exception):
     """The peer is gone, or does not read: nothing more can be sent."""
 
 
+_GONE: Final = (OSError, ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
 class TlsFailed(ConnectionLost):
     """The TLS handshake failed or took too long; the connection is of no more use. The text is fit for a log."""
 
@@ -108,7 +111,7 @@ class ClientStream:
             if self._ssl is not None:
                 return bytes(await self._ssl.receive_some(max_bytes))
             return await self._receive_plain(max_bytes)
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except _GONE:
             return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -129,7 +132,7 @@ class ClientStream:
                 view = memoryview(data)
                 for start in range(0, len(view), _TLS_CHUNK_OCTETS):
                     await self._ssl.send_all(view[start : start + _TLS_CHUNK_OCTETS])
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):  # ConnectionLost has its own words
             raise ConnectionLost("the peer closed the connection") from None
         finally:
             self._sending = False
@@ -166,7 +169,7 @@ class ClientStream:
         except trio.TooSlowError:
             self.abort()
             raise TlsFailed(f"no TLS handshake within {handshake_timeout_seconds:g} s") from None
-        except (OSError, ValueError, ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        except (*_GONE, ValueError) as error:
             # ValueError: a server name that TLS cannot carry
             self.abort()
             raise TlsFailed(_tls_reason(error)) from None
@@ -186,7 +189,7 @@ class ClientStream:
         try:
             with trio.move_on_after(_CLOSE_SECONDS):
                 await (self._close_plain() if self._ssl is None else self._ssl.aclose())
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+        except (*_GONE, trio.BusyResourceError):
             pass
         finally:
             self._sock.close()

@@ -31,7 +31,7 @@ def test_kill_before_quit_removes_nothing_and_ids_stay(make_stack: MakeStack) ->
 def test_removal_survives_kill_of_the_store_right_after_quit(make_stack: MakeStack) -> None:
     stack = make_stack()
     address = stack.account(*MESSAGES)
-    for left in range(4, 0, -1):
+    for left in (4, 3):
         with stack.logged_in(address) as wire:
             wire.send(b"DELE 1\r\nQUIT\r\n")
             assert wire.line().startswith(b"+OK")

@@ -217,6 +217,33 @@ async def test_drain_closes_listeners_lets_handlers_end_and_cancels_the_rest() -
 
 
 @trio_test
+async def test_losing_a_connection_while_being_cancelled_ends_nothing_else() -> None:
+    """A handler's nursery then raises both at once; the mistake of one connection was to end the whole server."""
+    started = trio.Event()
+
+    async def handler(stream: ClientStream, listener: Listener) -> None:
+        async def fail_at_the_end(error: Exception) -> None:
+            try:
+                started.set()
+                await trio.sleep_forever()
+            finally:
+                raise error
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail_at_the_end, ConnectionLost("gone"))
+            nursery.start_soon(fail_at_the_end, RuntimeError("a mistake of ours"))
+            await trio.sleep_forever()
+
+    async with running(handler, ListenLimits(grace_seconds=0)) as it:
+        client = await connect("127.0.0.1", it.port, 5)
+        await started.wait()
+        it.draining.set()
+        await it.done.wait()
+        assert it.log.errors == ["connection failed"]
+        client.abort()
+
+
+@trio_test
 async def test_drain_without_connections_is_immediate() -> None:
     async with running(echo, ListenLimits(grace_seconds=100)) as it:
         it.draining.set()
