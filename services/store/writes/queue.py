@@ -146,7 +146,9 @@ def report(
             queue.DROP_OLD_ATTEMPTS.run(cursor, attempt[0], attempt[1] - MAX_ATTEMPTS_KEPT)
     if deferred:
         transaction.changes.queue = True
-    for position, bounce in enumerate(bounces):
+    # A report that is repeated with another operation id finds nothing left to record: its bounces are filed already.
+    recorded = not outcomes or bool(done or deferred)
+    for position, bounce in enumerate(bounces if recorded else ()):
         _file_bounce(transaction, bounce, ready(incoming, position), separator, expire_seconds)
     finish_entries(transaction, done)
 

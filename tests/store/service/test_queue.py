@@ -177,6 +177,19 @@ async def inbox_messages(stack: Stack) -> list[bytes | None]:
 
 
 @trio_test
+async def test_a_report_that_comes_again_files_its_bounce_once(session, queue_stack: Stack) -> None:
+    """A worker repeats a report whose answer it never got, under another operation id."""
+    before = len(await inbox_messages(queue_stack))
+    async with session() as (_, smtp_in, smtp_out):
+        (entry,) = await submit(smtp_in, "a@one.test")
+        await smtp_out.queue.lease("w", 10, 60.0, ())
+        bounce = Bounce("alice@example.test", ContentSource(6, inline=b"bounce"), INDEX, "t")
+        for _ in range(2):
+            await smtp_out.queue.report("w", (Outcome(entry, OutcomeKind.FAILED, code=550),), (bounce,))
+    assert len(await inbox_messages(queue_stack)) == before + 1
+
+
+@trio_test
 async def test_bounces_elsewhere_and_to_nobody(session, queue_stack: Stack) -> None:
     async with session() as (admin, smtp_in, smtp_out):
         entries = await submit(smtp_in, "a@one.test", "b@one.test", "c@one.test")
