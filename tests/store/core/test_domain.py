@@ -1,0 +1,167 @@
+"""The pure rules: addresses, the directory, names, flags, turns in the queue."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.store.domain.addresses import InvalidAddressError, candidates, normalize_address, normalize_domain
+from services.store.domain.directory import MAX_DEPTH, Lookups, reaches, resolve
+from services.store.domain.flags import apply_operation, bits_of, keyword_slots, translate
+from services.store.domain.names import below, check_name, lookup_name, parents
+from services.store.domain.queue import DueEntry, after_outcome, choose_entries
+from shared.contract.types import FlagOperation, Outcome, OutcomeKind, Resolution, ResolutionKind
+from shared.errors import BadRequest, InvalidMailboxName, LimitExceeded
+from shared.model.ids import AccountId, EntryId
+
+
+@pytest.mark.parametrize(
+    ("given_name", "expected"),
+    [
+        ("Example.TEST", "example.test"), ("example.test.", "example.test"), ("bücher.test", "xn--bcher-kva.test"),
+        ("_dmarc.x", "_dmarc.x"), ("한국.kr", "xn--3e0b707e.kr"), ("localhost", "localhost"),
+    ],
+)  # fmt: skip
+def test_domains(given_name: str, expected: str) -> None:
+    assert normalize_domain(given_name) == expected
+
+
+@pytest.mark.parametrize("name", ["", ".", "a..b", "-a", "a-", "a b", "a" * 64, "a." * 130, "a\0b", "a/b", "é" * 300])
+def test_not_domains(name: str) -> None:
+    with pytest.raises(InvalidAddressError):
+        normalize_domain(name)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_an_address_is_normal_or_refused(local: str, domain: str) -> None:
+    try:
+        normal = normalize_address(f"{local}@{domain}")
+    except InvalidAddressError:
+        return
+    assert normalize_address(normal) == normal
+
+
+def test_candidates() -> None:
+    assert candidates("a+b+c@x.y", "+") == ["a+b+c@x.y", "a@x.y", "@x.y"]
+    assert candidates("+a@x.y", "+") == ["+a@x.y", "@x.y"]
+    assert candidates("a+b@x.y", "") == ["a+b@x.y", "@x.y"]
+
+
+def lookups(accounts: dict[str, int], aliases: dict[str, list[str]]) -> Lookups:
+    return Lookups(
+        domain=lambda name: name == "x.y", account=accounts.get, alias=lambda address: aliases.get(address, [])
+    )
+
+
+def test_loops_are_cut() -> None:
+    found = resolve("a@x.y", lookups({"me@x.y": 1}, {"a@x.y": ["b@x.y"], "b@x.y": ["a@x.y", "me@x.y"]}))
+    assert found == Resolution(ResolutionKind.DELIVERABLE, (AccountId(1),))
+    alone = resolve("a@x.y", lookups({}, {"a@x.y": ["a@x.y"]}))
+    assert alone.kind is ResolutionKind.UNKNOWN
+
+
+def test_depth_and_breadth_are_bounded() -> None:
+    chain = {f"{number}@x.y": [f"{number + 1}@x.y"] for number in range(100)}
+    accounts = {f"{MAX_DEPTH}@x.y": 1}
+    assert resolve("0@x.y", lookups(accounts, chain)).accounts == (1,)
+    assert resolve("0@x.y", lookups({f"{MAX_DEPTH + 1}@x.y": 1}, chain)).kind is ResolutionKind.UNKNOWN
+    wide = {"all@x.y": [f"r{number}@far.test" for number in range(5000)]}
+    assert len(resolve("all@x.y", lookups({}, wide)).remotes) == 1000
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=4)))
+def test_any_graph_of_aliases_ends(graph: dict[str, list[str]]) -> None:
+    aliases = {f"{name}@x.y": [f"{target}@x.y" for target in targets] for name, targets in graph.items()}
+    assert resolve("a@x.y", lookups({"f@x.y": 1}, aliases)).accounts in ((), (1,))
+    assert reaches("a@x.y", "a@x.y", lambda name: aliases.get(name, []))
+
+
+@given(st.text(max_size=30))
+def test_a_name_is_kept_as_it_is_looked_up(name: str) -> None:
+    try:
+        kept = check_name(name)
+    except InvalidMailboxName:
+        return
+    assert lookup_name(kept) == kept == check_name(kept)
+    span = below(kept)
+    assert span.low < kept + "/x" < span.high
+    assert not span.low < kept + "0" < span.high
+    assert parents(kept + "/x") == [*parents(kept), kept]
+
+
+@pytest.mark.parametrize("name", ["inbox", "INBOX/a", "Été/Ça", "a b", "&", "~", "#news", "📬"])
+def test_good_names(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "/", "/a", "a//b", "a\nb", "a\x7f", "a\u2028", "\udc80", "*", "a%b"])
+def test_bad_names(name: str) -> None:
+    with pytest.raises(InvalidMailboxName):
+        check_name(name)
+
+
+def test_all_octets_of_a_keyword() -> None:
+    allowed = set(string.ascii_letters + string.digits + string.punctuation) - set('(){%*"\\]')
+    for code in range(256):
+        name = "a" + chr(code)
+        if chr(code) in allowed:
+            assert bits_of([name], {}, create=True).new_keywords == (name,)
+        else:
+            with pytest.raises(BadRequest):
+                bits_of([name], {}, create=True)
+
+
+def test_slots() -> None:
+    slots = keyword_slots(["One", "two"])
+    found = bits_of(["ONE", "\\sEEN", "new", "NEW", "\\Bogus"], slots, create=True)
+    assert found.bits == 1 | 1 << 8 | 1 << 10
+    assert found.new_keywords == ("new",)
+    assert bits_of(["new"], slots, create=False).bits == 0
+    with pytest.raises(LimitExceeded):
+        bits_of([f"k{number}" for number in range(51)], {}, create=True)
+
+
+@given(st.integers(0, 2**58 - 1), st.integers(0, 2**58 - 1))
+def test_operations(old: int, bits: int) -> None:
+    assert apply_operation(old, FlagOperation.ADD, bits) == old | bits
+    assert apply_operation(old, FlagOperation.REMOVE, bits) & bits == 0
+    assert apply_operation(old, FlagOperation.REPLACE, bits) == bits
+
+
+def test_translate() -> None:
+    assert translate(0b11_00000101, {0: 1, 1: 5}) == 0b100010_00000101
+    assert translate(0b11_00000101, {}) == 0b101
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 130)), max_size=4), max_size=6), st.integers(1, 50)
+)
+def test_turns(shape: list[list[tuple[int, int]]], limit: int) -> None:
+    destinations, number = [], 0
+    for place, messages in enumerate(shape):
+        entries = []
+        for message, recipients in messages:
+            for _ in range(recipients):
+                number += 1
+                entries.append(DueEntry(number, place * 10 + message))
+        destinations.append(entries)
+    chosen = choose_entries(destinations, limit)
+    assert len(set(chosen)) == len(chosen) <= limit + 99
+    everything = sum(map(len, destinations))
+    assert len(chosen) >= min(limit, everything)
+    served = {entry.message_id // 10 for entry in chosen}
+    waiting = {place for place, entries in enumerate(destinations) if entries}
+    assert served == waiting or len(chosen) >= limit
+
+
+def test_after_an_attempt() -> None:
+    def after(kind: OutcomeKind, at: float = 0.0) -> tuple[bool, float, int]:
+        state = after_outcome(Outcome(EntryId(1), kind, at), now=100.0, due_at=50.0, attempts=3)
+        return state.done, state.due_at, state.attempts
+
+    assert after(OutcomeKind.DELIVERED) == (True, 50.0, 4)
+    assert after(OutcomeKind.FAILED) == (True, 50.0, 4)
+    assert after(OutcomeKind.RELEASED) == (False, 50.0, 3)
+    assert after(OutcomeKind.DEFERRED, 200.0) == (False, 200.0, 4)
+    assert after(OutcomeKind.DEFERRED, 20.0) == (False, 100.0, 4)

@@ -1,0 +1,264 @@
+"""Migrations from empty, statements, and housekeeping."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from services.store.packs.append import PackAppender
+from services.store.packs.encode import Compressor, encode_content
+from services.store.recover import open_appender, record_dead, recover_packs
+from services.store.sql.database import connect
+from services.store.sql.migrate import HEAD, NewerDatabaseError, current_revision, migrate
+from services.store.sql.prepared import IN_MAX, Prepared, PreparedIn
+from services.store.sql.schema import message, metadata
+from services.store.sql.upgrade import config
+from services.store.transaction import Ids, Transaction
+from services.store.writes import directory, filing, housekeeping, transfer
+from services.store.writes.filing import Incoming
+from shared.contract.types import ContentSource, Delivery, LocalRecipient
+from shared.model.ids import AccountId
+from shared.model.message_index import MessageIndex
+from shared.observe.log import Level, Logger
+
+INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
+
+
+def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    migrate(database)
+    assert current_revision(database) == HEAD == ScriptDirectory.from_config(config()).get_current_head()
+    engine = sa.create_engine("sqlite://", creator=lambda: connect(database, read_only=False, cache_kib=100))
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    migrate(database)
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    migrate(database)
+    connection = connect(database, read_only=False, cache_kib=100)
+    connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(NewerDatabaseError):
+        migrate(database)
+
+
+def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.store.sql import upgrade
+
+    database = tmp_path / "db"
+    connection = connect(database, read_only=False, cache_kib=100)
+    # the last table that the first revision makes is there already
+    connection.execute("CREATE TABLE meta (x)")
+    connection.close()
+    with pytest.raises(sa.exc.OperationalError):
+        upgrade.upgrade(database, None)
+    connection = connect(database, read_only=False, cache_kib=100)
+    assert connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("meta",)]
+    connection.close()
+
+
+def test_the_database_is_durable(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "db", read_only=False, cache_kib=100)
+    pragmas = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")}
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    connection.close()
+    reading = connect(tmp_path / "db", read_only=True, cache_kib=100)
+    with pytest.raises(sqlite3.OperationalError):
+        reading.execute("CREATE TABLE x (y)")
+    reading.close()
+
+
+def test_parameters_in_any_order(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "db", read_only=False, cache_kib=100)
+    cursor = connection.cursor()
+    statement = sa.select(sa.bindparam("b"), sa.bindparam("a"), sa.literal(7), sa.bindparam("b"))
+    assert Prepared(statement, "a", "b").all(cursor, 1, 2) == [(2, 1, 7, 2)]
+    with pytest.raises(ValueError, match="declared"):
+        Prepared(statement, "a")
+    with pytest.raises(ValueError, match="declared"):
+        Prepared(statement, "a", "b", "c")
+    connection.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 5, 511, 512, 513, 2000])
+def test_lists_of_any_length(tmp_path: Path, count: int) -> None:
+    connection = connect(tmp_path / "db", read_only=False, cache_kib=100)
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")
+    cursor.execute("CREATE TABLE message (mailbox_id, uid)")
+    cursor.executemany("INSERT INTO message VALUES (?, ?)", [(number % 2, number) for number in range(3000)])
+    statement = PreparedIn(
+        lambda uids: sa.select(message.c.uid).where(message.c.mailbox_id == sa.bindparam("m"), message.c.uid.in_(uids)),
+        "m",
+    )
+    found = statement.all(cursor, list(range(count)), 1)
+    assert sorted(uid for (uid,) in found) == [number for number in range(count) if number % 2]
+    assert IN_MAX == 512
+    connection.close()
+
+
+class Bench:
+    """A transaction at a time of the test's choice."""
+
+    def __init__(self, root: Path) -> None:
+        self.packs = root / "packs"
+        self.packs.mkdir()
+        migrate(root / "db")
+        self.connection = connect(root / "db", read_only=False, cache_kib=1000)
+        self.cursor = self.connection.cursor()
+        self.appender = PackAppender(self.packs, number=1, end=0, seal_octets=1 << 20)
+        self.ids = Ids(self.cursor)
+        self.now = 1000.0
+        self.dead: dict[int, int] = {}
+        self.run(directory.domain_add, "x.test")
+        self.run(directory.account_add, "a@x.test", "hash")
+
+    def run(self, function, *arguments):
+        self.cursor.execute("BEGIN")
+        transaction = Transaction(self.cursor, self.appender, self.ids, self.now)
+        result = function(transaction, *arguments)
+        transaction.flush()
+        self.cursor.execute("COMMIT")
+        self.appender.sync()
+        self.dead = transaction.dead
+        return result
+
+    def deliver(self, content: bytes) -> None:
+        delivery = Delivery(
+            "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
+        )
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, 1.0)
+
+    def count(self, table: str) -> int:
+        return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+
+    def close(self) -> None:
+        self.connection.close()
+        self.appender.close()
+
+
+def test_contents_go_when_nothing_has_referred_to_them_for_a_while(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for content in (b"kept", b"dropped", b"dropped"):
+        bench.deliver(content)
+    bench.run(transfer.expunge, "imap", 1, 1, [2], False)
+    bench.now += 5000
+    assert bench.run(housekeeping.drop_contents, 3600.0) == 0
+    bench.run(transfer.expunge, "imap", 1, 1, [3], False)
+    assert bench.run(housekeeping.drop_contents, 3600.0) == 0
+    bench.now += 5000
+    length = bench.cursor.execute("SELECT length FROM content WHERE refs = 0").fetchone()[0]
+    assert bench.run(housekeeping.drop_contents, 3600.0) == 1
+    assert bench.dead == {1: length}
+    assert (bench.count("content"), bench.count("content_index")) == (1, 1)
+    # ids are never used again: tombstones still name the old one
+    bench.deliver(b"new")
+    assert bench.cursor.execute("SELECT max(id) FROM content").fetchone()[0] == 3
+    bench.close()
+
+
+def test_a_content_that_comes_back_in_time_is_kept(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.deliver(b"again")
+    bench.run(transfer.expunge, "imap", 1, 1, None, False)
+    bench.deliver(b"again")
+    bench.now += 5000
+    assert bench.run(housekeeping.drop_contents, 3600.0) == 0
+    assert bench.cursor.execute("SELECT refs, unreferenced_at FROM content").fetchall() == [(1, None)]
+    bench.close()
+
+
+def test_old_operations_and_journal_rows_go_in_pieces(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    rows = [(number, number.to_bytes(16, "big"), float(number), "m", b"") for number in range(1, 5001)]
+    bench.cursor.execute("BEGIN")
+    bench.cursor.executemany("INSERT INTO operation VALUES (?, ?, ?, ?, ?)", rows)
+    bench.cursor.execute("COMMIT")
+    bench.now = 4500.0
+    counts = [bench.run(housekeeping.prune_operations, 1000.0) for _ in range(4)]
+    assert sum(counts) == 3499
+    assert counts[0] <= housekeeping.PIECE + 1
+    assert counts[-1] == 0
+    assert bench.cursor.execute("SELECT min(at) FROM operation").fetchone()[0] == 3500.0
+    bench.deliver(b"x")
+    bench.now += 100
+    assert bench.run(housekeeping.prune_journal, 1000.0) == 0
+    assert bench.run(housekeeping.prune_journal, 50.0) == 1
+    bench.close()
+
+
+def recover(bench: Bench) -> tuple[PackAppender, list[str]]:
+    lines: list[str] = []
+    log = Logger("test", Level.WARNING, as_json=False, write=lines.append)
+    bench.appender.close()
+    recovered = recover_packs(bench.packs, bench.connection, log)
+    record_dead(bench.connection, recovered)
+    return open_appender(bench.packs, recovered, 1 << 20), lines
+
+
+def note_pack(bench: Bench, end: int) -> None:
+    bench.cursor.execute("INSERT INTO pack VALUES (1, ?, 0)", (end,))
+
+
+def test_recovery_goes_on_behind_the_last_whole_record(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.deliver(b"committed")
+    end = bench.appender.end
+    note_pack(bench, end)
+    whole = bench.appender.append(encode_content(b"not committed", Compressor(1)), b"")
+    bench.appender.sync()
+    path = bench.packs / "00000001.pack"
+    with path.open("ab") as file:
+        file.write(b"PBR1 torn")
+    appender, lines = recover(bench)
+    assert (appender.number, appender.end) == (1, end + whole.length)
+    assert path.stat().st_size == appender.end
+    assert any("torn tail" in line for line in lines)
+    assert bench.cursor.execute("SELECT octets, dead_octets FROM pack").fetchall() == [(appender.end, whole.length)]
+    bench.appender = appender
+    # once more: nothing is counted twice
+    appender, lines = recover(bench)
+    assert lines == []
+    assert bench.cursor.execute("SELECT octets, dead_octets FROM pack").fetchall() == [(appender.end, whole.length)]
+    appender.close()
+    bench.close()
+
+
+def test_recovery_leaves_a_damaged_pack_alone_and_begins_another(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.deliver(b"committed" * 20)
+    note_pack(bench, bench.appender.end)
+    path = bench.packs / "00000001.pack"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    appender, lines = recover(bench)
+    assert appender.number == 2
+    assert path.read_bytes() == bytes(data)
+    assert any("damaged" in line for line in lines)
+    appender.close()
+    bench.close()
+
+
+def test_recovery_reports_what_is_missing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.deliver(b"committed" * 20)
+    note_pack(bench, bench.appender.end)
+    bench.cursor.execute("INSERT INTO pack VALUES (7, 100, 0)")
+    appender, lines = recover(bench)
+    assert appender.number == 8
+    assert any("missing" in line and "pack=7" in line for line in lines)
+    appender.close()
+    os.truncate(bench.packs / "00000001.pack", 30)
+    again, lines = recover(bench)
+    assert any("shorter" in line and "pack=1" in line for line in lines)
+    again.close()
+    bench.close()
