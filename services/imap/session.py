@@ -19,7 +19,7 @@ from services.imap.protocol.grammar import CommandError, parse_append_command, p
 from services.imap.protocol.responses import CONTINUE, Reply, build_bad, build_no, build_untagged, reply_for_error
 from services.imap.protocol.state import COMMANDS, REFUSALS, State, Updates, Verdict, judge
 from shared.errors import GrantExpired, StoreError
-from shared.net.stream import ClientStream, TlsFailed
+from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
 
 BYE_IDLE: Final = build_untagged("BYE", "Idle for too long")
 BYE_DRAINING: Final = build_untagged("BYE", "The server is stopping", "UNAVAILABLE")
@@ -50,22 +50,37 @@ class Session:
 
     async def run(self) -> None:
         """Until the client or we say goodbye. Raises ConnectionLost."""
+        why = "logged out"
         try:
             with self._scope:
                 await self._run()
             if self._scope.cancelled_caught:
+                why = "draining"
                 await self._client.say_goodbye(BYE_DRAINING)
         except (ClientGone, TlsFailed):
-            pass
+            why = "the client closed the connection"
         except ClientSilent:
+            why = "silence"
             await self._client.say_goodbye(BYE_IDLE)
         except StreamBroken:
+            why = "a literal far too large"
             await self._client.say_goodbye(BYE_STREAM)
         except StoreError as error:
-            self._shared.log.warning("session ended by the store", error=str(error))
+            why = str(error)
             await self._client.say_goodbye(BYE_LOST if isinstance(error, GrantExpired) else BYE_BUG)
+        except ConnectionLost as error:
+            why = str(error)
+            raise
         finally:
+            self._log_end(why)
             self.context.close()
+
+    def _log_end(self, why: str) -> None:
+        if self.context.logged_in:
+            client = self._client
+            account = self.context.login.address
+            octets = {"octets_in": client.octets_in, "octets_out": client.octets_out}
+            self._shared.log.info("session ended", account=account, peer=client.peer_ip, why=why, **octets)
 
     async def _run(self) -> None:
         context, client = self.context, self._client

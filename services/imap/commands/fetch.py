@@ -6,7 +6,8 @@ write. Memory is bounded by two batches, whatever the mailbox's size and the cli
 """
 
 from array import array
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -17,7 +18,7 @@ from services.imap.context import Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
 from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
 from services.imap.protocol.responses import Reply, build_ok
-from services.imap.pump import pump
+from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
 from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, IndexField, IndexRow
 from shared.model.flags import SystemFlag
@@ -57,7 +58,7 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     uids = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:
         uids = run.changed_since(uids, arguments.changed_since)
-    await pump(run.batches(uids), run.send)
+    await run_ahead(run.batches(uids), run.send)
     if run.sent < len(uids):
         return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
     return build_ok(f"{command.name} completed")
@@ -80,12 +81,12 @@ class _Fetch:
 
     # --- reading ahead ---
 
-    async def batches(self, uids: "array[int]") -> AsyncGenerator[_Batch, None]:
+    def batches(self, uids: "array[int]") -> "Iterator[Callable[[], Awaitable[_Batch]]]":
         """Everything that must be asked of the store, batch by batch."""
         start = 0
         while start < len(uids):
             stop = self._batch_end(uids, start)
-            yield await self._read_batch(uids[start:stop])
+            yield partial(self._read_batch, uids[start:stop])
             start = stop
 
     def _batch_end(self, uids: "array[int]", start: int) -> int:
@@ -279,25 +280,22 @@ class _Fetch:
                 client.write(octets)
             else:
                 client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], span.octets))
-                await pump(self._pieces(uid, span), self._send_piece)
+                await run_ahead(self._pieces(uid, span), self._send_piece)
         client.write(self._end(batch, uid))
 
     async def _whole(self, uid: int, span: Span) -> bytes:
         octets: bytes | None = b""
         if span.octets:
             octets = (await read_ranges(self._context, [ContentRange(Uid(uid), span.start, span.octets)]))[0]
-        if octets is None:
-            raise ClientGone  # expunged, and its content is gone, in the middle of its response
+        if octets is None or len(octets) != span.octets:
+            # Expunged, and its content is gone, in the middle of its response: the literal's length was promised,
+            # nothing sensible can follow.
+            raise ClientGone
         return octets
 
-    async def _pieces(self, uid: int, span: Span) -> AsyncGenerator[bytes, None]:
-        at = span.start
-        while at < span.stop:
-            octets = await self._whole(uid, Span(at, min(at + CHUNK_OCTETS, span.stop)))
-            if not octets:
-                raise ClientGone  # the literal's length was promised; nothing sensible can follow
-            at += len(octets)
-            yield octets
+    def _pieces(self, uid: int, span: Span) -> Iterator[Callable[[], Awaitable[bytes]]]:
+        for start in range(span.start, span.stop, CHUNK_OCTETS):
+            yield partial(self._whole, uid, Span(start, min(start + CHUNK_OCTETS, span.stop)))
 
     async def _send_piece(self, octets: bytes) -> None:
         self._context.client.write(FetchPlan.finish(_WHOLE, octets))
