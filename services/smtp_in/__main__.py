@@ -89,6 +89,7 @@ def _front(service: Service, tls: ServerTls) -> Front:
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),
         timeouts=Timeouts(own.command_seconds, own.data_seconds, settings.limits.tls_handshake_seconds),
         tls=tls.context,
+        is_draining=service.draining.is_set,
         log=service.log,
         counters=Counters(service.metrics),
     )

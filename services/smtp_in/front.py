@@ -62,6 +62,7 @@ class Front:
     spool: SpoolLimits
     timeouts: Timeouts
     tls: Callable[[], ssl.SSLContext]
+    is_draining: Callable[[], bool]
     log: Logger
     counters: Counters
     sessions: set[Session] = field(factory=set)

@@ -61,6 +61,7 @@ class Session:
         self._scope = trio.CancelScope()
         self._silent_at = inf
         """When the wait for the client ends; infinite while we are not waiting for it."""
+        self._wait_ended = False
         self._started = time.monotonic()
         self._accepted = 0
         self._plaintext_dropped = 0
@@ -70,7 +71,7 @@ class Session:
         reason = "lost"
         self._front.sessions.add(self)
         try:
-            self._connection.greet(await self._front.policy.on_connect(self._client))
+            await self._greet()
             with self._scope:
                 await self._serve()
             if self._scope.cancelled_caught:
@@ -91,14 +92,21 @@ class Session:
         """The service stops: end now, or after the transaction under way."""
         self._connection.draining = True
         if self._silent_at < inf and not self._connection.in_transaction:
-            self._scope.cancel()
+            self._end_wait()
 
     def end_if_silent(self, now: float) -> None:
         """End the wait for a client that has been silent for too long; `now` is trio's time."""
         if self._silent_at < now:
-            self._scope.cancel()
+            self._end_wait()
 
     # The loop.
+
+    async def _greet(self) -> None:
+        if self._front.is_draining():
+            # It was accepted before the ports closed, and its task or handshake came too late for `drain`.
+            self._connection.greet(replies.unavailable(self._front.profiles.hostname))
+        else:
+            self._connection.greet(await self._front.policy.on_connect(self._client))
 
     async def _serve(self) -> None:
         connection, stream = self._connection, self._stream
@@ -125,7 +133,14 @@ class Session:
         self._silent_at = trio.current_time() + (timeouts.data if self._spool is not None else timeouts.command)
         received = await self._stream.receive_some(RECEIVE_OCTETS)
         self._silent_at = inf
+        if self._wait_ended:
+            # It spoke in the very moment in which its time was over. The cancellation is delivered here: later, it would hit a commit.
+            await trio.lowlevel.checkpoint_if_cancelled()
         return received
+
+    def _end_wait(self) -> None:
+        self._wait_ended = True
+        self._scope.cancel()
 
     async def _say_last_word(self) -> None:
         """The wait for the client was ended: by its silence, or because the service stops."""
@@ -209,6 +224,7 @@ class Session:
     async def _on_starttls(self, event: StartTls) -> None:
         await self._stream.send_all(self._connection.take_output())
         dropped = self._connection.tls_started()
+        self._client.account = None
         self._plaintext_dropped += dropped
         await self._stream.start_tls(
             self._front.tls(), self._front.timeouts.handshake, discarded_octets=dropped

@@ -13,8 +13,8 @@ Laws:
 - Order of commands is the table of `state`; a refused command changes nothing.
 - A message ends at CRLF.CRLF and nowhere else. Content that is too big or has a bare CR or LF is read to its real end,
   dropped, and refused there, so the stream stays in step.
-- After STARTTLS nothing survives: not what the client had sent in plaintext behind it, not its EHLO, not its errors' state
-  (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
+- After STARTTLS nothing survives: not what the client had sent in plaintext behind it, not its EHLO, not its
+  log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
 
 RFC 5321, 1870, 2034, 2920, 3207, 4954, 6152, 6531.
@@ -184,6 +184,7 @@ class Connection:
         # RFC 3207 §4.2
         dropped = self._reader.discard()
         self.tls = True
+        self.authenticated = False
         self.helo = None
         self.esmtp = False
         self.state = State.START

@@ -390,6 +390,12 @@ def test_starttls_forgets_everything(drive: Drive) -> None:
     assert not outcome.connection.authenticated
 
 
+def test_starttls_forgets_a_login_in_plaintext(drive: Drive) -> None:
+    login = b"AUTH PLAIN AGEAc2VjcmV0\r\n"
+    outcome = drive([EHLO + login + b"STARTTLS\r\n", EHLO + b"MAIL FROM:<a@b.test>\r\n" + login], "trusted")
+    assert outcome.codes[2:] == ["235 2.7.0", "220 2.0.0", "250", "530 5.7.0", "235 2.7.0"]
+
+
 def test_starttls_twice_and_where_it_is_not_offered(drive: Drive) -> None:
     outcome = drive([EHLO + b"STARTTLS\r\n", EHLO + b"STARTTLS\r\nNOOP\r\n"])
     assert outcome.codes[-2:] == ["503 5.5.1", "250 2.0.0"]
