@@ -33,7 +33,9 @@ from shared.observe.trace import TRACE, new_trace
 from shared.wire.dots import DotWriter, stuff
 
 _READ_OCTETS: Final = 16 * 1024
-_FLUSH_OCTETS: Final = 128 * 1024
+_FLUSH_OCTETS: Final = 32 * 1024
+"""Answers collected before they are sent. Measured with 4 KB messages: 16 KiB and 128 KiB both cost more CPU."""
+
 _AHEAD_EVENTS: Final = 256
 """Commands taken ahead of what is answered, so that their messages are fetched together."""
 
