@@ -329,16 +329,15 @@ class _Session:
 
     def _answer(self, step: str, usual: str, argument: str = "") -> bool:
         """Do what the script has for the step; whether the usual reply (or one with the same class) was given."""
-        action = self._peer.next_action(step, argument)
+        return self._perform(self._peer.next_action(step, argument), usual)
+
+    def _perform(self, action: Action | None, usual: str) -> bool:
         if isinstance(action, Gate):
             self._peer.record(action.reached.set)
             while not action.opened.wait(0.02):
                 if self._peer.closing.is_set():
                     raise _Gone
             action = action.then
-        return self._perform(action, usual)
-
-    def _perform(self, action: Action | None, usual: str) -> bool:
         match action:
             case None:
                 self._say(usual)
@@ -475,12 +474,6 @@ class _Session:
             )
             self._peer.record(lambda: self._peer.messages.append(mail))
         self._clear()
-        if isinstance(action, Gate):
-            self._peer.record(action.reached.set)
-            while not action.opened.wait(0.02):
-                if self._peer.closing.is_set():
-                    raise _Gone
-            action = action.then
         self._perform(action, "250 2.0.0 taken")
 
     def _rset(self, _: str) -> None:
