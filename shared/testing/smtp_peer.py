@@ -331,14 +331,15 @@ class _Session:
         """Do what the script has for the step; whether the usual reply (or one with the same class) was given."""
         return self._perform(self._peer.next_action(step, argument), usual)
 
+    def _pass_gate(self, gate: Gate) -> Action | None:
+        self._peer.record(gate.reached.set)
+        while not gate.opened.wait(0.02):
+            if self._peer.closing.is_set():
+                raise _Gone
+        return gate.then
+
     def _perform(self, action: Action | None, usual: str) -> bool:
-        if isinstance(action, Gate):
-            self._peer.record(action.reached.set)
-            while not action.opened.wait(0.02):
-                if self._peer.closing.is_set():
-                    raise _Gone
-            action = action.then
-        match action:
+        match self._pass_gate(action) if isinstance(action, Gate) else action:
             case None:
                 self._say(usual)
                 return True
