@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import socket
+import re
 from pathlib import Path
 
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.retry import Schedule
+from shared.config.load import server_hostname
 from shared.config.schema import Settings, SmtpOutSettings, TlsRequirement
 from shared.dns.resolver import Limits, Resolver
 from shared.net.tls import CertificateError, verifying_client_context
@@ -14,6 +15,7 @@ from shared.net.tls import CertificateError, verifying_client_context
 SUBMISSIONS_PORT = 465  # RFC 8314 §3.3: TLS from the first byte
 _REPORT_SECONDS = 2.0  # of the drain time, kept for the last reports
 _MAX_PASSWORD_OCTETS = 1024
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 class ConfigureError(Exception):
@@ -57,9 +59,9 @@ def make_resolver(settings: Settings) -> Resolver:
 
 
 def _hostname(settings: Settings) -> str:
-    name = settings.server.hostname or socket.getfqdn()
-    # RFC 5321 §4.1.1.1: an FQDN, else an address literal; a machine's odd name must not break every session
-    return name if name.isascii() and " " not in name and name else "localhost"
+    name = server_hostname(settings)
+    # a machine's odd name must not break every session
+    return name if _HOST_NAME.fullmatch(name) else "localhost"
 
 
 def _smart_host(out: SmtpOutSettings) -> SmartHost | None:

@@ -76,7 +76,14 @@ class Session:
     async def open(self) -> None:
         """Greeting and EHLO. Raises Refused, SessionBroken."""
         self.peer_name = await self.run(greet())
-        self.capabilities = await self.run(hello(self._options.hostname))
+        self.capabilities = await self.run(hello(self._hello_name()))
+
+    def _hello_name(self) -> str:
+        # RFC 5321 §4.1.4: a name that others can resolve, else an address literal; many servers refuse "localhost"
+        if "." in self._options.hostname:
+            return self._options.hostname
+        ip = self._stream.local_ip
+        return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
 
     async def secure(self, context: ssl.SSLContext, server_name: str, *, implicit: bool = False) -> bool:
         """STARTTLS (or TLS at once) and the handshake, then EHLO anew; False when the server would not begin.
@@ -94,7 +101,7 @@ class Session:
             raise self._broken(Step.TLS, str(error), "4.7.5") from None
         if not implicit:
             # RFC 3207 §4.2: what was learned before is forgotten
-            self.capabilities = await self.run(hello(self._options.hostname))
+            self.capabilities = await self.run(hello(self._hello_name()))
         return True
 
     async def login(self, username: str, password: str) -> None:

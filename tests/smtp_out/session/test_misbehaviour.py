@@ -171,6 +171,12 @@ def test_helo_when_ehlo_is_unknown() -> None:
         assert "HELO me.test" in peer.commands
 
 
+def test_a_machine_without_a_full_name_says_its_address() -> None:
+    with SmtpPeer() as peer:
+        assert kinds(run(lambda: attempt(peer, options=attrs.evolve(OPTIONS, hostname="nas")))) == [S, S]
+        assert "EHLO [127.0.0.1]" in peer.commands
+
+
 def test_the_next_host_is_tried() -> None:
     async def main() -> str:
         session = await Connector(OPTIONS).open(route(closed.port, bad.port, good.port))

@@ -1,0 +1,73 @@
+"""From settings to options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.smtp_out.configure import ConfigureError, make_options, make_resolver
+from services.smtp_out.options import TlsPolicy
+from shared.config.load import load_settings
+
+
+def options(tmp_path: Path, **variables: str):  # type: ignore[no-untyped-def]  # the type is what it is about
+    environ = {"PILLARBOX_DATA": str(tmp_path), **{f"PILLARBOX_{name}": value for name, value in variables.items()}}
+    return make_options(load_settings(None, environ))
+
+
+@pytest.mark.parametrize(
+    ("smart_host", "tls", "policy"),
+    [
+        ("h.test:587", "required", TlsPolicy.REQUIRED),
+        ("h.test:465", "required", TlsPolicy.IMPLICIT),
+        ("h.test:2465", "implicit", TlsPolicy.IMPLICIT),
+        ("127.0.0.1:25", "none", TlsPolicy.NONE),
+        ("[::1]:25", "none", TlsPolicy.NONE),
+    ],
+)
+def test_smart_host(tmp_path: Path, smart_host: str, tls: str, policy: TlsPolicy) -> None:
+    smart = options(tmp_path, SMTP_OUT__SMART_HOST=smart_host, SMTP_OUT__SMART_HOST_TLS=tls).smart_host
+    assert smart is not None
+    assert smart.tls is policy
+    assert smart.host == smart_host.rpartition(":")[0].strip("[]")
+
+
+def test_password_is_read_and_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("s3cret\n")
+    made = options(
+        tmp_path,
+        SMTP_OUT__SMART_HOST="h.test:587",
+        SMTP_OUT__SMART_HOST_USERNAME="me",
+        SMTP_OUT__SMART_HOST_PASSWORD_FILE=str(tmp_path / "pw"),
+    )
+    assert made.smart_host is not None
+    assert made.smart_host.password == "s3cret"
+    assert "s3cret" not in repr(made)
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigureError, match="ca_file"):
+        options(tmp_path, SMTP_OUT__SMART_HOST="h.test:587", SMTP_OUT__CA_FILE=str(tmp_path / "none"))
+    with pytest.raises(ConfigureError, match="password_file"):
+        options(
+            tmp_path,
+            SMTP_OUT__SMART_HOST="h.test:587",
+            SMTP_OUT__SMART_HOST_USERNAME="me",
+            SMTP_OUT__SMART_HOST_PASSWORD_FILE=str(tmp_path / "none"),
+        )
+
+
+@pytest.mark.parametrize(("name", "hostname"), [("mail.a.test", "mail.a.test"), ("odd name", "localhost"), ("ü", "localhost")])
+def test_hostname(tmp_path: Path, name: str, hostname: str) -> None:
+    assert options(tmp_path, SERVER__HOSTNAME=name).hostname == hostname
+
+
+def test_own_names_need_a_dot(tmp_path: Path) -> None:
+    assert options(tmp_path, SERVER__HOSTNAME="NAS").own_names == frozenset()
+    assert options(tmp_path, SERVER__HOSTNAME="Mail.A.test").own_names == {"mail.a.test"}
+
+
+def test_resolvers(tmp_path: Path) -> None:
+    environ = {"PILLARBOX_DATA": str(tmp_path), "PILLARBOX_DNS__RESOLVERS": "127.0.0.1:53,[::1]:5353"}
+    assert make_resolver(load_settings(None, environ)).statistics()["cached"] == 0
