@@ -171,8 +171,10 @@ def maildir(path: Path) -> list[bytes]:
     return [re.sub(rb"(?m)^X-TUID: .*\r\n", b"", _crlf(file.read_bytes())) for file in files]  # mbsync's own mark
 
 
-def mutt_save(port: int, login: Login, mailbox: str = "INBOX", security: Security = Security.TLS) -> list[bytes]:
-    """Open a mailbox with mutt on a terminal and copy all its messages into a Maildir; them."""
+def mutt_save(
+    port: int, login: Login, count: int, mailbox: str = "INBOX", security: Security = Security.TLS
+) -> list[bytes]:
+    """Open a mailbox with mutt on a terminal and copy its first `count` messages into a Maildir; them."""
     scheme = "imaps" if security is Security.TLS else "imap"
     saved = login.home / "saved"
     for name in ("cur", "new", "tmp"):
@@ -182,10 +184,10 @@ def mutt_save(port: int, login: Login, mailbox: str = "INBOX", security: Securit
         f'set imap_user="{login.address}" imap_pass="{login.password}" ssl_force_tls={_yes(security is not Security.NONE)}\n'
         f'set certificate_file="{login.certificate or ""}" ssl_verify_host=no ssl_verify_dates=no mbox_type=Maildir\n'
         f"set ssl_starttls={_yes(security is Security.STARTTLS)} confirmcreate=no confirmappend=no copy=no quit=yes\n"
-        "set delete=no beep=no wait_key=no sleep_time=0 read_inc=0 write_inc=0 imap_keepalive=300 mail_check=1\n"
-        "set header_cache= message_cachedir= timeout=5 connect_timeout=10\n",
+        "set sort=mailbox-order resolve=no delete=no beep=no wait_key=no sleep_time=0 read_inc=0 write_inc=0\n"
+        'set header_cache="" message_cachedir="" timeout=5 connect_timeout=10\n',
     )
-    keys = f"<tag-pattern>~A<enter><tag-prefix><copy-message>{saved}<enter><sync-mailbox><exit><exit>"
+    keys = "".join(f"{number}<enter><copy-message>{saved}<enter>" for number in range(1, count + 1)) + "<exit>"
     _on_terminal(
         ["mutt", "-F", str(config), "-f", f"{scheme}://{HOST}:{port}/{mailbox}", "-e", f'push "{keys}"'], login.home
     )

@@ -16,7 +16,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -192,16 +191,30 @@ class Postfix(Process):
 
     def wait_message(self, user: str, message_id: str, seconds: float = 20.0) -> bytes:
         """The message with that Message-ID (no angle brackets) once it is in the user's Maildir; the log says when."""
-        deadline = time.monotonic() + seconds
-        (line, *_) = self.wait_for_log(f"message-id=<{re.escape(message_id)}>", seconds)
-        queue_id = line.split(": ")[1]
-        delivered = rf"{queue_id}: to=<{user}@{self.domain}>.*status=sent"
-        self.wait_for_log(delivered, max(0.1, deadline - time.monotonic()))
+        self.wait_messages(user, [message_id], seconds)
         wanted = f"<{message_id}>".encode()
         found = [message for message in self.delivered(user) if wanted in message.partition(b"\r\n\r\n")[0]]
         if not found:
             raise self.failure(f"{message_id} is not in the Maildir of {user}")
         return found[0]
+
+    def wait_messages(self, user: str, message_ids: Iterable[str], seconds: float = 20.0) -> None:
+        """Return when the log has seen every one of these messages into the user's Maildir."""
+        delivered = re.compile(rf"(\w+): to=<{user}@{re.escape(self.domain)}>.*status=sent \(delivered")
+        named = re.compile(r"(\w+): message-id=<([^>]*)>")
+        wanted = set(message_ids)
+
+        def done(lines: Iterable[str]) -> list[str]:
+            names: dict[str, str] = {}  # by queue id, which is used again after a while
+            arrived: set[str] = set()
+            for line in lines:
+                if found := named.search(line):
+                    names[found[1]] = found[2]
+                elif found := delivered.search(line):
+                    arrived.add(names.get(found[1], ""))
+            return ["all"] if wanted <= arrived else []
+
+        self.wait_for_lines(done, f"{sorted(wanted)[:3]}... ({len(wanted)}) do not all arrive for {user}", seconds)
 
     # -- layout
 

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -180,17 +180,27 @@ class Process:
 
     def wait_for_log(self, pattern: str, seconds: float = START_SECONDS, count: int = 1) -> list[str]:
         """Wait until `count` lines match the regular expression; raises ProcessFailed when it ends or stays silent."""
-        deadline = time.monotonic() + seconds
         regex = re.compile(pattern)
+
+        def enough(lines: Iterable[str]) -> list[str]:
+            found = [line for line in lines if regex.search(line)]
+            return found if len(found) >= count else []
+
+        return self.wait_for_lines(enough, f"no line like {pattern!r}", seconds)
+
+    def wait_for_lines(
+        self, done: Callable[[Iterable[str]], list[str]], otherwise: str, seconds: float = START_SECONDS
+    ) -> list[str]:
+        """Wait until `done` finds what it wants among all lines; `otherwise` says what is missing."""
+        deadline = time.monotonic() + seconds
         with self._logged:
             while True:
-                found = [line for line in self.lines if regex.search(line)]
-                if len(found) >= count:
+                if found := done(self.lines):
                     return found
                 left = deadline - time.monotonic()
                 reading = self._reader is not None and self._reader.is_alive()
                 if left <= 0 or not reading:
-                    raise self.failure(f"no line like {pattern!r}" + ("" if reading else " before it ended"))
+                    raise self.failure(otherwise + ("" if reading else " before it ended"))
                 self._logged.wait(min(left, 1.0))
 
     def failure(self, what: str) -> ProcessFailed:

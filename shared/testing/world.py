@@ -108,11 +108,16 @@ class World:
             )
         else:
             client = imaplib.IMAP4(HOST, self.stack.port("imap"), timeout=CONNECT_SECONDS)
-        with client:
+        try:
             if security is Security.STARTTLS:
                 client.starttls(unverified())
             client.login(login.address, login.password)
             yield client
+            client.logout()
+        finally:
+            # imaplib leaves its socket open when the server is gone
+            with contextlib.suppress(OSError):
+                client.shutdown()
 
     @contextlib.contextmanager
     def pop3(self, login: Login, security: Security = Security.TLS) -> Iterator[poplib.POP3]:
