@@ -7,6 +7,7 @@ from services.store.grants import Grants
 from services.store.notify import Notifier
 from services.store.passwords import Passwords
 from services.store.readers import Readers
+from services.store.reads.directory import Rules
 from services.store.transaction import Changes
 from services.store.uploads import Uploads
 from services.store.writer import Writer
@@ -37,6 +38,7 @@ class Core:
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
+    rules: Rules
     connections: list[dict[int, Peer]] = attrs.field(factory=list)
     """The peers of each listener."""
 

@@ -85,12 +85,12 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def read_key(path: Path) -> bytes:
-    """A key of 32 random octets, made when it is not there. Raises OSError, ValueError for a file of another length."""
+    """A key of 32 random octets, made when it is not there. Raises OSError, also for a file of another length."""
     if not path.exists():
         write_new(path, secrets.token_bytes(KEY_OCTETS))
     key = path.read_bytes()
     if len(key) != KEY_OCTETS:
-        raise ValueError(f"{path} is not a key of {KEY_OCTETS} octets")
+        raise OSError(f"{path} is not a key of {KEY_OCTETS} octets")
     return key
 
 

@@ -12,7 +12,7 @@ from functools import partial
 import attrs
 import trio
 
-from services.store import layout
+from services.store import layout, measure
 from services.store.areas.admin import AdminArea
 from services.store.areas.auth import AuthArea
 from services.store.areas.content import ContentArea
@@ -21,7 +21,7 @@ from services.store.areas.events import EventsArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
-from services.store.core import Committed, Core
+from services.store.core import SEPARATOR, Committed, Core
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
 from services.store.jobs import keep_house
@@ -30,7 +30,7 @@ from services.store.packs.append import PackAppender
 from services.store.packs.read import PackReader
 from services.store.passwords import Passwords
 from services.store.readers import Readers
-from services.store.reads.directory import account_ids
+from services.store.reads.directory import Rules, account_ids
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
@@ -173,6 +173,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
+        rules=Rules(SEPARATOR, store.alias_depth),
     )
     areas = {
         "directory": DirectoryArea(core),
@@ -186,4 +187,5 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)
+    measure.register(metrics, core, pack_reader)
     return core, server

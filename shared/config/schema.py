@@ -152,7 +152,7 @@ class StoreSettings:
     alias_targets: int = key(100, "targets of one alias", minimum=1, maximum=10_000)
     alias_depth: int = key(10, "aliases that lead to aliases", minimum=1, maximum=50)
     operation_seconds: float = key(
-        86400.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
+        3600.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
     )
     journal_days: float = key(14.0, "how long the journal of changes is kept", minimum=0, maximum=3650)
     tombstones_per_mailbox: int = key(50_000, "expunged UIDs remembered per mailbox", minimum=0, maximum=10_000_000)

@@ -1,6 +1,6 @@
 """Addresses: who is behind them, and who may send as them."""
 
-from services.store.core import SEPARATOR, Core
+from services.store.core import Core
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.reads import directory as reads
 from shared.contract.types import Resolution, ResolutionKind
@@ -21,7 +21,7 @@ class DirectoryArea:
         found = cache.get(address)
         if found is None:
             generation = cache.generation
-            found = await self._core.readers.run(reads.resolve_address, address, SEPARATOR)
+            found = await self._core.readers.run(reads.resolve_address, address, self._core.rules)
             cache.put(address, found, generation)
         return found
 

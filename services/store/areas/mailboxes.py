@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.store.core import Core
+from services.store.domain.names import NameLimits
 from services.store.reads import mailboxes as reads
 from services.store.writer import Command
 from services.store.writes import mailboxes as writes
@@ -15,6 +16,8 @@ from shared.rpc.server import Call
 class MailboxesArea:
     def __init__(self, core: Core) -> None:
         self._core = core
+        store = core.settings.store
+        self._limits = NameLimits(store.mailbox_name_octets, store.mailbox_depth, store.mailboxes_per_account)
 
     async def _write(self, call: Call, method: str, run: Callable[..., Any], *arguments: object) -> Any:
         return await self._core.writer.submit(Command(f"mailboxes.{method}", call.op_id, run, arguments))
@@ -25,8 +28,7 @@ class MailboxesArea:
 
     async def create(self, call: Call, grant: Grant, name: str, special_use: str) -> MailboxInfo:
         account = self._core.account_of(call, grant)
-        most = self._core.settings.store.mailboxes_per_account
-        made: MailboxInfo = await self._write(call, "create", writes.create, account, name, special_use, most)
+        made: MailboxInfo = await self._write(call, "create", writes.create, account, name, special_use, self._limits)
         return made
 
     async def delete(self, call: Call, grant: Grant, name: str) -> None:
@@ -34,12 +36,11 @@ class MailboxesArea:
 
     async def rename(self, call: Call, grant: Grant, name: str, new_name: str) -> None:
         account = self._core.account_of(call, grant)
-        most = self._core.settings.store.mailboxes_per_account
-        await self._write(call, "rename", writes.rename, account, name, new_name, most)
+        await self._write(call, "rename", writes.rename, account, name, new_name, self._limits)
 
     async def subscribe(self, call: Call, grant: Grant, name: str, subscribed: bool) -> None:
         account = self._core.account_of(call, grant)
-        await self._write(call, "subscribe", writes.subscribe, account, name, subscribed)
+        await self._write(call, "subscribe", writes.subscribe, account, name, subscribed, self._limits)
 
     async def status(self, call: Call, grant: Grant, name: str) -> MailboxState:
         account = self._core.account_of(call, grant)

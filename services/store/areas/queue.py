@@ -1,7 +1,7 @@
 """The outbound queue."""
 
 from services.store.areas.incoming import contents
-from services.store.core import SEPARATOR, Core
+from services.store.core import Core
 from services.store.reads import contents as reads
 from services.store.writer import Command
 from services.store.writes import filing
@@ -40,7 +40,7 @@ class QueueArea:
         core = self._core
         expire = core.settings.smtp_out.expire_seconds
         async with contents(core, call, [bounce.content for bounce in bounces]) as incoming:
-            arguments = (incoming, worker, outcomes, bounces, SEPARATOR, expire)
+            arguments = (incoming, worker, outcomes, bounces, core.rules, expire)
             await core.writer.submit(
                 Command("queue.report", call.op_id, writes.report, arguments, prepare=filing.prepare_contents)
             )

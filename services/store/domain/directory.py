@@ -12,8 +12,6 @@ from services.store.domain.addresses import InvalidAddressError, candidates, dom
 from shared.contract.types import Resolution, ResolutionKind
 from shared.model.ids import AccountId
 
-MAX_DEPTH: Final = 10
-"""Alias to alias to alias: deeper chains are taken for mistakes."""
 MAX_TARGETS: Final = 1000
 
 
@@ -25,6 +23,8 @@ class Lookups:
     account: Callable[[str], int | None]
     alias: Callable[[str], Iterable[str]]
     separator: str = "+"
+    depth: int = 10
+    """Alias to alias to alias: what is deeper is taken for a mistake."""
 
 
 def resolve(address: str, lookups: Lookups) -> Resolution:
@@ -51,7 +51,7 @@ def _follow(
     seen: set[str],
     depth: int,
 ) -> None:
-    if address in seen or depth > MAX_DEPTH or len(accounts) + len(remotes) >= MAX_TARGETS:
+    if address in seen or depth > lookups.depth or len(accounts) + len(remotes) >= MAX_TARGETS:
         return
     seen.add(address)
     if not lookups.domain(domain_of(address)):

@@ -13,8 +13,6 @@ from shared.errors import InvalidMailboxName
 
 INBOX: Final = "INBOX"
 SEPARATOR: Final = "/"
-MAX_NAME_OCTETS: Final = 1000
-MAX_LEVELS: Final = 20
 
 # RFC 6154 §2
 DEFAULT_MAILBOXES: Final = (
@@ -28,6 +26,19 @@ DEFAULT_MAILBOXES: Final = (
 SPECIAL_USES: Final = frozenset(
     {"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash"}
 )
+
+
+@attrs.frozen
+class NameLimits:
+    """Bounds from the settings. A page of mailboxes has room for names of 1,000 octets, the most that can be set."""
+
+    octets: int = 400
+    levels: int = 20
+    mailboxes: int = 10_000
+    """Of one account."""
+
+
+DEFAULT_LIMITS: Final = NameLimits()
 # What must not be in a name: controls, line and paragraph separators, surrogates, noncharacters' home categories.
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -43,14 +54,14 @@ def lookup_name(name: str) -> str:
     return fold_inbox(unicodedata.normalize("NFC", name))
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, limits: NameLimits = DEFAULT_LIMITS) -> str:
     """A name that a new mailbox may have, in the form in which it is kept. Raises InvalidMailboxName."""
     # RFC 3501 §6.3.3: a trailing hierarchy separator only declares that names will be made below
     name = lookup_name(name[:-1] if name.endswith(SEPARATOR) else name)
-    if not name or len(name.encode("utf-8", "replace")) > MAX_NAME_OCTETS:
+    if not name or len(name.encode("utf-8", "replace")) > limits.octets:
         raise InvalidMailboxName("empty or too long")
     levels = name.split(SEPARATOR)
-    if len(levels) > MAX_LEVELS:
+    if len(levels) > limits.levels:
         raise InvalidMailboxName("too many levels")
     if not all(levels):
         raise InvalidMailboxName("empty level")

@@ -16,7 +16,15 @@ PAGE: Final = 1000
 ALIAS_ROWS: Final = 10_000
 
 
-def lookups(cursor: Cursor, separator: str) -> Lookups:
+@attrs.frozen
+class Rules:
+    """How addresses are followed."""
+
+    separator: str
+    depth: int
+
+
+def lookups(cursor: Cursor, rules: Rules) -> Lookups:
     """The directory as this cursor sees it."""
 
     def account(address: str) -> int | None:
@@ -27,12 +35,13 @@ def lookups(cursor: Cursor, separator: str) -> Lookups:
         domain=lambda name: directory.DOMAIN.one(cursor, name) is not None,
         account=account,
         alias=lambda address: [target for (target,) in directory.TARGETS.all(cursor, address)],
-        separator=separator,
+        separator=rules.separator,
+        depth=rules.depth,
     )
 
 
-def resolve_address(snapshot: Snapshot, address: str, separator: str) -> Resolution:
-    return resolve(address, lookups(snapshot.cursor, separator))
+def resolve_address(snapshot: Snapshot, address: str, rules: Rules) -> Resolution:
+    return resolve(address, lookups(snapshot.cursor, rules))
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.store.domain.names import INBOX, SPECIAL_USES, below, check_name, lookup_name, parents
+from services.store.domain.names import INBOX, SPECIAL_USES, NameLimits, below, check_name, lookup_name, parents
 from services.store.reads.mailboxes import state_of_row
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import MailboxRow, Transaction
@@ -36,16 +36,16 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
 
 
 def create(
-    transaction: Transaction, account_id: int, name: str, special_use: str, mailboxes_max: int
+    transaction: Transaction, account_id: int, name: str, special_use: str, limits: NameLimits
 ) -> MailboxInfo:
     """Raises MailboxExists, InvalidMailboxName, LimitExceeded, BadRequest."""
-    name = check_name(name)
+    name = check_name(name, limits)
     if special_use not in SPECIAL_USES:
         raise BadRequest("special use")
     if transaction.mailbox_named(account_id, name) is not None:
         raise MailboxExists
     missing = _missing_parents(transaction, account_id, name)
-    _check_count(transaction, account_id, len(missing) + 1, mailboxes_max)
+    _check_count(transaction, account_id, len(missing) + 1, limits.mailboxes)
     for parent in missing:
         add_mailbox(transaction, account_id, parent, "")
     if special_use:
@@ -95,22 +95,22 @@ def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
     transaction.changes.mailboxes[row.id] = row.highest_modseq + 1
 
 
-def rename(transaction: Transaction, account_id: int, name: str, new_name: str, mailboxes_max: int) -> None:
+def rename(transaction: Transaction, account_id: int, name: str, new_name: str, limits: NameLimits) -> None:
     """RFC 3501 §6.3.5. Raises NoSuchMailbox, MailboxExists, InvalidMailboxName, CannotChangeMailbox, LimitExceeded."""
     row = _named(transaction, account_id, name)
-    new_name = check_name(new_name)
+    new_name = check_name(new_name, limits)
     if new_name == row.name or transaction.mailbox_named(account_id, new_name) is not None:
         raise MailboxExists
     if new_name.startswith(row.name + "/") and row.name != INBOX:
         raise CannotChangeMailbox("a mailbox cannot move below itself")
     missing = [parent for parent in _missing_parents(transaction, account_id, new_name) if parent != row.name]
     if row.name == INBOX:
-        _check_count(transaction, account_id, len(missing) + 1, mailboxes_max)
+        _check_count(transaction, account_id, len(missing) + 1, limits.mailboxes)
         _add_parents(transaction, account_id, missing)
         _rename_inbox(transaction, row, new_name)
         return
-    moved = _renamed_below(transaction, account_id, row.name, new_name)
-    _check_count(transaction, account_id, len(missing), mailboxes_max)
+    moved = _renamed_below(transaction, account_id, row.name, new_name, limits)
+    _check_count(transaction, account_id, len(missing), limits.mailboxes)
     _add_parents(transaction, account_id, missing)
     transaction.flush()
     mailboxes.RENAME.run_many(transaction.cursor, [(new_name, row.id), *moved])
@@ -124,11 +124,13 @@ def _add_parents(transaction: Transaction, account_id: int, missing: Sequence[st
         add_mailbox(transaction, account_id, parent, "")
 
 
-def _renamed_below(transaction: Transaction, account_id: int, old: str, new: str) -> list[tuple[str, int]]:
+def _renamed_below(
+    transaction: Transaction, account_id: int, old: str, new: str, limits: NameLimits
+) -> list[tuple[str, int]]:
     """New names of all levels below. Raises InvalidMailboxName, MailboxExists."""
     span = below(old)
     moved = [
-        (check_name(new + name[len(old) :]), mailbox_id)
+        (check_name(new + name[len(old) :], limits), mailbox_id)
         for mailbox_id, name in mailboxes.BELOW.all(transaction.cursor, account_id, span.low, span.high)
     ]
     for name, _ in moved:
@@ -145,9 +147,9 @@ def _rename_inbox(transaction: Transaction, inbox: MailboxRow, new_name: str) ->
     transaction.journal("imap", "mailbox renamed", target.id, (), INBOX, new_name)
 
 
-def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: bool) -> None:
+def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: bool, limits: NameLimits) -> None:
     """Raises InvalidMailboxName, LimitExceeded."""
-    name = check_name(name) if subscribed else lookup_name(name)
+    name = check_name(name, limits) if subscribed else lookup_name(name)
     known = mailboxes.SUBSCRIBED.one(transaction.cursor, account_id, name) is not None
     if subscribed and not known:
         if mailboxes.SUBSCRIPTIONS_COUNT.scalar(transaction.cursor, account_id) >= MAX_SUBSCRIPTIONS:

@@ -20,7 +20,7 @@ from services.store.domain.queue import (
 )
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Placement
-from services.store.reads.directory import lookups
+from services.store.reads.directory import Rules, lookups
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from services.store.transaction import Transaction
@@ -112,7 +112,7 @@ def report(
     worker: str,
     outcomes: Sequence[Outcome],
     bounces: Sequence[Bounce],
-    separator: str,
+    rules: Rules,
     expire_seconds: float,
 ) -> None:
     """Record results and file bounces. Entries that are gone or leased by another are passed over."""
@@ -149,7 +149,7 @@ def report(
     # A report that is repeated with another operation id finds nothing left to record: its bounces are filed already.
     recorded = not outcomes or bool(done or deferred)
     for position, bounce in enumerate(bounces if recorded else ()):
-        _file_bounce(transaction, bounce, ready(incoming, position), separator, expire_seconds)
+        _file_bounce(transaction, bounce, ready(incoming, position), rules, expire_seconds)
     finish_entries(transaction, done)
 
 
@@ -177,7 +177,7 @@ def finish_entries(transaction: Transaction, done: dict[int, int]) -> None:
 
 
 def _file_bounce(
-    transaction: Transaction, bounce: Bounce, encoded: EncodedContent, separator: str, expire_seconds: float
+    transaction: Transaction, bounce: Bounce, encoded: EncodedContent, rules: Rules, expire_seconds: float
 ) -> None:
     """Into the INBOX of whoever is behind the sender, else into the queue with the null sender.
 
@@ -185,7 +185,7 @@ def _file_bounce(
     """
     if not bounce.recipient:
         return
-    found = resolve(bounce.recipient, lookups(transaction.cursor, separator))
+    found = resolve(bounce.recipient, lookups(transaction.cursor, rules))
     remotes = [bounce.recipient] if found.kind is ResolutionKind.NOT_LOCAL else list(found.remotes)
     inboxes = [row for account in found.accounts if (row := transaction.mailbox_named(account, INBOX)) is not None]
     try:

@@ -1,0 +1,31 @@
+"""What /metrics shows of the store: the numbers that the parts keep anyway, read when somebody asks."""
+
+from collections.abc import Callable
+
+from services.store.core import Core
+from services.store.packs.read import PackReader
+from shared.observe.metrics import Metrics
+
+
+def register(metrics: Metrics, core: Core, packs: PackReader) -> None:
+    """Add the store's gauges."""
+    writer, uploads, notifier = core.writer.statistics, core.uploads, core.notifier
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {
+        "writer_groups": ("commits", lambda: writer.groups),
+        "writer_commands": ("writes that were run", lambda: writer.commands),
+        "writer_repeated": ("writes that had been done before", lambda: writer.repeated),
+        "writer_failed": ("writes that failed or were refused", lambda: writer.failed),
+        "writer_largest_group": ("most writes that shared a commit", lambda: writer.largest_group),
+        "writer_busy_seconds": ("time in transactions", lambda: writer.busy_seconds),
+        "writer_waiting": ("writes that wait for their commit", lambda: core.writer.waiting),
+        "reader_reads": ("reads that were served", lambda: core.readers.reads),
+        "reader_waiting": ("reads that wait", lambda: core.readers.waiting),
+        "uploads": ("uploads under way", lambda: uploads.statistics()["uploads"]),
+        "uploads_octets": ("disk that uploads take", lambda: uploads.statistics()["octets"]),
+        "watches": ("watches of all connections", lambda: notifier.statistics()["watches"]),
+        "notifications": ("changes that were told", lambda: notifier.sent),
+        "connections": ("services that are connected", lambda: sum(map(len, core.connections))),
+        "pack_cache_octets": ("decompressed contents in memory", lambda: packs.statistics()["cached_octets"]),
+    }
+    for name, (text, read) in gauges.items():
+        metrics.gauge(f"pillarbox_store_{name}", text).read_from(read)
