@@ -67,7 +67,3 @@ class Front:
     counters: Counters
     sessions: set[Session] = field(factory=set)
     """Those that are open now."""
-
-    def statistics(self) -> dict[str, int]:
-        """Live numbers for tests and the log."""
-        return {"sessions": len(self.sessions), "memory_octets": self.spool.budget.used}

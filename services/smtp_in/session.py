@@ -37,7 +37,7 @@ from services.smtp_in.spool import Spool
 from services.smtp_in.transaction import Client, Transaction
 from shared.errors import StoreError
 from shared.net.listen import Listener
-from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
+from shared.net.stream import ClientStream, TlsFailed
 from shared.observe.trace import TRACE, new_trace
 
 RECEIVE_OCTETS = 64 * 1024
@@ -307,5 +307,3 @@ _HANDLERS: dict[type[Event], Callable[[Session, Any], Awaitable[None]]] = {
     ContentEnded: Session._on_content_ended,
     StartTls: Session._on_starttls,
 }
-
-__all__ = ["ConnectionLost", "Session"]

@@ -30,11 +30,6 @@ def splits_of(data: bytes, *, seed: int = 0) -> Iterator[list[bytes]]:
         yield [data[start:end] for start, end in zip([0, *points], [*points, len(data)], strict=True)]
 
 
-def with_trailing(data: bytes, trailing: bytes, *, seed: int = 0) -> Iterator[list[bytes]]:
-    """As `splits_of`, with bytes behind the end that the parser must leave alone."""
-    return splits_of(data + trailing, seed=seed)
-
-
 def random_splits() -> st.SearchStrategy[int]:
     """A hypothesis strategy for the `seed` of the functions above."""
     return st.integers(0, 2**32)

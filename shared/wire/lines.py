@@ -1,4 +1,4 @@
-"""A bounded reader of CRLF lines: feed bytes as they come, take lines and octets out.
+"""A bounded reader of CRLF lines: feed bytes as they come, take lines out.
 
 Laws:
 - A line ends with LF. Whether CR stood before it is told, never guessed: `next_line` takes only CRLF and raises
@@ -72,15 +72,6 @@ class LineReader:
         if raw is None:
             return None
         return raw[:-1] if raw.endswith(b"\r") else raw
-
-    def next_octets(self, count: int) -> bytes | None:
-        """Exactly `count` octets (a literal), or None when they are not all there yet."""
-        end = self._position + count
-        if end > len(self._buffer):
-            return None
-        data = self._buffer[self._position : end]
-        self._position = end
-        return data
 
     def take(self, at_most: int | None = None) -> bytes:
         """Whatever is there, at most `at_most` octets; b"" when nothing is."""

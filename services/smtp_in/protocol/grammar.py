@@ -46,8 +46,6 @@ _PATH = re.compile(
 _PATH_EXTENT = re.compile(rb'<(?:[^"<>]|"(?:[^"\\]|\\.)*")*>')
 
 _DOT_STRING_ONLY = re.compile(_DOT_STRING)
-_DOMAIN_ONLY = re.compile(_DOMAIN)
-_LITERAL_ONLY = re.compile(_LITERAL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _NEEDS_PAIR = re.compile(rb'(["\\])')
 _POSTMASTER = re.compile(rb"<postmaster>", re.IGNORECASE)
@@ -153,16 +151,6 @@ def _valid_literal(inside: bytes) -> bool:
             return False
         return True
     return _GENERAL.fullmatch(inside) is not None
-
-
-def is_domain(text: bytes) -> bool:
-    """Domain of RFC 5321 §4.1.2 within its length."""
-    return len(text) <= 255 and _DOMAIN_ONLY.fullmatch(text) is not None
-
-
-def is_address_literal(text: bytes) -> bool:
-    """address-literal of RFC 5321 §4.1.3, brackets included."""
-    return _LITERAL_ONLY.fullmatch(text) is not None and _valid_literal(text[1:-1])
 
 
 def is_host_like(text: bytes) -> bool:

@@ -71,16 +71,6 @@ def test_loose_lines_take_both_ends() -> None:
     assert [reader.next_loose_line() for _ in range(3)] == [b"a", b"b", None]
 
 
-def test_octets_and_lines_share_one_stream() -> None:
-    reader = LineReader(10)
-    reader.feed(b"a\r\n12")
-    assert reader.next_line() == b"a"
-    assert reader.next_octets(4) is None
-    reader.feed(b"34b\r\n")
-    assert reader.next_octets(4) == b"1234"
-    assert reader.next_line() == b"b"
-
-
 def test_take_and_discard() -> None:
     reader = LineReader(10)
     reader.feed(b"abcdef")
