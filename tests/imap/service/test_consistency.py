@@ -11,6 +11,7 @@ import re
 import pytest
 
 from shared.testing.imap_client import ImapClient
+from shared.testing.process import RunningService
 from shared.testing.stack import PASSWORD
 
 FLAGS = ("\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "$Label1", "Work")
@@ -63,12 +64,15 @@ class Belief:
 
 
 class World:
-    def __init__(self, stack, address, seed):
+    """``ports``: of one imap process, or of several on the same store; then news travel on their own time between the sessions."""
+
+    def __init__(self, ports, address, seed):
+        self.alone = len(ports) == 1
         self.dice = random.Random(seed)
         self.truth = {}
         self.next_uid = 1
         self.trash = 0
-        self.sessions = [Belief(stack.port("imap"), address) for _ in range(3)]
+        self.sessions = [Belief(ports[number % len(ports)], address) for number in range(3)]
 
     def some(self, session):
         """A few sequence numbers of a session."""
@@ -119,7 +123,7 @@ class World:
         if what == "fetch":
             answer = session.do(f"FETCH {text} (UID FLAGS)")
             for number, uid in zip(numbers, uids, strict=True):
-                if uid in self.truth:
+                if uid in self.truth and self.alone:
                     assert session.messages[number - 1] == [uid, self.truth[uid]]
             return answer
         if what == "body":
@@ -130,7 +134,9 @@ class World:
         if what == "search":
             found = session.do("UID SEARCH DELETED").numbers()
             known = set(session.uids())
-            assert set(found) == {uid for uid, flags in self.truth.items() if "\\Deleted" in flags and uid in known}
+            assert not self.alone or set(found) == {
+                uid for uid, flags in self.truth.items() if "\\Deleted" in flags and uid in known
+            }
             return None
         return self.remove(session, what, uids, uid_text)
 
@@ -193,18 +199,35 @@ class World:
             assert [(uid, flags) for uid, flags in session.messages] == expected
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_every_session_ends_up_with_the_truth(stack, account, seed):
-    world = World(stack, account, seed)
+def play(ports, address, seed, steps=120):
+    """A random history; then everybody believes the truth, and so does a session that comes new."""
+    world = World(ports, address, seed)
     try:
-        for number in range(120):
+        for number in range(steps):
             world.step()
             if number % 20 == 19:
                 world.check()
         world.check()
-        fresh = Belief(stack.port("imap"), account)
+        fresh = Belief(ports[0], address)
         assert fresh.messages == [list(entry) for entry in sorted(world.truth.items())]
         fresh.client.close()
     finally:
         for session in world.sessions:
             session.client.close()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_session_ends_up_with_the_truth(stack, account, seed):
+    play([stack.port("imap")], account, seed)
+
+
+@pytest.fixture(scope="module")
+def second(stack):
+    """Another imap process on the same store."""
+    with RunningService("imap", stack.data_dir) as service:
+        yield service
+
+
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_sessions_of_two_processes(stack, second, account, seed):
+    play([stack.port("imap"), second.port("imap")], account, seed)

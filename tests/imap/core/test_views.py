@@ -1,0 +1,203 @@
+"""Views that keep themselves up to date, against a store of a few lines whose failures come on cue; the clock is trio's own fake."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from services.imap.views import Views, open_views
+from shared.contract.types import ChangesPage
+from shared.errors import GrantExpired, NoSuchMailbox, Unavailable
+from shared.model.ids import Grant, MailboxId, ModSeq, Uid
+from shared.model.packed import pack_i64, pack_u32, pack_u64
+
+
+class Watch:
+    def __init__(self):
+        self.event = trio.Event()
+        self.event.set()
+
+    async def wait(self):
+        await self.event.wait()
+        self.event = trio.Event()
+
+
+class Store:
+    """The two calls that a view makes."""
+
+    def __init__(self):
+        self.messages = self
+        self.uids = [1, 2]
+        self.failures = []
+        self.calls = 0
+        self.watches = []
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def changes(self, grant, mailbox_id, since, after_uid, limit):
+        self.calls += 1
+        answer = [uid for uid in self.uids if uid > since and uid > after_uid]
+        highest = self.uids[-1]
+        await self.gate.wait()
+        await trio.lowlevel.checkpoint()
+        if self.failures:
+            raise self.failures.pop(0)
+        page, more = answer[:2], len(answer) > 2
+        return ChangesPage(
+            pack_u32(page), pack_u64(page), pack_u64([0] * len(page)), pack_u32([1] * len(page)),
+            pack_i64([0] * len(page)), b"", (), Uid(highest + 1), ModSeq(highest), more,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def watch_mailbox(self, grant, mailbox_id):
+        watch = Watch()
+        self.watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self.watches.remove(watch)
+
+    def deliver(self, uid):
+        self.uids.append(uid)
+        for watch in self.watches:
+            watch.event.set()
+
+
+GRANT, BOX = Grant(b"g"), MailboxId(1)
+
+
+def run(test):
+    """Run a test with a store and views on a clock that jumps."""
+
+    async def main():
+        store = Store()
+        async with open_views(store, linger_seconds=5) as views:
+            await test(store, views)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def settle():
+    """Until nothing is left to do at this moment."""
+    await trio.testing.wait_all_tasks_blocked()
+
+
+def test_shared_and_woken():
+    async def test(store: Store, views: Views):
+        first = await views.acquire(GRANT, BOX)
+        assert await views.acquire(GRANT, BOX) is first
+        assert list(first.uids) == [1, 2]
+        await settle()
+        woken = trio.Event()
+        first.attach(woken.set)
+        store.uids += [3, 4, 5]
+        store.deliver(6)  # more than a page
+        await woken.wait()
+        assert list(first.uids) == [1, 2, 3, 4, 5, 6]
+        assert first.highest_modseq == 6
+        assert len(store.watches) == 1
+
+    run(test)
+
+
+def test_refreshes_share_one_call():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX)
+        await settle()
+        store.calls = 0
+        store.gate = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(view.refresh)
+            await settle()
+            # These began while the first was under way: its answer may be too old for them.
+            store.uids.append(3)
+            for _ in range(20):
+                nursery.start_soon(view.refresh)
+            await settle()
+            store.gate.set()
+        assert store.calls == 2
+        assert list(view.uids) == [1, 2, 3]
+
+    run(test)
+
+
+def test_a_store_that_is_away_for_long():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX)
+        await settle()
+        store.failures = [Unavailable("gone")] * 3
+        store.deliver(3)
+        await trio.sleep(10)
+        assert view.lost is None
+        assert list(view.uids) == [1, 2, 3]
+        store.deliver(4)
+        await settle()
+        assert list(view.uids) == [1, 2, 3, 4]
+
+    run(test)
+
+
+def test_a_deleted_mailbox():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX)
+        await settle()
+        woken = trio.Event()
+        view.attach(woken.set)
+        store.failures = [NoSuchMailbox()]
+        store.deliver(3)
+        await woken.wait()
+        assert isinstance(view.lost, NoSuchMailbox)
+        # somebody made it again: a fresh view
+        again = await views.acquire(GRANT, BOX)
+        assert again is not view
+        views.release(view)
+        assert list(again.uids) == [1, 2, 3]
+
+    run(test)
+
+
+def test_a_newer_login_keeps_the_view():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX)
+        await settle()
+        await views.acquire(Grant(b"newer"), BOX)
+        store.failures = [GrantExpired()]
+        store.deliver(3)
+        await trio.sleep(3)
+        assert view.lost is None
+        assert list(view.uids) == [1, 2, 3]
+        store.failures = [GrantExpired()]
+        store.deliver(4)
+        await trio.sleep(3)
+        assert isinstance(view.lost, GrantExpired)
+
+    run(test)
+
+
+def test_given_back_when_nobody_wants_it():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX)
+        await settle()
+        views.release(view)
+        await trio.sleep(3)
+        assert await views.acquire(GRANT, BOX) is view
+        await trio.sleep(10)
+        assert views.statistics()["views"] == 1
+        views.release(view)
+        await trio.sleep(10)
+        assert views.statistics() == {"views": 0, "messages": 0, "octets": 0}
+        assert store.watches == []
+
+    run(test)
+
+
+def test_a_failed_acquire_holds_nothing():
+    async def test(store: Store, views: Views):
+        store.failures = [Unavailable()] * 2
+        with pytest.raises(Unavailable):
+            await views.acquire(GRANT, BOX)
+        await trio.sleep(10)
+        assert views.statistics()["views"] == 0
+
+    run(test)
