@@ -55,7 +55,9 @@ def run_command(words: Sequence[str]) -> int:
     options.passed_on = split.passed_on
     handler: Handler = options.handler
     try:
-        return handler(make_invocation(options, os.environ))
+        code = handler(make_invocation(options, os.environ))
+        sys.stdout.flush()
+        return code
     except CommandFailed as error:
         print(f"pillarbox: {error}", file=sys.stderr)
         return error.exit_code
