@@ -48,10 +48,12 @@ async def deliver(session: Session, entries: Sequence[QueueEntry], content: Cont
             results[entry.entry_id] = fit
         else:
             ready.append((entry, fit))
+    reused = session.transactions > 0
     while ready:
         batch, ready = ready[:MAX_RECIPIENTS], ready[MAX_RECIPIENTS:]
         content.rewind()
-        verdicts = await _transact(session, batch, content)
+        verdicts = await _transact(session, batch, content, reused=reused)
+        reused = False  # from here on a dead session is trouble: what was delivered must not be tried again
         results.update((entry.entry_id, result) for (entry, _), result in zip(batch, verdicts, strict=True))
         again = [pair for pair, result in zip(batch, verdicts, strict=True) if _too_many(result)]
         if again and len(again) < len(batch) and session.usable:
@@ -64,7 +66,7 @@ async def deliver(session: Session, entries: Sequence[QueueEntry], content: Cont
 
 
 async def _transact(
-    session: Session, batch: Sequence[tuple[QueueEntry, str]], content: ContentReader
+    session: Session, batch: Sequence[tuple[QueueEntry, str]], content: ContentReader, *, reused: bool
 ) -> list[Result]:
     first = batch[0][0]
     utf8 = session.capabilities.smtputf8
@@ -76,7 +78,6 @@ async def _transact(
         smtputf8=first.smtputf8 or not first.sender.isascii() or not all(recipient.isascii() for _, recipient in batch),
     )
     transaction = Transaction(envelope, session.capabilities)
-    reused = session.transactions > 0
     try:
         await session.send(transaction, content.read)
     except SessionBroken as broken:

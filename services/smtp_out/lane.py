@@ -77,7 +77,7 @@ class Lane:
             return
         except ContentLost as error:
             tools.log.warning("content not readable now", reason=str(error))
-            attempted = Attempted({})
+            attempted = _for_all(job, outcome.deferred("4.3.0", "the message could not be read from the store"))
         except trio.TooSlowError:
             attempted = _for_all(job, outcome.deferred("4.4.7", "the delivery took too long and was broken off"))
         except Exception as error:
@@ -129,7 +129,8 @@ class Lane:
         if temporary and self._hop.trouble(job):
             self._tools.log.debug("one session less", hop=self._hop.key, reason=trouble.result.text)
             return
-        jobs = [job, *(self._hop.take_all() if temporary else ())]
+        down = temporary and self._hop.connected == 0
+        jobs = [job, *(self._hop.take_all() if down else ())]
         for each in jobs:
             await self._report(each, _for_all(each, trouble.result, trouble.remote))
 
@@ -139,6 +140,10 @@ class Lane:
             scopes.add(scope)
             try:
                 await self._tools.reporter.report(job, attempted)
+                self._tools.forget(job.ids)
+            except Exception as error:
+                # The lease ends by itself; the entries are then tried again.
+                self._tools.log.exception("a report failed in an unforeseen way", error)
                 self._tools.forget(job.ids)
             finally:
                 scopes.discard(scope)

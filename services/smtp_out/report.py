@@ -22,7 +22,7 @@ from services.smtp_out.bounce import Failure, build_bounce
 from services.smtp_out.destination import Job
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
-from shared.contract.types import Bounce, Outcome, OutcomeKind, QueueEntry
+from shared.contract.types import MAX_INLINE_OCTETS, Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
 from shared.errors import StoreError
 from shared.observe.log import Logger
 from shared.observe.metrics import Metrics
@@ -162,11 +162,27 @@ class Reporter:
     async def _send(self, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         while True:
             try:
-                await self._store.queue.report(self._worker, outcomes, bounces)
+                await self._call(outcomes, bounces)
             except StoreError as error:
                 self._log.warning("the store did not take a report", reason=str(error), outcomes=len(outcomes))
-                if not error.temporary:
+                if error.temporary:
+                    await trio.sleep(_PAUSE_SECONDS)
+                elif bounces:
+                    # Without its bounce a delivery is still recorded; unrecorded it would be made again and again.
+                    self._log.error("a bounce was dropped", recipient=bounces[0].recipient)
+                    bounces = ()
+                else:
                     return  # a mistake of ours: the lease ends, and the entries are tried again
-                await trio.sleep(_PAUSE_SECONDS)
             else:
                 return
+
+    async def _call(self, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
+        data = bounces[0].content.inline if bounces else None
+        if data is None or len(data) <= MAX_INLINE_OCTETS:
+            await self._store.queue.report(self._worker, outcomes, bounces)
+            return
+
+        async def use(source: ContentSource) -> None:
+            await self._store.queue.report(self._worker, outcomes, (attrs.evolve(bounces[0], content=source),))
+
+        await self._store.with_content(data, use)

@@ -8,6 +8,8 @@ from email.message import EmailMessage
 from typing import cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.smtp_out.bounce import Failure, build_bounce, explain
 from shared.contract.types import Outcome, OutcomeKind, QueueEntry
@@ -86,3 +88,16 @@ def test_without_a_remote_reply_and_without_the_original() -> None:
 )
 def test_words(enhanced: str, words: str) -> None:
     assert words in " ".join(explain(enhanced))
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=40), st.text(max_size=20), st.text(max_size=200)), min_size=1, max_size=5),
+    st.binary(max_size=300),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_words_give_a_report_of_three_parts(told: list[tuple[str, str, str]], header: bytes) -> None:
+    message = bounce(*(failure(recipient, enhanced, text=text) for recipient, enhanced, text in told), header=header)
+    parts = list(message.iter_parts())
+    assert len(parts) == 3
+    # the standard library takes message/global-delivery-status (RFC 6533) for one block of text
+    assert parts[1].as_string().count("\nFinal-Recipient:") == len(told)

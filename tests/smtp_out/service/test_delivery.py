@@ -199,3 +199,14 @@ def test_an_entry_taken_out_stays_out(world: OutboundWorld) -> None:
         world.wait(lambda: world.show(entry).attempts >= 1, "no attempt")
         world.stack.administer(lambda store: store.admin.queue_remove((EntryId(entry),)))
         world.wait_queue_empty()
+
+
+def test_a_bounce_for_many_recipients_with_long_replies_arrives(world: OutboundWorld) -> None:
+    before = len(world.inbox())
+    header = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 900) for number in range(80))
+    with world.peer("wordy.test", {"RCPT": Say("550-5.1.1 " + "긴" * 600 + "\n550 5.1.1 " + "말" * 600)}):
+        world.submit(ALICE, [f"{'r' * 50}{i}@wordy.test" for i in range(100)], header + MAIL)
+        bounce = world.wait_inbox(before + 1)[-1]
+        world.wait_queue_empty()
+    assert bounce.count(b"\r\nFinal-Recipient:") == 100
+    assert len(bounce) > 256 * 1024

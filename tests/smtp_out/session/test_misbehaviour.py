@@ -215,6 +215,19 @@ def test_too_many_recipients_go_in_further_transactions() -> None:
         assert peer.connections == 1
 
 
+def test_a_session_that_dies_between_two_transactions_never_doubles_the_first() -> None:
+    async def main() -> Results:
+        session = await Connector(OPTIONS).open(route(peer.port))
+        await deliver(session, entries(1, len(CONTENT)), reader())
+        peer.script({"RCPT r2@b.test": [Say("452 4.5.3 too many")], "MAIL": [Say("250 ok"), Drop()]})
+        results = await deliver(session, entries(2, len(CONTENT)), reader())
+        session.abort()
+        return results
+
+    with SmtpPeer() as peer:
+        assert kinds(run(main)) == [S, D]
+
+
 def test_too_many_for_ever_ends() -> None:
     with SmtpPeer({"RCPT": Say("452 4.5.3 too many")}) as peer:
         assert kinds(run(lambda: attempt(peer, 3))) == [D] * 3
