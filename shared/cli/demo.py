@@ -59,20 +59,17 @@ async def run_demo(data: Path, listeners: Listeners) -> None:
             await nursery.start(store.run)
             await make_accounts(store, passwords)
             nursery.cancel_scope.cancel()
-        for address, password in passwords.items():
-            say(f"account {address} password {password}")
-        for line in await trio.to_thread.run_sync(show_mail, data, listeners, passwords, abandon_on_cancel=True):
-            say(line)
+        proof = await trio.to_thread.run_sync(show_mail, data, listeners, passwords, abandon_on_cancel=True)
+        # All at once and last, so that the log's lines are not in between.
+        accounts = [f"account {address} password {password}" for address, password in passwords.items()]
+        say(*accounts, *proof, *client_settings(listeners))
     except* (StoreError, OSError, smtplib.SMTPException, imaplib.IMAP4.error, poplib.error_proto) as group:
         say(f"failed: {leaf(group)}")
-    else:
-        for line in client_settings(listeners):
-            say(line)
 
 
-def say(text: str) -> None:
-    """A line of the demonstration."""
-    print(f"demo: {text}", flush=True)
+def say(*lines: str) -> None:
+    """Lines of the demonstration."""
+    print("\n".join(f"demo: {line}" for line in lines), flush=True)
 
 
 def leaf(error: BaseException) -> BaseException:
