@@ -6,11 +6,12 @@ from typing import Any, Final
 import trio
 
 from services.store.core import Core
+from services.store.reads.messages import mailboxes_with_tombstones_above
 from services.store.writer import Command
 from services.store.writes import housekeeping
 from shared.errors import StoreError
 
-PAUSE_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 60.0
 BETWEEN_PIECES_SECONDS: Final = 0.05
 """Between two pieces of one job: mail goes first."""
 UNREFERENCED_SECONDS: Final = 3600.0
@@ -27,14 +28,17 @@ async def keep_house(core: Core) -> None:
         await _all_pieces(core, housekeeping.drop_contents, UNREFERENCED_SECONDS)
         await _all_pieces(core, housekeeping.prune_operations, store.operation_seconds)
         await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
+        most = store.tombstones_per_mailbox
+        for mailbox_id in await core.readers.run(mailboxes_with_tombstones_above, most):
+            await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, most)
 
 
-async def _all_pieces(core: Core, job: Callable[..., int], seconds: float) -> None:
+async def _all_pieces(core: Core, job: Callable[..., int], *arguments: float) -> None:
     """Run a job until a piece finds less than a piece to do."""
     done: Any = housekeeping.PIECE
     while done >= housekeeping.PIECE:
         try:
-            done = await core.writer.submit(Command("", None, job, (seconds,)))
+            done = await core.writer.submit(Command("", None, job, arguments))
         except StoreError as error:
             core.log.warning("housekeeping failed", job=job.__name__, error=str(error))
             return

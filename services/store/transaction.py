@@ -47,6 +47,7 @@ class MailboxRow:
     unseen: int
     deleted: int
     octets: int
+    tombstone_floor: int
 
     def count(self, flags: int, octets: int, sign: int) -> None:
         """Add (1) or take away (-1) one message in the counters."""

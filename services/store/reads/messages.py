@@ -14,7 +14,7 @@ from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.packed import pack_i64, pack_u32, pack_u64
 
 MAX_CHANGES: Final = 25_000
-MAX_VANISHED: Final = 100_000
+MAX_VANISHED: Final = 150_000
 MAX_MAILDROP: Final = 10_000
 _ROW_OCTETS: Final = 32
 _INDEX_CHUNK: Final = 256
@@ -24,13 +24,15 @@ _ALL_FIELDS: Final = int(sum(IndexField))
 def changes(
     snapshot: Snapshot, account_id: int, mailbox_id: int, since: int, after_uid: int, limit: int
 ) -> ChangesPage:
-    """Raises NoSuchMailbox, BadRequest, and LimitExceeded when more vanished than one answer holds: begin at 0 again."""
+    """Raises NoSuchMailbox, BadRequest, and LimitExceeded when what vanished is forgotten or too much: begin at 0 again."""
     if since < 0 or after_uid < 0 or limit < 1:
         raise BadRequest("changes")
     cursor = snapshot.cursor
     row = owned_row(cursor, account_id, mailbox_id)
     vanished: list[Row] = []
     # whoever begins at 0 has nothing that could have vanished
+    if 0 < since < row.tombstone_floor:
+        raise LimitExceeded("what vanished since is forgotten")
     if since and not after_uid and since < row.highest_modseq:
         vanished = messages.VANISHED.all(cursor, mailbox_id, since, MAX_VANISHED + 1)
         if len(vanished) > MAX_VANISHED:
@@ -51,6 +53,11 @@ def changes(
         highest_modseq=ModSeq(row.highest_modseq),
         more=more,
     )
+
+
+def mailboxes_with_tombstones_above(snapshot: Snapshot, most: int) -> list[int]:
+    """Mailboxes that remember more expunged messages than they should."""
+    return [row[0] for row in messages.TOMBSTONES_ABOVE.all(snapshot.cursor, most)]
 
 
 def _changed(cursor: Cursor, mailbox_id: int, since: int, after_uid: int, limit: int) -> list[Row]:

@@ -64,6 +64,7 @@ mailbox: Final = sa.Table(
     sa.Column("unseen", sa.Integer, nullable=False),
     sa.Column("deleted", sa.Integer, nullable=False),
     sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.Column("tombstone_floor", sa.BigInteger, nullable=False),  # tombstones up to this modseq may be forgotten
     sa.UniqueConstraint("account_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.store.sql.prepared import Prepared
-from services.store.sql.statements import bookkeeping, contents
+from services.store.sql.statements import bookkeeping, contents, mailboxes, messages
 from services.store.transaction import Transaction
 
 PIECE: Final = 2_000
@@ -21,6 +21,22 @@ def drop_contents(transaction: Transaction, unreferenced_seconds: float) -> int:
     for _, pack, length in gone:
         transaction.dead[pack] = transaction.dead.get(pack, 0) + length
     return len(gone)
+
+
+def drop_tombstones(transaction: Transaction, mailbox_id: int, most: int) -> int:
+    """Forget the oldest expunged UIDs of a mailbox beyond ``most``; how many. All of one modseq go together.
+
+    The floor is raised first: whoever asks for changes since a modseq below it is told to begin again.
+    """
+    cursor = transaction.cursor
+    transaction.flush()
+    row = transaction.mailbox(mailbox_id)
+    cut = messages.TOMBSTONE_CUT.one(cursor, mailbox_id, 1, most)
+    floor = row.tombstone_floor if cut is None else cut[0]
+    if floor > row.tombstone_floor:
+        row.tombstone_floor = floor
+        mailboxes.SET_FLOOR.run(cursor, floor, mailbox_id)
+    return messages.DROP_TOMBSTONES.run(cursor, mailbox_id, floor, PIECE).rowcount
 
 
 def prune_operations(transaction: Transaction, seconds: float) -> int:

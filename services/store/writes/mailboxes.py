@@ -27,7 +27,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     # RFC 3501 §2.3.1.1: ascending for ever, so that a mailbox made again under an old name is never taken for the old one
     uidvalidity = transaction.next_meta(UIDVALIDITY, int(transaction.now))
     inserted = mailboxes.INSERT.run(
-        transaction.cursor, account_id, name, special_use, uidvalidity, 1, 1, 1, 0, 0, 0, 0
+        transaction.cursor, account_id, name, special_use, uidvalidity, 1, 1, 1, 0, 0, 0, 0, 0
     )
     if inserted.lastrowid is None:
         raise RuntimeError("the database gave no id")

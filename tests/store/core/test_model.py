@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from services.store.domain.names import DEFAULT_LIMITS
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
@@ -187,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         if name == "INBOX":
             return
         self.run(mailboxes.delete, 1, name)
-        made = self.run(mailboxes.create, 1, name, "", 100)
+        made = self.run(mailboxes.create, 1, name, "", DEFAULT_LIMITS)
         self.numbers[name] = made.mailbox_id
         self.model[name] = ModelMailbox()
 

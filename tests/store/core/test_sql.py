@@ -12,6 +12,9 @@ from alembic.script import ScriptDirectory
 
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
+from services.store.packs.read import PackReader
+from services.store.readers import Snapshot
+from services.store.reads import messages as reads
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.sql.database import connect
 from services.store.sql.migrate import HEAD, NewerDatabaseError, current_revision, migrate
@@ -22,8 +25,10 @@ from services.store.transaction import Ids, Transaction
 from services.store.writes import directory, filing, housekeeping, transfer
 from services.store.writes.filing import Incoming
 from shared.contract.types import ContentSource, Delivery, LocalRecipient
+from shared.errors import LimitExceeded
 from shared.model.ids import AccountId
 from shared.model.message_index import MessageIndex
+from shared.model.packed import unpack_u32
 from shared.observe.log import Level, Logger
 
 INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
@@ -192,6 +197,28 @@ def test_old_operations_and_journal_rows_go_in_pieces(tmp_path: Path) -> None:
     bench.now += 100
     assert bench.run(housekeeping.prune_journal, 1000.0) == 0
     assert bench.run(housekeeping.prune_journal, 50.0) == 1
+    bench.close()
+
+
+def test_old_tombstones_go_and_whoever_needs_them_begins_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for number in range(10):
+        bench.deliver(b"%d" % number)
+        bench.run(transfer.expunge, "imap", 1, 1, [number + 1], False)
+    snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
+    assert reads.mailboxes_with_tombstones_above(snapshot, 10) == []
+    assert reads.mailboxes_with_tombstones_above(snapshot, 4) == [1]
+    # the modseqs of the expunges are 3, 5, ... 21
+    assert bench.run(housekeeping.drop_tombstones, 1, 4) == 6
+    assert bench.run(housekeeping.drop_tombstones, 1, 4) == 0
+    assert bench.cursor.execute("SELECT uid FROM tombstone").fetchall() == [(7,), (8,), (9,), (10,)]
+    with pytest.raises(LimitExceeded):
+        reads.changes(snapshot, 1, 1, 12, 0, 100)
+    assert unpack_u32(reads.changes(snapshot, 1, 1, 13, 0, 100).vanished).tolist() == [7, 8, 9, 10]
+    assert reads.changes(snapshot, 1, 1, 0, 0, 100).vanished == b""
+    bench.deliver(b"the floor survives a flush")
+    with pytest.raises(LimitExceeded):
+        reads.changes(snapshot, 1, 1, 12, 0, 100)
     bench.close()
 
 

@@ -22,6 +22,7 @@ _COLUMNS: Final = (
     _m.unseen,
     _m.deleted,
     _m.octets,
+    _m.tombstone_floor,
 )
 MAILBOX_COLUMNS: Final = tuple(column.name for column in _COLUMNS)
 
@@ -60,7 +61,7 @@ BELOW: Final = Prepared(
 )
 INSERT: Final = Prepared(
     mailbox.insert(), "account_id", "name", "special_use", "uidvalidity", "uid_next", "highest_modseq",
-    "first_recent_uid", "messages", "unseen", "deleted", "octets",
+    "first_recent_uid", "messages", "unseen", "deleted", "octets", "tombstone_floor",
 )  # fmt: skip
 UPDATE_STATE: Final = Prepared(
     sa.update(mailbox)
@@ -90,6 +91,10 @@ DELETE: Final = Prepared(sa.delete(mailbox).where(_m.id == b("mailbox")), "mailb
 DELETE_MESSAGES: Final = Prepared(sa.delete(message).where(message.c.mailbox_id == b("mailbox")), "mailbox")
 DELETE_TOMBSTONES: Final = Prepared(sa.delete(tombstone).where(tombstone.c.mailbox_id == b("mailbox")), "mailbox")
 DELETE_KEYWORDS: Final = Prepared(sa.delete(keyword).where(keyword.c.mailbox_id == b("mailbox")), "mailbox")
+
+SET_FLOOR: Final = Prepared(
+    sa.update(mailbox).where(_m.id == b("mailbox")).values(tombstone_floor=b("new_floor")), "new_floor", "mailbox"
+)
 
 KEYWORDS: Final = Prepared(
     sa.select(keyword.c.name).where(keyword.c.mailbox_id == b("mailbox")).order_by(keyword.c.slot), "mailbox"

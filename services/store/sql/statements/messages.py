@@ -46,6 +46,36 @@ VANISHED: Final = Prepared(
     "limit",
 )
 
+TOMBSTONES_ABOVE: Final = Prepared(
+    sa.select(tombstone.c.mailbox_id)
+    .group_by(tombstone.c.mailbox_id)
+    .having(sa.func.count() > b("most")),
+    "most",
+)  # fmt: skip
+TOMBSTONE_CUT: Final = Prepared(
+    sa.select(tombstone.c.modseq)
+    .where(tombstone.c.mailbox_id == b("mailbox"))
+    .order_by(tombstone.c.modseq.desc())
+    .limit(b("one"))
+    .offset(b("most")),
+    "mailbox",
+    "one",
+    "most",
+)
+"""The newest modseq that is one too many; none when there are no more than ``most``."""
+_oldest = (
+    sa.select(tombstone.c.uid)
+    .where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.modseq <= b("floor"))
+    .order_by(tombstone.c.modseq)
+    .limit(b("limit"))
+)
+DROP_TOMBSTONES: Final = Prepared(
+    sa.delete(tombstone).where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.uid.in_(_oldest)),
+    "mailbox",
+    "floor",
+    "limit",
+)
+
 FLAGS_OF: Final = PreparedIn(
     lambda uids: sa.select(_m.uid, _m.flags, _m.modseq).where(_in_mailbox, _m.uid.in_(uids)), "mailbox"
 )

@@ -71,6 +71,7 @@ def _mailboxes() -> None:
         sa.Column("unseen", sa.Integer(), nullable=False),
         sa.Column("deleted", sa.Integer(), nullable=False),
         sa.Column("octets", sa.BigInteger(), nullable=False),
+        sa.Column("tombstone_floor", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_mailbox_account_id"),
         sa.PrimaryKeyConstraint("id", name="pk_mailbox"),
         sa.UniqueConstraint("account_id", "name", name="uq_mailbox_account_id_name"),
