@@ -1,7 +1,7 @@
 """ENVELOPE, BODYSTRUCTURE and BODY as rendered bytes, kept so that a warm FETCH is a join.
 
-Laws: contents never change under a (mailbox, UID), so nothing here is ever stale; the sum of all octets is bounded; what was not used
-for a while is given back, whole mailboxes at a time.
+Laws: contents never change under a (mailbox, UIDVALIDITY, UID), so nothing here is ever stale; the sum of all octets is bounded;
+what was not used for a while is given back, whole mailboxes at a time.
 """
 
 from collections import OrderedDict
@@ -14,6 +14,9 @@ ROW_OVERHEAD: Final = 130
 """Of a dict entry with its key and its bytes object, beside the octets themselves."""
 
 Rows = dict[int, bytes]
+Mailbox = tuple[MailboxId, int]
+"""With its UIDVALIDITY: a UID of another one is another message."""
+_Key = tuple[Mailbox, bytes]
 
 
 class RenderedCache:
@@ -22,13 +25,13 @@ class RenderedCache:
     def __init__(self, max_octets: int) -> None:
         self._max_octets = max_octets
         self._octets = 0
-        self._columns: OrderedDict[tuple[MailboxId, bytes], Rows] = OrderedDict()
-        self._sizes: dict[tuple[MailboxId, bytes], int] = {}
-        self._used_at: dict[tuple[MailboxId, bytes], float] = {}
+        self._columns: OrderedDict[_Key, Rows] = OrderedDict()
+        self._sizes: dict[_Key, int] = {}
+        self._used_at: dict[_Key, float] = {}
 
-    def rows(self, mailbox_id: MailboxId, column: bytes, now: float) -> Rows:
+    def rows(self, mailbox: Mailbox, column: bytes, now: float) -> Rows:
         """What is kept, by UID; to be read, not changed. ``now``: any steady clock, in seconds."""
-        key = (mailbox_id, column)
+        key = (mailbox, column)
         rows = self._columns.get(key)
         if rows is None:
             return {}
@@ -36,9 +39,9 @@ class RenderedCache:
         self._used_at[key] = now
         return rows
 
-    def add(self, mailbox_id: MailboxId, column: bytes, rows: Iterable[tuple[int, bytes]], now: float) -> None:
+    def add(self, mailbox: Mailbox, column: bytes, rows: Iterable[tuple[int, bytes]], now: float) -> None:
         """Keep rows, if need be instead of those used longest ago."""
-        key = (mailbox_id, column)
+        key = (mailbox, column)
         kept = self._columns.setdefault(key, {})
         added = 0
         for uid, octets in rows:
@@ -56,7 +59,7 @@ class RenderedCache:
                 return
             self._drop(oldest)
 
-    def _shrink(self, key: tuple[MailboxId, bytes]) -> None:
+    def _shrink(self, key: _Key) -> None:
         """One mailbox alone is too large: give up the half of it that came first."""
         kept = self._columns[key]
         for uid in list(kept)[: (len(kept) + 1) // 2]:
@@ -66,7 +69,7 @@ class RenderedCache:
         if self._octets > self._max_octets:
             self._drop(key)
 
-    def _drop(self, key: tuple[MailboxId, bytes]) -> None:
+    def _drop(self, key: _Key) -> None:
         del self._columns[key]
         self._octets -= self._sizes.pop(key)
         self._used_at.pop(key, None)

@@ -29,7 +29,7 @@ class Selected:
         self.told: array[int] = columns.uids
         self._largest_told = columns.uids[-1] if columns.uids else 0
         self._generation = columns.generation
-        self._told_modseq = max(columns.modseqs, default=0)
+        self._told_modseq: int = columns.highest_modseq
         self._pending_flags: dict[int, None] = {}
         self._pending_vanished: set[int] = set()
         self._told_recent = self.recent()

@@ -51,8 +51,9 @@ Wake = Callable[[], None]
 class Columns:
     """The columns of a mailbox and the log of their changes; pure, fed with pages of ``messages.changes``."""
 
-    def __init__(self, mailbox_id: MailboxId) -> None:
+    def __init__(self, mailbox_id: MailboxId, uidvalidity: int) -> None:
         self.mailbox_id = mailbox_id
+        self.uidvalidity = uidvalidity
         self.uids: array[int] = array(U32)
         self.modseqs: array[int] = array(U64)
         self.flags: array[int] = array(U64)

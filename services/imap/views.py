@@ -22,8 +22,8 @@ RETRY_SECONDS: Final = 1.0
 class View(Columns):
     """Columns that keep themselves up to date."""
 
-    def __init__(self, store: StoreClient, mailbox_id: MailboxId, grant: Grant) -> None:
-        super().__init__(mailbox_id)
+    def __init__(self, store: StoreClient, mailbox_id: MailboxId, uidvalidity: int, grant: Grant) -> None:
+        super().__init__(mailbox_id, uidvalidity)
         self._store = store
         self.grant = grant
         self.lost: StoreError | None = None
@@ -100,14 +100,14 @@ class Views:
         self._linger_seconds = linger_seconds
         self._entries: OrderedDict[MailboxId, _Entry] = OrderedDict()
 
-    async def acquire(self, grant: Grant, mailbox_id: MailboxId) -> View:
+    async def acquire(self, grant: Grant, mailbox_id: MailboxId, uidvalidity: int) -> View:
         """The view of a mailbox, up to date. The grant must have been checked for this mailbox just before. Raises StoreError."""
         entry = self._entries.get(mailbox_id)
-        if entry is not None and entry.view.lost is not None:
+        if entry is not None and (entry.view.lost is not None or entry.view.uidvalidity != uidvalidity):
             self._drop(mailbox_id, entry)
             entry = None
         if entry is None:
-            entry = self._entries[mailbox_id] = _Entry(View(self._store, mailbox_id, grant))
+            entry = self._entries[mailbox_id] = _Entry(View(self._store, mailbox_id, uidvalidity, grant))
             self._nursery.start_soon(self._keep, mailbox_id, entry)
         entry.users += 1
         entry.idle_scope.cancel()

@@ -68,6 +68,7 @@ class _Fetch:
     def __init__(self, context: Context, plan: FetchPlan) -> None:
         self._context = context
         self._plan = plan
+        self._key = (context.mailbox_id, context.columns.uidvalidity)
         self.sent = 0
 
     def changed_since(self, uids: "array[int]", modseq: int) -> "array[int]":
@@ -108,33 +109,33 @@ class _Fetch:
 
     async def _read_batch(self, uids: "array[int]") -> _Batch:
         plan = self._plan
-        rendered = {item: await self._rendered(item, uids) for item in plan.rendered}
-        batch = _Batch(uids, rendered, {}, {})
+        batch = _Batch(uids, await self._rendered(uids), {}, {})
         if plan.sections:
             await self._read_sections(batch)
             if plan.sets_seen:
                 batch.seen = await self._set_seen(uids)
         return batch
 
-    async def _rendered(self, item: FetchItem, uids: "array[int]") -> dict[int, bytes]:
-        """Ready octets by UID, from what is kept or from the store (which is then asked for all such items at once)."""
-        context = self._context
-        column, _ = RENDERED[item]
-        kept = context.shared.rendered.rows(context.mailbox_id, column, trio.current_time())
-        missing = [uid for uid in uids if uid not in kept]
-        if not missing:
-            return {uid: kept[uid] for uid in uids}
+    async def _rendered(self, uids: "array[int]") -> dict[FetchItem, dict[int, bytes]]:
+        """Ready octets by item and UID, from what is kept or from the store, which is asked at most once."""
+        cache, now = self._context.shared.rendered, trio.current_time()
+        found: dict[FetchItem, dict[int, bytes]] = {}
+        missing: dict[int, None] = {}
         fields = IndexField(0)
-        for each in self._plan.rendered:
-            fields |= RENDERED[each][1]
-        rows = await read_index(context, missing, fields)
-        now = trio.current_time()
-        for each in self._plan.rendered:
-            name, _ = RENDERED[each]
-            pairs = [(row.uid, _ready(row, each)) for row in rows]
-            context.shared.rendered.add(context.mailbox_id, name, pairs, now)
-        found = {uid: kept[uid] for uid in uids if uid in kept}
-        found.update((row.uid, _ready(row, item)) for row in rows)
+        for item in self._plan.rendered:
+            column, field = RENDERED[item]
+            kept = cache.rows(self._key, column, now)
+            # copied now: what is kept may go while the store is being asked
+            found[item] = {uid: kept[uid] for uid in uids if uid in kept}
+            fields |= field
+            if len(found[item]) < len(uids):
+                missing.update(dict.fromkeys(uid for uid in uids if uid not in kept))
+        if missing:
+            rows = await read_index(self._context, list(missing), fields)
+            for item in self._plan.rendered:
+                pairs = [(row.uid, _ready(row, item)) for row in rows]
+                found[item].update(pairs)
+                cache.add(self._key, RENDERED[item][0], pairs, now)
         return found
 
     async def _read_sections(self, batch: _Batch) -> None:

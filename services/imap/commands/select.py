@@ -17,7 +17,7 @@ async def handle_select(context: Context, command: Command) -> Reply:
     if arguments.condstore:
         context.condstore = True
     state = await context.store.mailboxes.select(context.grant, arguments.mailbox, not read_only)
-    view = await context.shared.views.acquire(context.grant, state.mailbox_id)
+    view = await context.shared.views.acquire(context.grant, state.mailbox_id, state.uidvalidity)
     selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid)
     context.client.write(_describe(selected, state))
     return build_ok(f"{command.name} completed", "READ-ONLY" if read_only else "READ-WRITE")

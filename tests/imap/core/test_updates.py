@@ -33,7 +33,7 @@ def page(rows=(), vanished=(), keywords=(), highest=0):
 
 
 def make(*rows):
-    columns = Columns(MailboxId(1))
+    columns = Columns(MailboxId(1), 1)
     columns.apply_page(page(rows))
     return columns
 

@@ -85,8 +85,8 @@ async def settle():
 
 def test_shared_and_woken():
     async def test(store: Store, views: Views):
-        first = await views.acquire(GRANT, BOX)
-        assert await views.acquire(GRANT, BOX) is first
+        first = await views.acquire(GRANT, BOX, 7)
+        assert await views.acquire(GRANT, BOX, 7) is first
         assert list(first.uids) == [1, 2]
         await settle()
         woken = trio.Event()
@@ -103,7 +103,7 @@ def test_shared_and_woken():
 
 def test_refreshes_share_one_call():
     async def test(store: Store, views: Views):
-        view = await views.acquire(GRANT, BOX)
+        view = await views.acquire(GRANT, BOX, 7)
         await settle()
         store.calls = 0
         store.gate = trio.Event()
@@ -124,7 +124,7 @@ def test_refreshes_share_one_call():
 
 def test_a_store_that_is_away_for_long():
     async def test(store: Store, views: Views):
-        view = await views.acquire(GRANT, BOX)
+        view = await views.acquire(GRANT, BOX, 7)
         await settle()
         store.failures = [Unavailable("gone")] * 3
         store.deliver(3)
@@ -140,7 +140,7 @@ def test_a_store_that_is_away_for_long():
 
 def test_a_deleted_mailbox():
     async def test(store: Store, views: Views):
-        view = await views.acquire(GRANT, BOX)
+        view = await views.acquire(GRANT, BOX, 7)
         await settle()
         woken = trio.Event()
         view.attach(woken.set)
@@ -149,7 +149,7 @@ def test_a_deleted_mailbox():
         await woken.wait()
         assert isinstance(view.lost, NoSuchMailbox)
         # somebody made it again: a fresh view
-        again = await views.acquire(GRANT, BOX)
+        again = await views.acquire(GRANT, BOX, 7)
         assert again is not view
         views.release(view)
         assert list(again.uids) == [1, 2, 3]
@@ -159,9 +159,9 @@ def test_a_deleted_mailbox():
 
 def test_a_newer_login_keeps_the_view():
     async def test(store: Store, views: Views):
-        view = await views.acquire(GRANT, BOX)
+        view = await views.acquire(GRANT, BOX, 7)
         await settle()
-        await views.acquire(Grant(b"newer"), BOX)
+        await views.acquire(Grant(b"newer"), BOX, 7)
         store.failures = [GrantExpired()]
         store.deliver(3)
         await trio.sleep(3)
@@ -175,13 +175,23 @@ def test_a_newer_login_keeps_the_view():
     run(test)
 
 
+def test_another_uidvalidity_is_another_view():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX, 7)
+        assert await views.acquire(GRANT, BOX, 8) is not view
+        views.release(view)
+        assert views.statistics()["views"] == 1
+
+    run(test)
+
+
 def test_given_back_when_nobody_wants_it():
     async def test(store: Store, views: Views):
-        view = await views.acquire(GRANT, BOX)
+        view = await views.acquire(GRANT, BOX, 7)
         await settle()
         views.release(view)
         await trio.sleep(3)
-        assert await views.acquire(GRANT, BOX) is view
+        assert await views.acquire(GRANT, BOX, 7) is view
         await trio.sleep(10)
         assert views.statistics()["views"] == 1
         views.release(view)
@@ -196,7 +206,7 @@ def test_a_failed_acquire_holds_nothing():
     async def test(store: Store, views: Views):
         store.failures = [Unavailable()] * 2
         with pytest.raises(Unavailable):
-            await views.acquire(GRANT, BOX)
+            await views.acquire(GRANT, BOX, 7)
         await trio.sleep(10)
         assert views.statistics()["views"] == 0
 
