@@ -20,6 +20,8 @@ from __future__ import annotations
 import re
 
 _END = b"\r\n.\r\n"
+# A CR that is not one of a line end, or whose line end has a dot behind it: all that needs a closer look, in one fast scan.
+_ODD = re.compile(rb"\r(?!\n(?!\.))")
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -43,25 +45,32 @@ class DotReader:
             self.rest += data
             return b""
         data = self._held + data
-        end = data.find(_END)
+        odd = _ODD.search(data)
+        if odd is None:
+            end, plain = -1, True
+        elif odd.start() == len(data) - len(_END) and data.endswith(_END):
+            end, plain = odd.start(), True
+        else:
+            end, plain = data.find(_END, odd.start()), False
         if end >= 0:
             self.ended = True
-            self.rest = data[end + 5 :]
+            self.rest = data[end + len(_END) :]
             self._held = b""
             piece = data[: end + 2]
         else:
-            held = _held_back(data)
-            cut = len(data) - held
+            cut = len(data) - _held_back(data)
             self._held = data[cut:]
             piece = data[:cut]
-        return self._content(piece)
+        return self._content(piece, plain=plain)
 
-    def _content(self, piece: bytes) -> bytes:
-        pairs = piece.count(b"\r\n")
-        if piece.count(b"\n") != pairs or piece.count(b"\r") != pairs:
+    def _content(self, piece: bytes, *, plain: bool) -> bytes:
+        """`plain`: no bare CR and no dot at the beginning of a line is in it, as in nearly all mail."""
+        newlines, returns = piece.count(b"\n"), piece.count(b"\r")
+        if newlines != returns or (not plain and newlines != piece.count(b"\r\n")):
             self.bare_newline = True
-        # RFC 5321 §4.5.2
-        piece = piece.replace(b"\r\n.", b"\r\n")
+        if not plain:
+            # RFC 5321 §4.5.2
+            piece = piece.replace(b"\r\n.", b"\r\n")
         if self._lead and piece:
             self._lead = 0
             return piece[2:]

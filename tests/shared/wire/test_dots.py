@@ -106,3 +106,18 @@ def test_memory_held_between_feeds_is_at_most_four_octets() -> None:
     reader = DotReader()
     size = sum(len(reader.feed(b"\r\n.\r")) for _ in range(1000))
     assert 4 * 1000 - 4 - 1000 <= size <= 4 * 1000
+
+
+hard = st.lists(st.sampled_from([b"\r\n", b"\r\n", b"\r", b"\n", b".", b"a", b"\r\n."]), max_size=14).map(b"".join)
+
+
+@given(hard, random_splits())
+@settings(deadline=None, max_examples=300)
+def test_reader_against_the_rules_written_plainly(data: bytes, seed: int) -> None:
+    wire = data + b"\r\n.\r\nREST"
+    end = (b"\r\n" + wire).index(b"\r\n.\r\n")
+    raw, rest = wire[:end], wire[end + 3 :]
+    content = re.sub(rb"(\A|\r\n)\.", rb"\1", raw)
+    bare = re.search(rb"\r(?!\n)|(?<!\r)\n", raw) is not None
+    for pieces in splits_of(wire, seed=seed):
+        assert read(pieces) == (content, True, rest, bare)
