@@ -8,6 +8,7 @@ What can fail: `ProcessFailed` when the program exits early or stays silent.
 
 import atexit
 import collections
+import contextlib
 import ctypes
 import json
 import os
@@ -73,7 +74,7 @@ def _die_with_parent() -> None:
 
 
 class Process:
-    """One child process in its own process group; its output is collected line by line.
+    """One child process in its own process group; its output is collected line by line, or appended to `output`.
 
     `stop` ends it politely (SIGTERM, then SIGKILL after STOP_SECONDS), `kill` at once, both with its whole group.
     """
@@ -86,6 +87,8 @@ class Process:
         self.argv = tuple(argv)
         self.env = dict(os.environ if env is None else env)
         self.lines: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
+        self.output: Path | None = None
+        """Set before the start: a file instead of lines in memory, for measurements (a reader here costs the child)."""
         self.popen: subprocess.Popen[bytes] | None = None
         self._logged = threading.Condition()
         self._reader: threading.Thread | None = None
@@ -97,20 +100,22 @@ class Process:
         if self.running:
             message = f"{self.name} runs already"
             raise ProcessFailed(message)
-        self.popen = subprocess.Popen(
-            self.argv,
-            env=self.env,
-            cwd=self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
+        with contextlib.ExitStack() as files:
+            self.popen = subprocess.Popen(
+                self.argv,
+                env=self.env,
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=files.enter_context(self.output.open("ab")) if self.output else subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(pass_fds),
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
         LIVE[self.popen.pid] = self
-        self._reader = threading.Thread(target=self._collect, args=(self.popen,), daemon=True)
-        self._reader.start()
+        if self.output is None:
+            self._reader = threading.Thread(target=self._collect, args=(self.popen,), daemon=True)
+            self._reader.start()
 
     def _collect(self, popen: subprocess.Popen[bytes]) -> None:
         assert popen.stdout is not None
@@ -176,6 +181,8 @@ class Process:
 
     def tail(self, count: int = TAIL_LINES) -> str:
         """The last lines, for a report."""
+        if self.output is not None and self.output.exists():
+            return "\n".join(self.output.read_text("utf-8", "backslashreplace").splitlines()[-count:])
         return "\n".join(list(self.lines)[-count:])
 
     def wait_for_log(self, pattern: str, seconds: float = START_SECONDS, count: int = 1) -> list[str]:

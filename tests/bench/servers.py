@@ -221,6 +221,8 @@ class Pillarbox:
         self._stack = Stack(self.base, settings=settings, domain=DOMAIN, argv=profiled(profile) if profile else None)
 
     def __enter__(self) -> Self:
+        for name, service in self._stack.services.items():
+            service.output = self.base / f"{name}.log"
         self._stack.start()
         self._stack.add_accounts(dict.fromkeys(users(), PASSWORD))
         self.smtp = ("127.0.0.1", self._stack.port("smtp"))
