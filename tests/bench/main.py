@@ -180,6 +180,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="all cases, more messages, 5 rounds (about 15 minutes)")
+    parser.add_argument("--smoke", action="store_true", help="a few messages each: whether the benchmark itself works")
     parser.add_argument("--rounds", type=int, help="rounds per case (2; with --full 5)")
     parser.add_argument("--only", default="deliver,fetch,retrieve", help="deliver, fetch, retrieve (by commas)")
     parser.add_argument("--slow-disk", type=float, metavar="MS", help="every flush to disk takes that long")
@@ -196,7 +197,7 @@ def main() -> int:
     if compiler is None or os.geteuid() != 0:
         print("the benchmark needs a C compiler (cc), and root for Postfix and Dovecot", file=sys.stderr)
         return 2
-    rounds = options.rounds or (5 if options.full else 2)
+    rounds = options.rounds or (5 if options.full else 1 if options.smoke else 2)
     parts = options.only.split(",")
     with tempfile.TemporaryDirectory(prefix="pillarbox-bench-") as scratch:
         preload = {}
@@ -208,7 +209,10 @@ def main() -> int:
         with PostfixDovecot(preload) as peer, Pillarbox(preload, options.profile) as ours:
             memory = {server.name: memory_kib(server.roots.values()) // 1024 for server in (peer, ours)}
             bench = Bench(driver, (peer, ours), rounds)
-            run(bench, parts, full=options.full)
+            if options.smoke:
+                smoke(bench)
+            else:
+                run(bench, parts, full=options.full)
             after = {server.name: memory_kib(server.roots.values()) // 1024 for server in (peer, ours)}
     report = "\n".join(
         [
@@ -242,6 +246,13 @@ def run(bench: Bench, parts: Sequence[str], *, full: bool) -> None:
         bench.fetch(10_000)
     if "retrieve" in parts:
         bench.retrieve(1000)
+
+
+def smoke(bench: Bench) -> None:
+    """Every kind of case once, small."""
+    bench.deliver(4, 4096, 60)
+    bench.fetch(100)
+    bench.retrieve(40)
 
 
 if __name__ == "__main__":
