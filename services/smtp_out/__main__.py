@@ -24,11 +24,11 @@ async def main(service: Service) -> None:
     """Work until the process drains."""
     try:
         options = make_options(service.settings)
+        resolver = make_resolver(service.settings)
     except ConfigureError as error:
         raise OSError(str(error)) from None
     rng = random.Random()
     name = f"smtp_out-{secrets.token_hex(6)}"
-    resolver = make_resolver(service.settings)
     reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
     worker = Worker(
         name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 
@@ -46,12 +47,15 @@ def make_options(settings: Settings) -> Options:
 
 
 def make_resolver(settings: Settings) -> Resolver:
-    """The resolver of the settings' servers."""
+    """The resolver of the settings' servers. Raises ConfigureError (names: nobody could resolve them)."""
     dns = settings.dns
     servers = []
     for text in dns.resolvers:
         host, _, port = text.rpartition(":")
-        servers.append((host.strip("[]"), int(port)))
+        try:
+            servers.append((str(ipaddress.ip_address(host.strip("[]"))), int(port)))
+        except ValueError:
+            raise ConfigureError(f"dns.resolvers: {text}: must be an IP address and a port") from None
     limits = Limits(
         timeout_seconds=dns.timeout_seconds, lifetime_seconds=dns.lifetime_seconds, cache_size=dns.cache_entries
     )

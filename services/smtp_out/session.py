@@ -204,15 +204,17 @@ class Session:
         raise self._broken(Step.CONTENT, "the server reads nothing")
 
     async def _reply(self, step: Step) -> Reply:
+        reply = self._parser.next_reply()
+        if reply is not None:  # of several that came together
+            return reply
         with trio.move_on_after(self._seconds(step)):
-            while True:
-                reply = self._parser.next_reply()
-                if reply is not None:
-                    return reply
+            while reply is None:
                 data = await self._stream.receive_some(_RECEIVE_OCTETS)
                 if not data:
                     raise self._broken(step, "the server closed the connection")
                 self._parser.feed(data)
+                reply = self._parser.next_reply()
+            return reply
         raise self._broken(step, "the server did not answer in time")
 
     def _seconds(self, step: Step) -> float:

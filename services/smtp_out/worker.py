@@ -36,7 +36,7 @@ from shared.rpc.store_client import StoreClient
 
 _POLL_SECONDS = 60.0
 _TROUBLE_SECONDS = 1.0  # pause after the store refused a lease
-_LAST_REPORT_SECONDS = 4.0  # for reports and releases after the grace is over
+_LAST_REPORT_SECONDS = 2.0  # for reports and releases after the grace is over
 _BUSY_NAMED = 1000  # destinations named busy in one lease, at most
 _EXTENDED_AT_ONCE = 1000
 

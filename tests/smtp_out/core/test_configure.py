@@ -71,3 +71,6 @@ def test_own_names_need_a_dot(tmp_path: Path) -> None:
 def test_resolvers(tmp_path: Path) -> None:
     environ = {"PILLARBOX_DATA": str(tmp_path), "PILLARBOX_DNS__RESOLVERS": "127.0.0.1:53,[::1]:5353"}
     assert make_resolver(load_settings(None, environ)).statistics()["cached"] == 0
+    environ["PILLARBOX_DNS__RESOLVERS"] = "resolver.test:53"
+    with pytest.raises(ConfigureError, match="IP address"):
+        make_resolver(load_settings(None, environ))
