@@ -1,7 +1,7 @@
 """What the worker knows of one hop (a destination's domain, or the smart host): the jobs that wait, how many sessions it
 may have. No I/O and no clock here.
 
-The number of sessions follows success and trouble: one until the first session stands, then a few, one more with every
+The number of sessions follows success and trouble: one until the first session stands, then two, one more with every
 message that got through, up to the settings' bound; trouble while others work shrinks it to those that work. Trouble
 when nobody works means that the destination is down: everything that waits for it is deferred at once, so that a dead
 destination costs one connection attempt per round, and never holds what others need.
@@ -17,7 +17,7 @@ import attrs
 from shared.contract.types import QueueEntry
 from shared.model.ids import EntryId
 
-FIRST_SESSIONS = 5  # once a session stands; Postfix begins with as many
+FIRST_SESSIONS = 2  # once a session stands; every message that gets through adds one
 REQUEUES = 3  # how often a job goes back to wait for another session before it is deferred
 
 

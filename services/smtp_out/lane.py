@@ -60,9 +60,11 @@ class Lane:
         self._session: Session | None = None
 
     @property
-    def session_open(self) -> bool:
-        """Whether there is a session that can take another message."""
-        return self._session is not None and self._session.usable
+    def may_wait(self) -> bool:
+        """Whether there is a session that can take another message, and room to keep it open without one."""
+        tools = self._tools
+        room = tools.sessions.value() <= tools.options.max_sessions / 2
+        return room and self._session is not None and self._session.usable
 
     async def serve(self, job: Job) -> None:
         """Attempt one job and report it. Raises nothing but cancellation."""
@@ -107,20 +109,25 @@ class Lane:
                     raise NoHost(route)
                 async with tools.opening:
                     self._session = await tools.connector.open(route)
-                tools.sessions.inc()
-                self._hop.session_opened()
+                    tools.sessions.inc()
+                    self._hop.session_opened()
+                    # inside `opening`: else any number of open sessions could wait for their turn
+                    await tools.active.acquire()
                 tools.balance(self._hop)
+            else:
+                await tools.active.acquire()
             session = self._session
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
-                async with tools.active:
-                    results = await deliver(session, job.entries, content)
+                results = await deliver(session, job.entries, content)
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()
                 continue
             except BaseException:
                 self._drop_session()
                 raise
+            finally:
+                tools.active.release()
             return Attempted(results, session.remote, session.tls)
 
     async def _no_host(self, job: Job, trouble: NoHost) -> None:

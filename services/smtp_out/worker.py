@@ -237,7 +237,7 @@ class Worker:
         with trio.move_on_after(self._options.idle_seconds):
             while True:
                 job = self._take(hop)
-                if job is not None or not lane.session_open or self._draining:
+                if job is not None or not lane.may_wait or self._draining:
                     return job
                 await self._lots[hop.key].park()
         # woken and timed out at the same moment: nobody else was woken for that job

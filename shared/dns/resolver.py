@@ -162,7 +162,7 @@ class Resolver:
                 if not isinstance(outcome, str):
                     return self._read(name, rdtype, outcome)
                 reasons.append(outcome)
-        raise DnsFailure(name, rdtype, reasons[-1] if reasons else "no resolver is configured")
+        raise DnsFailure(name, rdtype, reasons[-1] if reasons else "no resolver answered in time")
 
     async def _ask_server(
         self, server: Server, qname: dns.name.Name, kind: dns.rdatatype.RdataType
