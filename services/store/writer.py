@@ -52,6 +52,8 @@ class Command:
     """May share a savepoint: it raises StoreError only before it changed anything in the transaction."""
     prepare: Callable[[Transaction, Compressor, "Sequence[Command]"], None] | None = None
     """For all batched commands of a group that name the same function: look things up and encode contents at once."""
+    to_the_end: bool = False
+    """Its caller is not cancelled while it waits: what the command needs is given up when the caller goes on."""
     task: trio.lowlevel.Task | None = None
     answer: outcome.Outcome[Any] | None = None
 
@@ -137,6 +139,8 @@ class Writer:
         self._queue.put(command)
 
         def abort(_: Any) -> trio.lowlevel.Abort:
+            if command.to_the_end:
+                return trio.lowlevel.Abort.FAILED
             command.task = None
             return trio.lowlevel.Abort.SUCCEEDED
 
@@ -287,12 +291,12 @@ class Writer:
 
     def _record_packs(self, transaction: Transaction) -> None:
         """How far the packs go and what of them is dead, in the same transaction."""
-        number, end = self._appender.number, self._appender.end
-        if end and number not in self._known_packs:
-            contents.INSERT_PACK.run(self._cursor, number, end, 0)
-            self._known_packs.add(number)
-        elif end:
-            contents.UPDATE_PACK.run(self._cursor, end, number)
+        for number, end in self._appender.take_ends().items():
+            if number not in self._known_packs:
+                contents.INSERT_PACK.run(self._cursor, number, end, 0)
+                self._known_packs.add(number)
+            else:
+                contents.UPDATE_PACK.run(self._cursor, end, number)
         for pack, octets in transaction.dead.items():
             self._dead[pack] = self._dead.get(pack, 0) + octets
         if self._dead:

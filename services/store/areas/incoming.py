@@ -24,6 +24,8 @@ def inline_content(core: Core, source: ContentSource) -> Incoming:
 async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> AsyncIterator[tuple[Incoming, ...]]:
     """The contents of a write. Its uploads are given up when the write succeeded.
 
+    The command inside is to be waited for ``to_the_end``: the writer reads the upload's file, which must not go before.
+
     An upload that is unknown is not refused here: a repeated operation, whose first run has consumed it, is answered with the first
     result; the writer raises NoSuchUpload for the others.
     """

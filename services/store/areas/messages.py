@@ -70,6 +70,7 @@ class MessagesArea:
             (incoming, delivery, expire),
             batch=True,
             prepare=filing.prepare_contents,
+            to_the_end=delivery.content.upload is not None,
         )
         result: DeliveryResult = await self._core.writer.submit(command)
         return result
@@ -93,6 +94,7 @@ class MessagesArea:
                 (incoming, account, mailbox_id, flags, internal_date, index),
                 batch=True,
                 prepare=filing.prepare_contents,
+                to_the_end=True,
             )
             result: AppendResult = await self._core.writer.submit(command)
             return result

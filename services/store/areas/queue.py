@@ -41,6 +41,12 @@ class QueueArea:
         expire = core.settings.smtp_out.expire_seconds
         async with contents(core, call, [bounce.content for bounce in bounces]) as incoming:
             arguments = (incoming, worker, outcomes, bounces, core.rules, expire)
-            await core.writer.submit(
-                Command("queue.report", call.op_id, writes.report, arguments, prepare=filing.prepare_contents)
+            command = Command(
+                "queue.report",
+                call.op_id,
+                writes.report,
+                arguments,
+                prepare=filing.prepare_contents,
+                to_the_end=bool(bounces),
             )
+            await core.writer.submit(command)

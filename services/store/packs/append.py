@@ -25,6 +25,10 @@ _BUFFER_OCTETS: Final = 8 * 1024 * 1024
 _COPY_OCTETS: Final = 1024 * 1024
 
 
+class SpoolError(Exception):
+    """A spooled content could not be read. Nothing of it is in the pack; the other records of the group are not touched."""
+
+
 class PackAppender:
     """Appends to pack ``number`` from offset ``end`` on (0: a new pack), and opens the next one when it is full."""
 
@@ -39,6 +43,7 @@ class PackAppender:
         self._written = 0
         self._end = 0
         self._group_start = 0
+        self._sealed: dict[int, int] = {}
         if end:
             fd = os.open(pack_path(directory, number), os.O_RDWR | os.O_CLOEXEC)
             if os.fstat(fd).st_size != end:
@@ -52,6 +57,13 @@ class PackAppender:
     def end(self) -> int:
         """Where the next record of the current pack will begin."""
         return self._end
+
+    def take_ends(self) -> dict[int, int]:
+        """Where the packs end that were written since the last time: those that were sealed, and the current one."""
+        ends, self._sealed = self._sealed, {}
+        if self._fd >= 0:
+            ends[self.number] = self._end
+        return ends
 
     def _use(self, fd: int, end: int) -> None:
         self._fd = fd
@@ -73,7 +85,7 @@ class PackAppender:
         self._use(fd, PACK_HEADER.size)
 
     def append(self, content: EncodedContent, meta: bytes) -> Location:
-        """Take one record into the group. Raises OSError (the whole group is to be given up with ``rollback``)."""
+        """Take one record into the group. Raises SpoolError (this record alone), OSError (give the group up: ``rollback``)."""
         if self._fd < 0 or self._end >= self._seal_octets:
             self._next_pack()
         if len(meta) > META_MAX:
@@ -82,11 +94,17 @@ class PackAppender:
             content.flags, len(meta), content.stored_octets, content.raw_octets, content.digest, content.payload_crc
         )
         offset = self._end
+        if content.spool is not None:
+            self._flush()
         self._put(encode_header(header, meta) + meta)
         if content.spool is None:
             self._put(content.payload)
         else:
-            self._put_spool(content.spool, content.stored_octets)
+            try:
+                self._put_spool(content.spool, content.stored_octets)
+            except SpoolError:
+                self._take_back(offset)
+                raise
         return Location(self.number, offset, header.record_octets, content.raw_octets)
 
     def append_reference(self, digest: bytes, raw_octets: int, meta: bytes) -> int:
@@ -103,13 +121,14 @@ class PackAppender:
 
     def _put_spool(self, spool: str, octets: int) -> None:
         self._flush()
-        source = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            source = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SpoolError(f"spool file: {error.strerror}") from error
         try:
             left = octets
             while left:
-                piece = os.read(source, min(left, _COPY_OCTETS))
-                if not piece:
-                    raise OSError(f"spool file is {left} octets short")
+                piece = _read_spool(source, min(left, _COPY_OCTETS))
                 _write_all(self._fd, piece, self._written)
                 self._written += len(piece)
                 left -= len(piece)
@@ -117,6 +136,13 @@ class PackAppender:
             os.close(source)
         self._end = self._written
         self._dirty = True
+
+    def _take_back(self, offset: int) -> None:
+        """Cut the record that begins at ``offset``, the last one, out of the pack again. Raises OSError."""
+        self._buffer.clear()
+        self._buffered = 0
+        os.ftruncate(self._fd, offset)
+        self._written = self._end = offset
 
     def _flush(self) -> None:
         if not self._buffer:
@@ -157,6 +183,8 @@ class PackAppender:
         self._use(self._fd, self._group_start)
 
     def _next_pack(self) -> None:
+        if self._fd >= 0:
+            self._sealed[self.number] = self._end
         # The group may straddle two packs: the first is synced before it is closed, since sync only knows one file.
         if self._fd >= 0:
             self._flush()
@@ -178,6 +206,16 @@ class PackAppender:
     def close(self) -> None:
         """Close the file; what was not synced is lost, as it never counted."""
         self._give_up()
+
+
+def _read_spool(source: int, octets: int) -> bytes:
+    try:
+        piece = os.read(source, octets)
+    except OSError as error:
+        raise SpoolError(f"spool file: {error.strerror}") from error
+    if not piece:
+        raise SpoolError("spool file is too short")
+    return piece
 
 
 def _write_all(fd: int, data: bytes, offset: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.store.packs.append import PackAppender
+from services.store.packs.append import PackAppender, SpoolError
 from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder, content_digest, encode_content
 from services.store.packs.paths import pack_numbers, pack_path
 from services.store.packs.read import PackReader
@@ -132,6 +132,32 @@ def test_spooled_content(tmp_path: Path) -> None:
     appender.close()
     reader = PackReader(packs, cache_octets=1 << 20)
     assert [reader.read(where) for where in (before, location, after)] == [b"before", content, b"after"]
+
+
+def test_a_spool_that_is_gone_or_short_fails_alone(tmp_path: Path) -> None:
+    encoder = FrameEncoder(COMPRESSOR)
+    spool = tmp_path / "spool"
+    content = noise(5 * FRAME_OCTETS)
+    payload = encoder.write(content)
+    tail, described = encoder.finish(str(spool))
+    packs = tmp_path / "packs"
+    packs.mkdir()
+    appender = PackAppender(packs, number=1, end=0, seal_octets=1 << 26)
+    before = appender.append(encode_content(b"before", COMPRESSOR), META)
+    with pytest.raises(SpoolError):
+        appender.append(described, META)
+    spool.write_bytes(payload[: 3 * FRAME_OCTETS])
+    with pytest.raises(SpoolError):
+        appender.append(described, META)
+    after = appender.append(encode_content(b"after", COMPRESSOR), META)
+    spool.write_bytes(payload + tail)
+    whole = appender.append(described, META)
+    appender.sync()
+    assert appender.take_ends() == {1: whole.offset + whole.length}
+    appender.close()
+    assert [type(item) for item in scan_pack(pack_path(packs, 1))] == [FoundRecord] * 3
+    reader = PackReader(packs, cache_octets=0)
+    assert [reader.read(where) for where in (before, after, whole)] == [b"before", b"after", content]
 
 
 def test_packs_are_sealed(tmp_path: Path) -> None:

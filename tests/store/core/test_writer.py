@@ -261,6 +261,29 @@ async def test_a_caller_that_went_away_is_served_all_the_same(tmp_path: Path) ->
 
 
 @trio_test
+async def test_a_command_to_the_end_outlives_its_callers_patience(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        gate, entered = threading.Event(), threading.Event()
+
+        def wait(_: Transaction) -> str:
+            entered.set()
+            gate.wait(10)
+            return "done"
+
+        def release() -> None:
+            entered.wait(10)
+            gate.set()
+
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            async with trio.open_nursery() as nursery:
+                with trio.CancelScope(shield=True):
+                    nursery.start_soon(trio.to_thread.run_sync, release)
+                command = Command("", None, wait, (), to_the_end=True)
+                assert await bench.writer.submit(command) == "done"
+
+
+@trio_test
 async def test_callers_are_held_back_when_too_many_wait(tmp_path: Path) -> None:
     async with open_bench(tmp_path) as bench:
         bench.writer._waiting_writes = 3
@@ -303,6 +326,9 @@ async def test_packs_straddled_by_one_group(tmp_path: Path) -> None:
     async with open_bench(tmp_path, seal=3000) as bench:
         contents = [os.urandom(1000) for _ in range(12)]
         await bench.together(*(deliver(content) for content in contents))
-        assert len({row[0] for row in bench.rows("SELECT pack FROM content")}) > 3
+        used = {row[0] for row in bench.rows("SELECT pack FROM content")}
+        assert len(used) > 3
+        ends = dict(bench.rows("SELECT number, octets FROM pack"))
+        assert ends == {number: pack_path(bench.packs, number).stat().st_size for number in used}
         ranges = tuple(ContentRange(Uid(uid)) for uid in range(1, 13))
         assert list(await bench.readers.run(content_reads.read, ACCOUNT, 1, ranges)) == contents
