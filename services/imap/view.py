@@ -93,10 +93,7 @@ class Columns:
         """Take a page in; whether anything was new."""
         uids = unpack_u32(page.uids)
         vanished = self._remove(unpack_u32(page.vanished)) if page.vanished else ()
-        keywords_changed = page.keywords != self.keywords
-        if keywords_changed:
-            self.keywords = page.keywords
-            self.render_flags.set_keywords(page.keywords)
+        keywords_changed = self._learn_keywords(page.keywords)
         known = bisect_right(uids, self._largest_uid)
         flags, modseqs = unpack_u64(page.flags), unpack_u64(page.modseqs)
         flagged = self._update(uids[:known], flags, modseqs)
@@ -114,6 +111,11 @@ class Columns:
             return True
         return keywords_changed
 
+    def keep_only(self, uids: Iterable[int], among: "array[int]") -> bool:
+        """After a listing from the beginning: of ``among`` (the UIDs when it began) those that it did not name are gone."""
+        there = set(uids)
+        return self.apply_vanished([uid for uid in among if uid not in there])
+
     def apply_flags(
         self,
         uids: Sequence[int],
@@ -124,9 +126,7 @@ class Columns:
         expected: Callable[[int], int] | None = None,
     ) -> bool:
         """Take in what one of our sessions did. ``expected``: what its client computes from the old flags (RFC 3501 §6.4.6 .SILENT)."""
-        if keywords != self.keywords and len(keywords) >= len(self.keywords):
-            self.keywords = keywords
-            self.render_flags.set_keywords(keywords)
+        self._learn_keywords(keywords)
         surprises = frozenset[int]()
         if expected is not None and teller is not None:
             surprises = frozenset(self._surprises(uids, flags, expected))
@@ -142,6 +142,14 @@ class Columns:
         if vanished:
             self._record(Change((), vanished))
         return bool(vanished)
+
+    def _learn_keywords(self, keywords: tuple[str, ...]) -> bool:
+        """Slots are only ever added: a shorter list is older than what a session of ours has just made, and would hide its flag."""
+        if len(keywords) <= len(self.keywords):
+            return False
+        self.keywords = keywords
+        self.render_flags.set_keywords(keywords)
+        return True
 
     def _surprises(self, uids: Sequence[int], flags: Sequence[int], expected: Callable[[int], int]) -> Iterable[int]:
         for uid, now in zip(uids, flags, strict=True):

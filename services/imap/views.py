@@ -11,8 +11,9 @@ from typing import Final
 import trio
 
 from services.imap.view import Columns, Wake
-from shared.errors import GrantExpired, NoSuchMailbox, StoreError
-from shared.model.ids import Grant, MailboxId, Uid
+from shared.errors import GrantExpired, LimitExceeded, NoSuchMailbox, StoreError
+from shared.model.ids import Grant, MailboxId, ModSeq, Uid
+from shared.model.packed import unpack_u32
 from shared.rpc.store_client import StoreClient
 
 PAGE_MESSAGES: Final = 20_000
@@ -57,7 +58,20 @@ class View(Columns):
             self._finished = number
 
     async def _pull(self) -> None:
-        since = self.highest_modseq
+        try:
+            changed = await self._pull_since(self.highest_modseq)
+        except LimitExceeded:
+            if not self.highest_modseq:
+                raise
+            # The store no longer knows what vanished that long ago: compare with all that is there.
+            changed = await self._pull_since(ModSeq(0))
+        if changed:
+            self.wake_all()
+
+    async def _pull_since(self, since: ModSeq) -> bool:
+        """Take in all pages of changes; whether anything was new."""
+        before = self.uids
+        listed: list[int] = []
         after = Uid(0)
         cursor = None
         changed = False
@@ -66,12 +80,15 @@ class View(Columns):
             if cursor is None:
                 cursor = page.highest_modseq
             changed |= self.apply_page(page)
+            if not since and before:
+                listed.extend(unpack_u32(page.uids))
             if not page.more:
                 break
             after = Uid(int.from_bytes(page.uids[-4:], "little"))
+        if not since and before:
+            changed |= self.keep_only(listed, before)
         self.highest_modseq = cursor
-        if changed:
-            self.wake_all()
+        return changed
 
     async def run(self) -> None:
         """Watch until cancelled or lost."""

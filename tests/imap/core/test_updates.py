@@ -104,6 +104,15 @@ def test_new_keywords_are_told_first():
     )
 
 
+def test_an_older_page_hides_no_keyword():
+    columns = make((1, 0, 1))
+    session = select(columns)
+    columns.apply_flags([1], [1 << 8], [5], ("$New",), None)
+    # on its way while the keyword was made
+    columns.apply_page(page([(2, 0, 4)]))
+    assert b"* 1 FETCH (UID 1 FLAGS ($New))\r\n" in session.render(expunge=True, modseq=False)
+
+
 def test_resolve_by_what_was_told():
     columns = make((10, 0, 1), (20, 0, 1), (30, 0, 1))
     session = select(columns)

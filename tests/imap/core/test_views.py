@@ -8,7 +8,7 @@ import trio.testing
 
 from services.imap.views import Views, open_views
 from shared.contract.types import ChangesPage
-from shared.errors import GrantExpired, NoSuchMailbox, Unavailable
+from shared.errors import GrantExpired, LimitExceeded, NoSuchMailbox, Unavailable
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.packed import pack_i64, pack_u32, pack_u64
 
@@ -134,6 +134,20 @@ def test_a_store_that_is_away_for_long():
         store.deliver(4)
         await settle()
         assert list(view.uids) == [1, 2, 3, 4]
+
+    run(test)
+
+
+def test_what_vanished_is_forgotten_by_the_store():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX, 7)
+        await settle()
+        store.uids = [2]
+        store.failures = [LimitExceeded()]
+        store.deliver(3)
+        await settle()
+        assert list(view.uids) == [2, 3]
+        assert view.highest_modseq == 3
 
     run(test)
 

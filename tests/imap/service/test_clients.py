@@ -105,7 +105,7 @@ def test_mbsync_both_ways(stack, login, filled):
 
 def test_mutt(stack, login, filled):
     (login.home / "Mail").mkdir(parents=True)  # else mutt's first question takes the keys
-    assert sorted(mutt_save(stack.port("imaps"), login)) == sorted(MESSAGES)
+    assert sorted(mutt_save(stack.port("imaps"), login, len(MESSAGES))) == sorted(MESSAGES)
 
 
 def test_fetchmail(stack, login, filled):
