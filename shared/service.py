@@ -23,6 +23,7 @@ from shared.config.schema import LogFormat, Settings
 from shared.http.server import serve_http
 from shared.observe.health import Health
 from shared.observe.log import Level, Logger
+from shared.observe.log_buffer import LogBuffer
 from shared.observe.metrics import Metrics
 from shared.rpc.address import connect_unix
 from shared.rpc.client import RpcClient
@@ -104,11 +105,11 @@ def _tell_ready(notice: Mapping[str, object]) -> None:
             pass  # whoever started us is gone or asked for nothing
 
 
-def make_logger(name: str, settings: Settings) -> Logger:
+def make_logger(name: str, settings: Settings, buffer: LogBuffer) -> Logger:
     """The logger that the settings ask for."""
     chosen = settings.log.format
     as_json = None if chosen is LogFormat.AUTO else chosen is LogFormat.JSON
-    return Logger(name, Level[settings.log.level.name], as_json)
+    return Logger(name, Level[settings.log.level.name], as_json, buffer.write, flush=buffer.flush)
 
 
 def run_service(name: str, main: Callable[[Service], Awaitable[None]], *, uses_store: bool = True) -> int:
@@ -118,9 +119,10 @@ def run_service(name: str, main: Callable[[Service], Awaitable[None]], *, uses_s
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
-    log = make_logger(name, settings)
+    buffer = LogBuffer()
+    log = make_logger(name, settings, buffer)
     try:
-        trio.run(_run, name, settings, log, main, uses_store, strict_exception_groups=True)
+        trio.run(_run, name, settings, log, buffer, main, uses_store, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         for leaf in _leaves(group):
             _report(log, leaf)
@@ -148,10 +150,16 @@ def _report(log: Logger, error: BaseException) -> None:
 
 
 async def _run(
-    name: str, settings: Settings, log: Logger, main: Callable[[Service], Awaitable[None]], uses_store: bool
+    name: str,
+    settings: Settings,
+    log: Logger,
+    buffer: LogBuffer,
+    main: Callable[[Service], Awaitable[None]],
+    uses_store: bool,
 ) -> None:
     async with trio.open_nursery() as nursery:
         service = Service(name, settings, log, nursery)
+        await nursery.start(buffer.run)
         service.health.set("started", False, "starting")
         await nursery.start(_watch_signals, service)
         port: int = getattr(settings.observe, f"{name}_port")

@@ -42,15 +42,18 @@ class Logger:
         as_json: bool | None = None,
         write: Callable[[str], None] = _write_stderr,
         fields: dict[str, Any] | None = None,
+        flush: Callable[[], None] = lambda: None,
     ) -> None:
+        """``write`` may keep lines for a moment (``LogBuffer``); ``flush`` is called behind each warning and error."""
         self._service = service
         self._level = level
         self._as_json = (not sys.stderr.isatty()) if as_json is None else as_json
         self._write = write
         self._fields = fields or {}
+        self._flush = flush
 
     def bind(self, **fields: Any) -> "Logger":
-        return Logger(self._service, self._level, self._as_json, self._write, {**self._fields, **fields})
+        return Logger(self._service, self._level, self._as_json, self._write, {**self._fields, **fields}, self._flush)
 
     def debug(self, event: str, **fields: Any) -> None:
         self._log(Level.DEBUG, event, fields)
@@ -80,6 +83,8 @@ class Logger:
         if trace and "trace" not in every:
             every["trace"] = trace
         self._write(self._json(level, event, every) if self._as_json else self._human(level, event, every))
+        if level >= Level.WARNING:
+            self._flush()
 
     def _json(self, level: Level, event: str, fields: dict[str, Any]) -> str:
         now = time.time()
