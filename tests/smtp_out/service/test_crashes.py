@@ -108,6 +108,7 @@ def test_drain_cuts_off_after_the_grace_and_nothing_stays_leased(tmp_path: Path)
     settings = {"PILLARBOX_SERVER__DRAIN_SECONDS": "2.5", "PILLARBOX_SMTP_OUT__LEASE_SECONDS": "600"}
     with OutboundWorld(tmp_path, settings) as world, world.peer("b.test", {"MAIL": gate}) as peer:
         world.submit_many([(ALICE, [f"r{i}@b.test"], mail(i)) for i in range(40)])
+        # with such a lease it looks by itself once a minute only: the store's word woke it
         peer.wait_for(gate.reached.is_set)
         world.smtp_out.popen.terminate()
         assert world.smtp_out.popen.wait(12) == 0
