@@ -139,6 +139,9 @@ class DockerEngine:
         require_root("a Docker engine of its own")
         for program in ("dockerd", "docker", "docker-compose", "unshare"):
             require(program)
+        # One at a time on a machine, whoever runs the tests: bridge and published address are the same for all.
+        self._turn = open(Path(tempfile.gettempdir()) / "pillarbox-docker-engine.lock", "w")  # noqa: SIM115 - until close
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
         # Short: a socket's path has some 100 octets, and containerd makes longer ones below it.
         self.folder = Path(tempfile.mkdtemp(prefix="pbx-"))
         self.socket = self.folder / "sock"
@@ -176,6 +179,7 @@ class DockerEngine:
         self._process.kill()
         remove_bridge()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._turn.close()
 
     def docker(self, *words: str, data: bytes | None = None) -> str:
         """Standard output of a docker command. Raises CommandFailed."""
