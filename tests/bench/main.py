@@ -199,6 +199,7 @@ def main() -> int:
         return 2
     rounds = options.rounds or (5 if options.full else 1 if options.smoke else 2)
     parts = options.only.split(",")
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="pillarbox-bench-") as scratch:
         preload = {}
         Path(scratch).chmod(0o755)
@@ -218,7 +219,8 @@ def main() -> int:
         [
             f"## {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC",
             f"`tests/bench/run {' '.join(sys.argv[1:])}`: {rounds} rounds, {os.cpu_count()} cores, "
-            f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+            f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, "
+            f"load by others {load_before:.1f}"
             + (f", every flush to disk {options.slow_disk:g} ms" if options.slow_disk else ""),
             "",
             bench.table(),
