@@ -25,6 +25,7 @@ from shared.rpc.frames import Notification
 T = TypeVar("T")
 UPLOAD_TRIES: Final = 5
 """A restart of the store forgets uploads; more restarts than this during one message are an outage."""
+RETRY_WATCH_SECONDS: Final = 0.5
 
 
 def _proxy(area: str, client: RpcClient) -> Any:
@@ -186,17 +187,19 @@ class StoreClient:
                 self._nursery.start_soon(self._register_again, number)
 
     async def _register_again(self, number: int) -> None:
-        entry = self._watches.get(number)
-        if entry is None:
+        """Until the store watches again, the watch has ended, or the store says that it never will."""
+        while number in self._watches:
+            watch, register = self._watches[number]
+            try:
+                modseq = await register(number)
+            except StoreError as error:
+                if not error.temporary:
+                    watch.failed(error)
+                    return
+                await trio.sleep(RETRY_WATCH_SECONDS)
+                continue
+            watch.changed(modseq)
             return
-        watch, register = entry
-        try:
-            modseq = await register(number)
-        except StoreError as error:
-            if not error.temporary:
-                watch.failed(error)
-            return
-        watch.changed(modseq)
 
 
 class _WatchContext:

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from shared.contract.areas import AREAS, METHODS
 from shared.contract.events import CHANGED
 from shared.contract.registry import Role
 from shared.contract.types import Resolution, ResolutionKind
-from shared.errors import AuthenticationFailed, DeadlineExceeded, Forbidden, Internal, Unavailable
+from shared.errors import AuthenticationFailed, DeadlineExceeded, Forbidden, Internal, Overloaded, Unavailable
 from shared.observe.log import Level, Logger
 from shared.rpc import client as client_module
+from shared.rpc import store_client as store_client_module
 from shared.rpc.address import connect_unix, listen_unix
 from shared.rpc.client import RpcClient
 from shared.rpc.server import Call, RpcServer, bind_handlers
@@ -359,5 +360,33 @@ def test_an_edge_that_errs_after_the_handshake_ends_its_connection_only(tmp_path
             assert await store.directory.resolve("a") == FOUND
             assert len(streams) == 2
             nursery.cancel_scope.cancel()
+
+    run(main)
+
+
+def test_a_watch_is_registered_again_until_the_store_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_client_module, "RETRY_WATCH_SECONDS", 0.01)
+
+    async def main() -> None:
+        stand_in = StandIn()
+        refusals = [Overloaded(), Overloaded()]
+
+        async def watch_queue(call: Call, watch: int) -> int:
+            return 0
+
+        async def busy(call: Call, watch: int) -> int:
+            if refusals:
+                raise refusals.pop()
+            return 0
+
+        stand_in.answers["events.watch_queue"] = watch_queue
+        async with connected(tmp_path / "s", Role.SMTP_OUT, KEYS[Role.SMTP_OUT]) as store, AsyncExitStack() as later:
+            async with serving(tmp_path / "s", stand_in, KEYS):
+                watch = await later.enter_async_context(store.watch_queue())
+                await watch.wait()
+            stand_in.answers["events.watch_queue"] = busy
+            async with serving(tmp_path / "s", stand_in, KEYS):
+                await watch.wait()
+            assert not refusals
 
     run(main)
