@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -137,6 +138,7 @@ class Postfix(Process):
         self._daemons = _daemon_directory(sbin)
         # Not below pytest's tmp_path: that is closed to other users, and Postfix's processes are other users.
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-postfix-"))
+        weakref.finalize(self, shutil.rmtree, self.base, ignore_errors=True)
         super().__init__("postfix", [str(self._daemons / "master"), "-s", "-c", str(self.base / "etc")])
 
     def start(self, pass_fds: Iterable[int] = ()) -> None:

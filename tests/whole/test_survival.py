@@ -17,6 +17,7 @@ from shared.testing.load import Load
 from shared.testing.mail_samples import plain_message
 from shared.testing.world import Idle, World, fetch_ids, message_id
 
+pytestmark = pytest.mark.timeout(150)  # 12 s on a quiet machine
 ROUNDS = 2
 MESSAGES = 10
 """Acknowledged on every way before and after each kill."""
