@@ -37,7 +37,7 @@ def test_classes_come_back_as_they_were(cls: type) -> None:
 json_like = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=8),
-    max_leaves=30,
+    max_leaves=12,
 )
 
 
