@@ -166,19 +166,28 @@ def mbsync(port: int, login: Login, security: Security = Security.TLS) -> Path:
 
 
 def maildir(path: Path) -> list[bytes]:
-    """The messages of a Maildir in the order of their file names, CRLF line ends."""
-    files = sorted([*(path / "cur").glob("*"), *(path / "new").glob("*")])
+    """The messages of a Maildir in the order of the UIDs that mbsync writes into their names, CRLF line ends."""
+    files = sorted([*(path / "cur").glob("*"), *(path / "new").glob("*")], key=_uid)
     return [re.sub(rb"(?m)^X-TUID: .*\r\n", b"", _crlf(file.read_bytes())) for file in files]  # mbsync's own mark
+
+
+def _uid(file: Path) -> int:
+    uid = re.search(r",U=(\d+)", file.name)
+    return int(uid[1]) if uid else 0
 
 
 def mutt_save(
     port: int, login: Login, count: int, mailbox: str = "INBOX", security: Security = Security.TLS
 ) -> list[bytes]:
-    """Open a mailbox with mutt on a terminal and copy its first `count` messages into a Maildir; them."""
+    """Open a mailbox with mutt on a terminal and copy its first `count` messages, each into a Maildir of its own; them.
+
+    mutt gives the files of a Maildir random names, so their order would be lost in a common one.
+    """
     scheme = "imaps" if security is Security.TLS else "imap"
-    saved = login.home / "saved"
-    for name in ("cur", "new", "tmp"):
-        (saved / name).mkdir(parents=True, exist_ok=True)
+    saved = [login.home / f"saved{number}" for number in range(1, count + 1)]
+    for target in saved:
+        for name in ("cur", "new", "tmp"):
+            (target / name).mkdir(parents=True, exist_ok=True)
     config = login.file(
         "muttrc",
         f'set imap_user="{login.address}" imap_pass="{login.password}" ssl_force_tls={_yes(security is not Security.NONE)}\n'
@@ -187,11 +196,12 @@ def mutt_save(
         "set sort=mailbox-order resolve=no delete=no beep=no wait_key=no sleep_time=0 read_inc=0 write_inc=0\n"
         'set header_cache="" message_cachedir="" timeout=5 connect_timeout=10\n',
     )
-    keys = "".join(f"{number}<enter><copy-message>{saved}<enter>" for number in range(1, count + 1)) + "<exit>"
+    keys = "".join(f"{number}<enter><copy-message>{target}<enter>" for number, target in enumerate(saved, start=1))
     _on_terminal(
-        ["mutt", "-F", str(config), "-f", f"{scheme}://{HOST}:{port}/{mailbox}", "-e", f'push "{keys}"'], login.home
+        ["mutt", "-F", str(config), "-f", f"{scheme}://{HOST}:{port}/{mailbox}", "-e", f'push "{keys}<exit>"'],
+        login.home,
     )
-    return [_without_mutt_status(message) for message in maildir(saved)]
+    return [_without_mutt_status(message) for target in saved for message in maildir(target)]
 
 
 def _without_mutt_status(message: bytes) -> bytes:
