@@ -184,6 +184,8 @@ def mutt_save(
     mutt gives the files of a Maildir random names, so their order would be lost in a common one.
     """
     scheme = "imaps" if security is Security.TLS else "imap"
+    # without it mutt asks whether to make it, and takes our first key for the answer
+    (login.home / "Mail").mkdir(exist_ok=True)
     saved = [login.home / f"saved{number}" for number in range(1, count + 1)]
     for target in saved:
         for name in ("cur", "new", "tmp"):
