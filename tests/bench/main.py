@@ -65,8 +65,9 @@ class Bench:
             clients = counters[server.name]
             if number == 0:
                 self._deliver(server, clients, connections, size, min(count, 100))
+            want = _wanted(clients, count)
             with Meter(server.roots) as meter:
-                self._deliver(server, clients, connections, size, count)
+                self._deliver(server, clients, connections, size, count, want)
             polling = sum(meter.cpu.get(reader, 0.0) for reader in server.readers)
             self._note(f"deliver {connections}x{size}", server, meter, count)
             return count / meter.wall, 1e3 * (meter.total - polling) / count
@@ -76,9 +77,16 @@ class Bench:
             for client in clients:
                 client.close()
 
-    def _deliver(self, server: Server, clients: Sequence[Imap], connections: int, size: int, count: int) -> None:
-        share = [count // DELIVERY_USERS + (user < count % DELIVERY_USERS) for user in range(DELIVERY_USERS)]
-        want = [client.count() + share[user] for user, client in enumerate(clients)]
+    def _deliver(
+        self,
+        server: Server,
+        clients: Sequence[Imap],
+        connections: int,
+        size: int,
+        count: int,
+        want: Sequence[int] | None = None,
+    ) -> None:
+        want = want or _wanted(clients, count)
         host, port = server.smtp
         sizes = ("-c", connections, "-n", count, "-l", size, "-u", DELIVERY_USERS)
         answer = load(self.driver, "smtp", "-H", host, "-P", port, *sizes)
@@ -148,7 +156,7 @@ class Bench:
 
     def _note(self, case: str, server: Server, meter: Meter, units: int) -> None:
         """Keep where the CPU went in the last round, for --json."""
-        spent = {name: round(1e3 * value / units, 4) for name, value in meter.cpu.items() if value > 0}
+        spent = {name: round(1e3 * value / units, 4) for name, value in meter.cpu.items() if value}
         self.details[f"{case} | {server.name}"] = spent
 
     def table(self) -> str:
@@ -169,6 +177,12 @@ class Bench:
                 f"| {costs[0]:.3f} | {costs[1]:.3f} | **{cost:.2f}** |"
             )
         return "\n".join(lines)
+
+
+def _wanted(clients: Sequence[Imap], count: int) -> list[int]:
+    """How many messages every delivery user has once `count` more are visible."""
+    share = [count // DELIVERY_USERS + (user < count % DELIVERY_USERS) for user in range(DELIVERY_USERS)]
+    return [client.count() + share[user] for user, client in enumerate(clients)]
 
 
 def say(text: str) -> None:

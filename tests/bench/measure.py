@@ -1,7 +1,7 @@
 """What a server costs: CPU and memory of its processes from /proc, and how busy the rest of the machine was.
 
-A server is a set of named root processes; all their descendants count. Live threads are read from schedstat
-(nanoseconds), children that ended from their parents' cutime and cstime (10 ms ticks).
+A server is a set of named root processes; all their descendants count. Live processes are read from their CPU clocks
+(nanoseconds; threads that ended are in it), children that ended from their parents' cutime and cstime (10 ms ticks).
 """
 
 import os
@@ -39,19 +39,21 @@ def processes(root: int) -> list[tuple[int, str, list[str]]]:
     return found
 
 
+def _process_clock(pid: int) -> int:
+    """The clock of a whole process's CPU time, threads that have ended included; as clock_getcpuclockid(3) makes it."""
+    return (~pid << 3) | 2
+
+
 def cpu(roots: Mapping[str, int]) -> dict[str, float]:
     """CPU seconds so far by "name/command"."""
     used: dict[str, float] = {}
     for name, root in roots.items():
         for pid, command, fields in processes(root):
-            nanoseconds = 0
             try:
-                for thread in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
-                        nanoseconds += int(file.read().split()[0])
+                seconds = time.clock_gettime(_process_clock(pid))
             except OSError:
-                pass  # ended meanwhile: its parent's reaped time has it
-            used[f"{name}/{command}"] = used.get(f"{name}/{command}", 0.0) + nanoseconds / 1e9
+                seconds = 0.0  # ended meanwhile: its parent's reaped time has it
+            used[f"{name}/{command}"] = used.get(f"{name}/{command}", 0.0) + seconds
             reaped = (int(fields[13]) + int(fields[14])) / TICK
             if reaped:
                 used[f"{name}/(ended)"] = used.get(f"{name}/(ended)", 0.0) + reaped
@@ -96,14 +98,17 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self.wall = time.perf_counter() - self._start
         after, machine_after = cpu(self.roots), machine()
-        self.cpu = {name: round(after[name] - self._cpu.get(name, 0.0), 6) for name in after}
+        # A process that ends takes its live time away and adds its whole life to "(ended)": only the sum of all
+        # differences, the negative ones with them, is what was spent in between.
+        names = after.keys() | self._cpu.keys()
+        self.cpu = {name: round(after.get(name, 0.0) - self._cpu.get(name, 0.0), 6) for name in sorted(names)}
         self.other_cores = (machine_after[0] - self._machine[0] - self.total) / self.wall
         self.stolen_cores = (machine_after[1] - self._machine[1]) / self.wall
 
     @property
     def total(self) -> float:
         """CPU seconds of all processes together."""
-        return sum(value for value in self.cpu.values() if value > 0)
+        return sum(self.cpu.values())
 
 
 def median(values: Iterable[float]) -> float:
