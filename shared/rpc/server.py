@@ -124,7 +124,9 @@ class RpcServer:
                 # A group: once the connection is served, the error has passed through the nursery of its calls.
                 except* (FrameError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as errors:
                     error = _first_leaf(errors)
-                    self._log.warning("rpc connection ended", error=str(error) or type(error).__name__)
+                    # a peer that was killed or that stopped with answers unread is its own log's business, garbage is ours
+                    tell = self._log.warning if isinstance(error, FrameError | trio.TooSlowError) else self._log.info
+                    tell("rpc connection ended", error=str(error) or type(error).__name__)
                 finally:
                     if peer is not None:
                         self.peers.pop(peer.number, None)
@@ -154,6 +156,7 @@ class RpcServer:
             outbox.put_nowait(
                 frames.encode_error(hello.id, Forbidden.code, f"contract version {version}, the store speaks {VERSION}")
             )
+            # the writer is another task: let the answer leave before the connection is closed
             await trio.sleep(0.05)
             return None
         role = Role(role_name) if role_name in Role.__members__.values() else None

@@ -17,6 +17,7 @@ from services.store.writes import queue as queue_writes
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
+from shared.version import VERSION
 
 
 class AdminArea:
@@ -82,7 +83,7 @@ class AdminArea:
         core = self._core
         domains, accounts, messages, octets, entries, due = await core.readers.run(reads.totals, time.time())
         return StoreStatus(
-            version=await trio.to_thread.run_sync(_version),
+            version=VERSION,
             started_at=core.started_at,
             domains=domains,
             accounts=accounts,
@@ -97,16 +98,6 @@ class AdminArea:
                 for peer in peers.values()
             ),
         )
-
-
-def _version() -> str:
-    """Of the installed package."""
-    import importlib.metadata
-
-    try:
-        return importlib.metadata.version("pillarbox")
-    except importlib.metadata.PackageNotFoundError:
-        return "source"
 
 
 def _disk_octets(directory: Path) -> int:

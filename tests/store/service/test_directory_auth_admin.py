@@ -17,6 +17,7 @@ from shared.errors import (
 )
 from shared.testing import trio_test
 from shared.testing.stack import PASSWORD
+from shared.version import VERSION
 
 LOCAL = ResolutionKind.DELIVERABLE
 
@@ -199,6 +200,7 @@ async def test_status(world) -> None:
     async with world() as w:
         await w.deliver(b"x" * 1000)
         status = await w.admin.admin.status()
+        assert status.version == VERSION
         assert status.messages >= 1
         assert status.octets >= 1000
         assert status.disk_octets > 0
