@@ -2,6 +2,11 @@
 
 Pure. RFC 3501 §6.4.4: substrings match without regard to case; here also without regard to width (NFKC), so that a search in any
 input method finds what was written in another. Dates disregard time and zone. RFC 7162 §3.1.5 (MODSEQ).
+
+Where Dovecot answers otherwise, on purpose:
+- HTML is searched as the text that a reader sees: its tags and styles match nothing.
+- BODY also looks at the headers of parts and of the messages inside: the name of an attachment is found.
+- A message without a Date that can be read matches no SENT... key (there it was sent in 1970).
 """
 
 import unicodedata

@@ -2,6 +2,13 @@
 
 Several fields of one name are one list of addresses (RFC 7103 §7.5.1); of the others the first counts. Addresses are parsed here once
 and handed on to the summary.
+
+Where Dovecot answers otherwise, on purpose:
+- Of several Date or Subject fields the first counts (there the last), as of several Content-Type fields in both.
+- A missing mailbox or host is an empty string, not a made-up name; nothing between two commas is no address. A name that is itself
+  an address without quotes (``a@b <a@b>``) is kept.
+- Unfolding takes the line end away and leaves the white space as it is (RFC 5322 §2.2.3), also of lines of white space only.
+- A NUL is left out, not replaced.
 """
 
 from typing import Final

@@ -73,6 +73,11 @@ class Part:
     def is_text(self) -> bool:
         return self.media == "text"
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether SEARCH looks into the body: text, and reports (RFC 3464, RFC 8098): message/... that hold no message."""
+        return self.is_text or (self.media == "message" and not self.is_message)
+
 
 def pack_parts(message: Message, limits: IndexLimits) -> bytes:
     """The stored form of the parts of a message."""

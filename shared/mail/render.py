@@ -2,6 +2,10 @@
 
 Types, parameter names and encodings are shown in lower case, values as they were sent. Both forms are made in one walk. The strings
 of one message share a budget: when it is used up the rest is NIL, and the structure stays whole.
+
+Where Dovecot answers otherwise, on purpose: parameters are those that were sent, no ``charset us-ascii`` is added to a text part without
+one (a client can then guess as for any unlabelled mail); of RFC 2231 sections those before a gap are joined and the others left out
+(there all are then shown as they came).
 """
 
 import re

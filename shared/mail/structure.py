@@ -10,6 +10,17 @@ Laws:
 - A boundary line is ``--``, the boundary, perhaps ``--``, white space, line end: nothing else (two boundaries of which one begins
   with the other are common). Lines may end in a bare LF.
 
+Where Dovecot answers otherwise, on purpose:
+- The line end before a boundary line is the boundary's (RFC 2046 §5.1.1), also after a closed multipart or a message in the part:
+  sizes and lines there are one line end smaller.
+- Without one boundary line a multipart is one text/plain part, not a multipart of nothing: what was written can be read.
+- A boundary parameter whose quote is never closed still counts.
+- An outer boundary ends the inner parts also where both are the same string (RFC 2046 §5.1.2).
+- An encoded message/rfc822 (forbidden by RFC 2046 §5.2.1) is application/octet-stream: its envelope cannot be told.
+- Content-Type without a type that makes sense is text/plain (RFC 2045 §5.2), not a type of two empty strings.
+- Part n of a multipart that is no multipart and no message has no n.1; n.HEADER and n.TEXT are NIL there.
+- Offsets count the octets that came: a bare LF is one octet, never two.
+
 RFC 2045, RFC 2046 §5.1, §5.2.
 """
 

@@ -1,13 +1,14 @@
 """Mail for tests, made here and always the same: ordinary, Korean, nested, and ugly.
 
-`messages()` gives them by name. They are meant to be mutated, delivered and read back byte for byte; lines end in CRLF except where
-the name says otherwise.
+`messages()` gives them by name, `varied_messages()` as many well-formed ones as wanted. They are meant to be mutated, delivered and read
+back byte for byte; lines end in CRLF except where the name says otherwise.
 """
 
 from __future__ import annotations
 
 import random
 from base64 import b64encode, encodebytes
+from binascii import b2a_qp
 from collections.abc import Iterator
 from typing import Final
 
@@ -193,6 +194,25 @@ def _report() -> bytes:
     return header(b"Undelivered", kind) + multipart(b"r", words, status, original)
 
 
+def _receipt() -> bytes:
+    """RFC 8098: what was read stands in a part of type message/..., which is no message."""
+    words = b"Content-Type: text/plain\r\n\r\nYour message was displayed.\r\n"
+    note = (
+        b"Content-Type: message/disposition-notification\r\n\r\nReporting-UA: nas; reader\r\n"
+        b"Final-Recipient: rfc822;receipt-reader@example.net\r\nDisposition: manual-action/MDN-sent-manually; displayed\r\n"
+    )
+    kind = b"Content-Type: multipart/report; report-type=disposition-notification; boundary=r"
+    return header(b"Read", kind) + multipart(b"r", words, note)
+
+
+def _sections_with_a_gap() -> bytes:
+    part = (
+        b"Content-Type: application/octet-stream; name*0*=utf-8''%ED%9A%8C; name*1*=%EC%9D%98; name*2=\"rok.bin\"\r\n"
+        b"Content-Disposition: attachment; filename*1=b; filename*0=a; filename*3=gap\r\n\r\nx\r\n"
+    )
+    return header(b"x", b"Content-Type: multipart/mixed; boundary=XX") + multipart(b"XX", part)
+
+
 def _digest() -> bytes:
     issues = [b"\r\n" + plain_message(800, serial) for serial in (11, 12)]
     return header(b"Digest", b"Content-Type: multipart/digest; boundary=d") + multipart(b"d", *issues)
@@ -270,7 +290,72 @@ def _ugly() -> Iterator[tuple[str, bytes]]:
         "many-references",
         header(b"x", b"References: " + ids, b"In-Reply-To: <p@example.com> (from Joe)") + b"\r\nhi\r\n",
     )
+    yield "sections-with-a-gap", _sections_with_a_gap()
+    yield "mbox-line-in-front", b"From alice@example.com Wed Apr  1 10:00:00 2026\r\n" + plain_message(700)
+    yield "nul-in-body", plain_message(700) + b"a\0b\r\n"
+    dates = header(b"x").replace(b"Date: Wed", b"Date: tomorrow, Wed")
+    yield "no-such-date", dates + b"\r\nhi\r\n"
+    empty = b'From: "" <>\r\nTo: a@b\r\nDate: Wed, 1 Apr 26 10:00:00 EST\r\n\r\nbody\r\n'
+    yield "empty-address", empty
     yield "uuencoded", header(b"x", b"Content-Transfer-Encoding: x-uuencode") + b"\r\nbegin 644 a\r\n#0V%T\r\nend\r\n"
+
+
+def _leaf(dice: random.Random) -> bytes:
+    label, codec, text = dice.choice(
+        (
+            ("us-ascii", "ascii", _SENTENCES),
+            ("utf-8", "utf-8", _KOREAN + _BEYOND_KSX),
+            ("euc-kr", "euc_kr", _KOREAN),
+            ("iso-2022-jp", "iso2022_jp", "会議の議事録をお送りします。"),
+            ("koi8-r", "koi8_r", "Пожалуйста, проверьте счёт."),
+        )
+    )
+    raw = b"".join(text[: dice.randint(3, len(text))].encode(codec) + b"\r\n" for _ in range(dice.randint(1, 30)))
+    kind = b"Content-Type: text/plain; charset=%b\r\n" % label.encode()
+    match dice.randrange(4):
+        case 0:
+            return kind + b"Content-Transfer-Encoding: base64\r\n\r\n" + _base64(raw)
+        case 1:
+            quoted = b2a_qp(raw.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
+            return kind + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + quoted
+        case 2:
+            disposition = b'Content-Disposition: attachment; filename="file %d.bin"\r\n' % dice.randrange(99)
+            head = (
+                b"Content-Type: application/octet-stream\r\n"
+                + disposition
+                + b"Content-Transfer-Encoding: base64\r\n\r\n"
+            )
+            return head + _base64(dice.randbytes(dice.randint(1, 6000)))
+        case _:
+            return kind + b"Content-Transfer-Encoding: 8bit\r\n\r\n" + raw
+
+
+def _part(dice: random.Random, depth: int) -> bytes:
+    """Header fields of MIME, an empty line, a body that ends in a line end."""
+    match dice.randrange(6) if depth else 5:
+        case 0 | 1 | 2:
+            boundary = b"=_%08x" % dice.getrandbits(32)
+            subtype = dice.choice((b"mixed", b"alternative", b"related", b"x-unknown"))
+            kind = b'Content-Type: multipart/%b;\r\n\tboundary="%b"\r\n' % (subtype, boundary)
+            before = dice.choice((b"", b"\r\nbefore the parts"))
+            behind = dice.choice((b"\r\n", b"behind the parts\r\n"))
+            parts = [_part(dice, depth - 1) for _ in range(dice.randint(1, 4))]
+            return kind + before + multipart(boundary, *parts) + behind
+        case 3:
+            inner = header(b"Fwd: %d" % dice.randrange(1000), serial=dice.randrange(1000)) + _part(dice, depth - 1)
+            return b"Content-Type: message/rfc822\r\n\r\n" + inner
+        case _:
+            return _leaf(dice)
+
+
+def varied_messages(count: int, seed: int = 20260401) -> list[bytes]:
+    """Well-formed messages, no two alike: trees of parts in several charsets and encodings; the same seed gives the same ones."""
+    dice = random.Random(seed)
+    found = []
+    for serial in range(1, count + 1):
+        subject = dice.choice((b"Minutes %d" % serial, _word(f"견적서 {serial}", "utf-8", "utf-8"), b"Re: the backup"))
+        found.append(header(subject, serial=serial) + _part(dice, 4))
+    return found
 
 
 def messages() -> dict[str, bytes]:
@@ -281,6 +366,7 @@ def messages() -> dict[str, bytes]:
         "multipart": multipart_message(20_000),
         "related": _related(),
         "report": _report(),
+        "receipt": _receipt(),
         "digest": _digest(),
         "nested-1": nested_messages(1),
         "nested-5": nested_messages(5),

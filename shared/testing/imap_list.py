@@ -5,6 +5,9 @@ from typing import TypeAlias
 
 Value: TypeAlias = "bytes | int | list[Value] | None"
 
+_FETCH = re.compile(rb"\* \d+ FETCH \(")
+_ITEM = re.compile(rb" ?([A-Z0-9.]+(?:\[[^\]]*\])?(?:<\d+>)?) ")
+_FLAGS = re.compile(rb"FLAGS \([^)]*\) ?")
 _ATOMS = re.compile(rb"NIL|\d+")
 _QUOTED = re.compile(rb'"((?:[\x01-\x09\x0b\x0c\x0e-!#-\[\]-\x7f]|\\["\\])*)"')
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n")
@@ -16,6 +19,25 @@ def parse_imap_list(data: bytes) -> Value:
     if position != len(data):
         raise ValueError(f"trailing octets at {position}")
     return value
+
+
+def parse_fetch(response: bytes) -> dict[bytes, Value]:
+    """The items of an untagged FETCH by name, FLAGS left out. Raises ValueError where it is anything else."""
+    begin = _FETCH.match(response)
+    if begin is None:
+        raise ValueError("no FETCH response")
+    items: dict[bytes, Value] = {}
+    position = begin.end()
+    while response[position:] != b")":
+        flags = _FLAGS.match(response, position)
+        if flags is not None:
+            position = flags.end()
+            continue
+        match = _ITEM.match(response, position)
+        if match is None:
+            raise ValueError(f"no item at {position}")
+        items[match[1]], position = _value(response, match.end())
+    return items
 
 
 def _value(data: bytes, position: int) -> tuple[Value, int]:

@@ -147,7 +147,7 @@ class _Reader:
             for begin, end in starts:
                 more.extend(_ranges(uid, begin, min(end, begin + headers_left)))
                 headers_left -= min(end - begin, headers_left)
-            if part.is_text and left > 0:
+            if part.is_searched and left > 0:
                 texts.extend(
                     (part, each) for each in _ranges(uid, part.body_start, part.body_start + min(part.octets, left))
                 )

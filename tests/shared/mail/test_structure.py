@@ -265,3 +265,25 @@ def test_big_message_keeps_offsets() -> None:
     assert [part.path for part in parts] == [(), (1,), (1, 1), (1, 2), (2,)]
     assert parts[-1].file_name == "report.pdf"
     assert parts[-1].octets > 2_900_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding", "searched"),
+    [
+        (b"text/plain", b"7bit", True),
+        (b"text/html", b"base64", True),
+        (b"text/rfc822-headers", b"7bit", True),
+        (b"message/delivery-status", b"7bit", True),
+        (b"message/disposition-notification", b"base64", True),
+        (b"message/rfc822", b"7bit", False),  # its own parts are searched
+        (b"message/rfc822", b"base64", False),
+        (b"application/pdf", b"base64", False),
+        (b"image/png", b"base64", False),
+    ],
+)
+def test_which_bodies_are_searched(kind: bytes, encoding: bytes, searched: bool) -> None:
+    body = b"Content-Type: %b\r\nContent-Transfer-Encoding: %b\r\n\r\nU3ViamVjdDogeA==\r\n" % (kind, encoding)
+    content = header(b"x", b"Content-Type: multipart/mixed; boundary=b") + multipart(b"b", body)
+    part = find_part(unpack_parts(build_index(content).parts), (1,))
+    assert part is not None
+    assert part.is_searched is searched

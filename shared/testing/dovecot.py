@@ -1,0 +1,90 @@
+"""A real Dovecot as the reference for what IMAP clients are used to: one instance, one account, mail in a Maildir.
+
+It has its own configuration, state and loopback port, runs in the foreground as our child and logs to its standard
+error. `append` and the reading of answers are `imap_client`'s: both servers are asked the same octets.
+
+Needs root: Dovecot's processes belong to several users.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared.testing.dnsmasq import free_port
+from shared.testing.process import Process
+from shared.testing.runner import require, require_root
+
+USER = "reference"
+PASSWORD = "pw"
+MAIL_UID = 5000
+"""Owner of the mail; needs no entry in /etc/passwd."""
+
+_CONFIGURATION = """\
+protocols = imap
+listen = 127.0.0.1
+base_dir = {base}/run
+state_dir = {base}/state
+instance_name = reference
+log_path = /dev/stderr
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={uid} home={base}/mail/%n
+}}
+first_valid_uid = 500
+mail_location = maildir:~/Maildir
+mail_fsync = never
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+"""
+
+
+class Dovecot(Process):
+    """One instance; see the head of this file."""
+
+    def __init__(self) -> None:
+        program = require("dovecot")
+        require_root("Dovecot")
+        self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
+        weakref.finalize(self, shutil.rmtree, self.base, ignore_errors=True)
+        self.base.chmod(0o755)
+        self.port = free_port("127.0.0.1")
+        for name in ("run", "state", "mail"):
+            (self.base / name).mkdir(mode=0o755)
+        os.chown(self.base / "mail", MAIL_UID, MAIL_UID)
+        shutil.chown(self.base / "state", "dovecot")
+        config = self.base / "dovecot.conf"
+        config.write_text(
+            _CONFIGURATION.format(base=self.base, password=PASSWORD, uid=MAIL_UID, port=self.port), "ascii"
+        )
+        super().__init__("dovecot", [program, "-F", "-c", str(config)])
+
+    def start(self, pass_fds: Sequence[int] = ()) -> None:
+        """Start it and wait until it accepts connections."""
+        super().start(pass_fds)
+        self.wait_for_log(re.escape("starting up for imap"))
