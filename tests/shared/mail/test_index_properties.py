@@ -263,14 +263,17 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_work_is_linear_and_bounded(name: str) -> None:
-    """Four megabytes of malice cost at most half a second of CPU (ordinary mail of that size: 2 ms)."""
+    """Four megabytes of malice cost linear time: about 0.1 s of CPU (ordinary mail of that size: 2 ms).
+
+    The bound is no measurement (a busy machine counts five times as much): work that grows with the square would take hours.
+    """
     small = HOSTILE[name](64 * 1024)
     check_index(small)
     content = HOSTILE[name](4 * MEGABYTE)
     start = time.process_time()
     index = build_index(content)
     spent = time.process_time() - start
-    assert spent < 0.5
+    assert spent < 10
     assert sum(len(value) for value in attrs.astuple(index) if isinstance(value, bytes)) <= MAX_INDEX_OCTETS
     check_envelope(parse_imap_list(index.envelope))
     check_body(parse_imap_list(index.bodystructure), extended=True)
