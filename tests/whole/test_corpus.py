@@ -20,6 +20,9 @@ from shared.testing.imap_list import Value, check_body, check_envelope, parse_fe
 from shared.testing.pop3 import Wire
 from shared.testing.stack import DOMAIN, PASSWORD, Stack
 
+# six hundred commits one after the other, on two servers: a slow disk takes a minute for what a quick one does in ten seconds
+pytestmark = pytest.mark.timeout(300)
+
 VARIED = 240
 CORPUS = {
     **{name: content for name, content in messages().items() if content},
