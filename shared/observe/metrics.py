@@ -13,6 +13,7 @@ The format is the Prometheus text exposition format 0.0.4.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import inf
@@ -42,7 +43,7 @@ _HELP_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n"})
 LabelValues = tuple[str, ...]
 
 
-class _Metric:
+class _Metric(ABC):
     """Name, help and labels: what the three kinds have in common."""
 
     kind = "untyped"
@@ -68,9 +69,9 @@ class _Metric:
             pairs.append(extra)
         return "{" + ",".join(pairs) + "}" if pairs else ""
 
+    @abstractmethod
     def samples(self) -> list[str]:
         """The lines of this metric, without HELP and TYPE."""
-        raise NotImplementedError
 
 
 class Counter(_Metric):

@@ -155,7 +155,7 @@ class RpcClient:
         greeted = False
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_write, connection.outbox, nursery.cancel_scope)
+                nursery.start_soon(connection.outbox.run_or_cancel, nursery.cancel_scope)
                 nursery.start_soon(connection.watch_deadlines)
                 try:
                     with trio.fail_after(HANDSHAKE_SECONDS):
@@ -254,13 +254,6 @@ class RpcClient:
                 await self._connected.wait()
             return self._connection
         raise self._refused or Unavailable("the store is away")
-
-
-async def _write(outbox: Outbox, scope: trio.CancelScope) -> None:
-    try:
-        await outbox.run()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        scope.cancel()
 
 
 async def _next_response(stream: trio.abc.Stream, reader: FrameReader) -> Response:

@@ -79,3 +79,10 @@ class Outbox:
                     self._room = trio.Event()
         finally:
             self.close()
+
+    async def run_or_cancel(self, scope: trio.CancelScope) -> None:
+        """Write until cancelled; when the stream is lost, cancel ``scope``: the rest of the connection has nothing to do."""
+        try:
+            await self.run()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            scope.cancel()

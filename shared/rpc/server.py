@@ -113,7 +113,7 @@ class RpcServer:
         outbox = Outbox(stream)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, outbox, nursery.cancel_scope)
+                nursery.start_soon(outbox.run_or_cancel, nursery.cancel_scope)
                 reader = FrameReader()
                 peer: Peer | None = None
                 try:
@@ -136,12 +136,6 @@ class RpcServer:
             outbox.close()
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
-
-    async def _write(self, outbox: Outbox, scope: trio.CancelScope) -> None:
-        try:
-            await outbox.run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            scope.cancel()
 
     async def _handshake(self, stream: trio.abc.Stream, reader: FrameReader, outbox: Outbox) -> Peer | None:
         hello = await _next_request(stream, reader)
