@@ -15,7 +15,7 @@ import trio
 from services.imap.client import Client
 from services.imap.limits import SessionLimits
 from services.imap.protocol.arguments import Arguments, Command
-from services.imap.protocol.capability import capabilities
+from services.imap.protocol.capability import IMPLIED, Extension, capabilities
 from services.imap.protocol.responses import Reply
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
@@ -96,8 +96,8 @@ class Context:
         self.client = client
         self.state = State.NOT_AUTHENTICATED
         self.selected: Selected | None = None
-        self.condstore = False
-        """RFC 7162 §3.1: the client has shown that it knows CONDSTORE; MODSEQ is in every FETCH from then on."""
+        self.enabled: set[Extension] = set()
+        """What this session has turned on, by ENABLE (RFC 5161) or by a command that does the same."""
         self.failed_logins = 0
         self.message_announced: tuple[int, bool] | None = None
         """While an APPEND waits at its message: octets, synchronizing."""
@@ -143,6 +143,17 @@ class Context:
             starttls=self.shared.tls is not None,
             passwords=self.may_send_password,
         )
+
+    def enable(self, extension: Extension) -> bool:
+        """Turn an extension on, with what it implies; whether it was off."""
+        new = extension not in self.enabled
+        self.enabled |= {extension, *IMPLIED.get(extension, ())}
+        return new
+
+    @property
+    def condstore(self) -> bool:
+        """RFC 7162 §3.1: the client has shown that it knows CONDSTORE; MODSEQ is in every FETCH from then on."""
+        return Extension.CONDSTORE in self.enabled
 
     # --- the selected mailbox ---
 

@@ -17,6 +17,7 @@ from services.imap.client import ClientGone
 from services.imap.context import Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
 from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
+from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_ok
 from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
@@ -53,7 +54,7 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     ranges = context.resolve(arguments.messages, by_uid=by_uid)
     if arguments.changed_since is not None or FetchItem.MODSEQ in arguments.items:
         # RFC 7162 §3.1: enabling commands
-        context.condstore = True
+        context.enable(Extension.CONDSTORE)
     run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=context.mailbox.read_only))
     uids = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:

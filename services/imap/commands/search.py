@@ -12,6 +12,7 @@ import trio
 
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.protocol.arguments import Command, KeyAnd, KeyNot, KeyNumbers, KeyOr, SearchArguments, SearchKey
+from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_bad, build_ok, build_search
 from services.imap.protocol.sequence_set import InvalidSet
 from services.imap.pump import pump
@@ -33,7 +34,7 @@ async def handle_search(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, SearchArguments)
     if arguments.uses_modseq:
         # RFC 7162 §3.1: an enabling command
-        context.condstore = True
+        context.enable(Extension.CONDSTORE)
     _check_numbers(context, arguments.key)
     snapshot = take_snapshot(context.mailbox)
     evaluator = Evaluator(snapshot)

@@ -2,6 +2,7 @@
 
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, SelectArguments
+from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_flags, build_ok, build_permanent_flags, build_untagged
 from services.imap.updates import Selected
 from services.imap.view import Columns
@@ -15,7 +16,7 @@ async def handle_select(context: Context, command: Command) -> Reply:
     # RFC 3501 §6.3.1: the old mailbox is left even when the new one cannot be opened
     context.close_mailbox()
     if arguments.condstore:
-        context.condstore = True
+        context.enable(Extension.CONDSTORE)
     state = await context.store.mailboxes.select(context.grant, arguments.mailbox, not read_only)
     view = await context.shared.views.acquire(context.grant, state.mailbox_id, state.uidvalidity)
     selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, StatusArguments, StatusItem
+from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_ok, build_status
 from shared.contract.types import MailboxState
 
@@ -26,6 +27,6 @@ async def handle_status(context: Context, command: Command) -> Reply:
     state = await context.store.mailboxes.status(context.grant, arguments.mailbox)
     if StatusItem.HIGHESTMODSEQ in arguments.items:
         # RFC 7162 §3.1: an enabling command
-        context.condstore = True
+        context.enable(Extension.CONDSTORE)
     context.client.write(status_line(arguments.mailbox, state, arguments.items))
     return build_ok("STATUS completed")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, StoreArguments, StoreMode
+from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_ok, code_modified
 from shared.contract.types import FlagOperation, StoreFlagsResult
 from shared.model.flags import FIRST_KEYWORD_BIT, split_flag_names
@@ -27,7 +28,7 @@ async def handle_store(context: Context, command: Command) -> Reply:
     uids = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=by_uid))
     if arguments.unchanged_since is not None:
         # RFC 7162 §3.1: an enabling command
-        context.condstore = True
+        context.enable(Extension.CONDSTORE)
     done = 0
     failed: array[int] = array(U32)
     for start in range(0, len(uids), UIDS_AT_ONCE):

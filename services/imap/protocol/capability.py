@@ -4,6 +4,7 @@ RFC 3501 §7.2.1, RFC 5161 (ENABLE). Before TLS no password is taken (LOGINDISAB
 exempt by the settings.
 """
 
+from enum import StrEnum
 from typing import Final
 
 _ALWAYS: Final = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
@@ -20,8 +21,23 @@ _AFTER_LOGIN: Final = (
     "MOVE",  # RFC 6851
     "CONDSTORE",  # RFC 7162
 )
-ENABLEABLE: Final = frozenset({"CONDSTORE"})
-"""RFC 7162 §3.1: what ENABLE knows."""
+
+
+class Extension(StrEnum):
+    """What a client can turn on for its session (RFC 5161); the value is its name on the wire."""
+
+    CONDSTORE = "CONDSTORE"  # RFC 7162 §3.1
+
+
+IMPLIED: Final[dict[Extension, frozenset[Extension]]] = {}
+"""What is turned on along with an extension."""
+
+
+def find_extension(name: str) -> Extension | None:
+    """The extension that ENABLE names, in any case; None: unknown, to be passed over (RFC 5161 §3.1)."""
+    wanted = name.upper()
+    return next((extension for extension in Extension if extension.value.upper() == wanted), None)
+
 
 
 def capabilities(*, logged_in: bool, tls: bool, starttls: bool, passwords: bool) -> tuple[str, ...]:
