@@ -155,6 +155,31 @@ class Context:
         """RFC 7162 §3.1: the client has shown that it knows CONDSTORE; MODSEQ is in every FETCH from then on."""
         return Extension.CONDSTORE in self.enabled
 
+    @property
+    def rev2(self) -> bool:
+        """RFC 9051 §6.3.1: the client speaks IMAP4rev2 now: no \\Recent, no RECENT, ESEARCH, mailbox names in UTF-8."""
+        return Extension.IMAP4REV2 in self.enabled
+
+    @property
+    def utf8(self) -> bool:
+        """RFC 6855 §3: UTF8=ACCEPT is on: message headers and quoted strings may hold UTF-8."""
+        return Extension.UTF8 in self.enabled
+
+    @property
+    def utf8_names(self) -> bool:
+        """Whether mailbox names are told in UTF-8 instead of modified UTF-7 (RFC 9051 §5.1, RFC 6855 §3)."""
+        return self.rev2 or self.utf8
+
+    @property
+    def qresync(self) -> bool:
+        """RFC 7162 §3.2.3: VANISHED instead of EXPUNGE."""
+        return Extension.QRESYNC in self.enabled
+
+    @property
+    def uidonly(self) -> bool:
+        """RFC 9586 §3: no message sequence number goes either way; UIDFETCH and VANISHED."""
+        return Extension.UIDONLY in self.enabled
+
     # --- the selected mailbox ---
 
     @property

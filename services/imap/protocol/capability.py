@@ -27,9 +27,16 @@ class Extension(StrEnum):
     """What a client can turn on for its session (RFC 5161); the value is its name on the wire."""
 
     CONDSTORE = "CONDSTORE"  # RFC 7162 §3.1
+    QRESYNC = "QRESYNC"  # RFC 7162 §3.2
+    IMAP4REV2 = "IMAP4rev2"  # RFC 9051 §6.3.1
+    UTF8 = "UTF8=ACCEPT"  # RFC 6855 §3
+    UIDONLY = "UIDONLY"  # RFC 9586 §3
 
 
-IMPLIED: Final[dict[Extension, frozenset[Extension]]] = {}
+IMPLIED: Final[dict[Extension, frozenset[Extension]]] = {
+    # RFC 7162 §3.2.3: whoever enables QRESYNC has CONDSTORE too
+    Extension.QRESYNC: frozenset({Extension.CONDSTORE}),
+}
 """What is turned on along with an extension."""
 
 
@@ -37,7 +44,6 @@ def find_extension(name: str) -> Extension | None:
     """The extension that ENABLE names, in any case; None: unknown, to be passed over (RFC 5161 §3.1)."""
     wanted = name.upper()
     return next((extension for extension in Extension if extension.value.upper() == wanted), None)
-
 
 
 def capabilities(*, logged_in: bool, tls: bool, starttls: bool, passwords: bool) -> tuple[str, ...]:
