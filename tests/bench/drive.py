@@ -101,6 +101,12 @@ class Imap:
         self.begin(command.encode())
         return self.finish()
 
+    def wait_for(self, word: bytes) -> None:
+        """Read to the next line with a word in it."""
+        while word not in (line := self._file.readline()):
+            if not line:
+                raise EOFError
+
     def count(self, mailbox: str = "INBOX") -> int:
         """Messages in a mailbox."""
         for line in self.command(f"STATUS {mailbox} (MESSAGES)"):
@@ -128,6 +134,7 @@ def _append_share(port: int, user: str, share: Sequence[bytes], errors: list[Exc
                 client.finish()
         client.close()
     except Exception as error:
+        error.add_note(f"port {port}, {user}")
         errors.append(error)
 
 

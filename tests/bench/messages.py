@@ -5,6 +5,8 @@ import random
 
 _seed = random.Random(1)
 _WORDS = ["".join(_seed.choice("abcdefghijklmnoprstuvw") for _ in range(_seed.randint(2, 9))) for _ in range(4000)]
+COMMON_WORD = next(word for word in _WORDS if len(word) == 8)
+"""In every ninth message or so."""
 
 
 def _text(source: random.Random, octets: int) -> str:

@@ -11,7 +11,20 @@ from shared.testing import require
 from shared.testing.process import ROOT, clean_environment
 from shared.testing.runner import require_root
 
-CASES = ("deliver, 4 connections", "FETCH metadata of 100, first", "FETCH bodies of 100, warm", "POP3 RETR of 40, 32")
+CASES = (
+    "deliver, 4 connections",
+    "POP3 RETR of 40, 32",
+    "FETCH metadata of 100, first",
+    "FETCH bodies of 100, 4 KB",
+    "FETCH bodies of 10, 100 KB",
+    "SEARCH TEXT rare in 100",
+    "STORE +FLAGS of 100",
+    "MOVE of 100",
+    "EXPUNGE of 100",
+    "APPEND, 16 connections",
+    "LOGIN, 16 connections",
+    "delivery to IDLE notification",
+)
 
 
 @pytest.mark.whole
