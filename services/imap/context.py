@@ -20,7 +20,7 @@ from services.imap.protocol.responses import Reply
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
 from services.imap.rendered import RenderedCache
-from services.imap.updates import Selected
+from services.imap.updates import Dialect, Selected
 from services.imap.view import Columns
 from services.imap.views import View, Views
 from shared.model.ids import AccountId, Grant, MailboxId
@@ -148,7 +148,20 @@ class Context:
         """Turn an extension on, with what it implies; whether it was off."""
         new = extension not in self.enabled
         self.enabled |= {extension, *IMPLIED.get(extension, ())}
+        if self.selected is not None and new:
+            self.selected.speak(self.dialect)
         return new
+
+    @property
+    def dialect(self) -> Dialect:
+        """How changes of a mailbox are told to this client."""
+        return Dialect(
+            modseq=self.condstore,
+            vanished=self.qresync or self.uidonly,
+            by_uid=self.uidonly,
+            recent=not self.rev2,
+            resyncs=self.qresync,
+        )
 
     @property
     def condstore(self) -> bool:
@@ -207,7 +220,7 @@ class Context:
         """Enter the selected state with an acquired view."""
         self._view = view
         view.attach(self._wake)
-        self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid)
+        self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid, dialect=self.dialect)
         self.state = State.SELECTED
         return self.selected
 
@@ -239,7 +252,7 @@ class Context:
     async def write_updates(self, *, expunge: bool) -> None:
         """Tell what may be told now."""
         if self.selected is not None:
-            data = self.selected.render(expunge=expunge, modseq=self.condstore)
+            data = self.selected.render(expunge=expunge)
             if data:
                 self.client.write(data)
                 await self.client.drain()

@@ -5,27 +5,58 @@ Laws:
 - EXPUNGE is rendered only where the caller says that it may be (``state.COMMANDS``); what must wait is kept and never lost.
 - A message that vanished before it was told is never mentioned.
 - EXPUNGEs go from the largest number down: then none of them shifts another.
+- How something is told is the session's dialect (``Dialect``): what a client has not enabled it never sees.
+- Telling a few changes costs in proportion to them, not to the mailbox: once nothing is held back, ``told`` is the view's own array.
+- ``safe_modseq`` never lies: everything up to it was told. Where a MODSEQ above it may have been told while an expunge was held back, the
+  client hears it as HIGHESTMODSEQ (RFC 7162 §3.2), so that a lost connection loses no change.
 
-RFC 3501 §5.2, §5.5, §7.3.1 (EXISTS), §7.3.2 (RECENT), §7.4.1 (EXPUNGE), §7.4.2 (FETCH); RFC 7162 §3.2 (MODSEQ in FETCH).
+RFC 3501 §5.2, §5.5, §7.3.1 (EXISTS), §7.3.2 (RECENT), §7.4.1 (EXPUNGE), §7.4.2 (FETCH); RFC 7162 §3.2 (MODSEQ in FETCH), §3.2.10
+(VANISHED); RFC 9051 §7.4.1; RFC 9586 §3 (UIDFETCH).
 """
 
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Final
 
-from services.imap.protocol.responses import build_flags
+import attrs
+
+from services.imap.protocol.responses import build_flags, build_untagged, build_vanished
 from services.imap.protocol.sequence_set import SequenceSet, positions_of_numbers, positions_of_uids
 from services.imap.view import Columns
 from shared.model.flags import SYSTEM_FLAG_NAMES
+
+NEVER_RECENT: Final = 2**32
+"""Above every UID."""
+
+
+@attrs.frozen
+class Dialect:
+    """What the client has enabled, as far as it changes how a mailbox is told."""
+
+    modseq: bool = False
+    """RFC 7162 §3.1: MODSEQ in every FETCH."""
+    vanished: bool = False
+    """RFC 7162 §3.2.10, RFC 9586 §3: VANISHED instead of EXPUNGE."""
+    by_uid: bool = False
+    """RFC 9586 §3: UIDFETCH instead of FETCH; no message sequence number anywhere."""
+    recent: bool = True
+    """RFC 9051 appendix E has no \\Recent and no RECENT."""
+    resyncs: bool = False
+    """RFC 7162 §3.2: the client keeps HIGHESTMODSEQ, so that it must never be told one that skips something."""
+
+
+PLAIN: Final = Dialect()
 
 
 class Selected:
     """A session's selected mailbox. The view may run ahead of it; ``render`` catches up."""
 
-    def __init__(self, columns: Columns, *, read_only: bool, first_recent_uid: int) -> None:
+    def __init__(self, columns: Columns, *, read_only: bool, first_recent_uid: int, dialect: Dialect = PLAIN) -> None:
         self.columns = columns
         self.read_only = read_only
-        self.first_recent_uid = first_recent_uid
+        self.first_recent_uid = first_recent_uid if dialect.recent else NEVER_RECENT
+        self.dialect = dialect
         self.told: array[int] = columns.uids
         self._largest_told = columns.uids[-1] if columns.uids else 0
         self._generation = columns.generation
@@ -34,6 +65,17 @@ class Selected:
         self._pending_vanished: set[int] = set()
         self._told_recent = self.recent()
         self._told_keywords = columns.keywords
+        self._held_back = False
+        self._owes_modseq = False
+
+    def speak(self, dialect: Dialect) -> None:
+        """The client has enabled something while the mailbox is selected."""
+        # RFC 7162 §3.1: the first enabling command is answered with HIGHESTMODSEQ of the selected mailbox
+        self._owes_modseq |= dialect.modseq and not self.dialect.modseq
+        self.dialect = dialect
+        if not dialect.recent:
+            self.first_recent_uid = NEVER_RECENT
+            self._told_recent = 0
 
     # --- the mapping ---
 
@@ -93,34 +135,62 @@ class Selected:
                         self._pending_flags[uid] = None
                 else:
                     self._pending_flags.update(dict.fromkeys(change.flagged))
-                if change.vanished:
-                    self._pending_vanished.update(change.vanished)
+                # what came and went untold is never mentioned
+                last = self._largest_told
+                self._pending_vanished.update(uid for uid in change.vanished if uid <= last)
         self._generation = columns.generation
 
     def _compare(self) -> None:
         """Too far behind for the log: look at the columns themselves."""
         columns = self.columns
-        there = set(columns.uids)
-        self._pending_vanished.update(uid for uid in self.told if uid not in there)
+        there = columns.uids
+        if there is not self.told:
+            self._pending_vanished.update(missing(self.told, there))
         self._pending_flags.update(dict.fromkeys(columns.changed_after(self._told_modseq)))
 
-    def render(self, *, expunge: bool, modseq: bool) -> bytes:
-        """Everything that may be told now, as untagged responses; the mapping moves on with it."""
-        if not self.anything_new():
-            return b""
-        self._collect()
-        pieces: list[bytes] = [self.render_keywords()]
-        if expunge:
-            self._render_expunges(pieces)
-        if self._pending_flags:
-            self._render_flags(pieces, modseq)
-        self._render_exists(pieces)
-        if not self._pending_flags:
+    def render(self, *, expunge: bool, say_modseq: bool = True) -> bytes:
+        """Everything that may be told now, as untagged responses; the mapping moves on with it.
+
+        ``say_modseq`` False: the caller says itself up to which modseq everything has been told, if that is to be said.
+        """
+        pieces: list[bytes] = []
+        gone = False
+        if self.anything_new():
+            self._collect()
+            pieces.append(self.render_keywords())
+            gone = expunge and self._render_expunges(pieces)
+            if self._pending_flags:
+                self._render_flags(pieces)
+            self._render_exists(pieces)
+            if not self._pending_vanished:
+                # nothing is held back, so these are the same messages: share the view's array
+                self.told = self.columns.uids
+        if not self._pending_vanished:
             self._told_modseq = max(self._told_modseq, self.columns.highest_modseq)
-        if not self._pending_vanished and len(self.told) == len(self.columns.uids):
-            # the same messages: share the view's array again
-            self.told = self.columns.uids
+        needed = self.dialect.resyncs and self._modseq_is_needed(gone=gone) and say_modseq
+        if needed or self._owes_modseq:
+            self._owes_modseq = False
+            pieces.append(self.render_modseq())
         return b"".join(pieces)
+
+    @property
+    def safe_modseq(self) -> int:
+        """Everything that happened up to this modseq has been told; at least 1 (RFC 7162 §7: mod-sequence-value)."""
+        return max(1, self._told_modseq)
+
+    def _modseq_is_needed(self, *, gone: bool) -> bool:
+        """RFC 7162 §3.2: whether HIGHESTMODSEQ must be told.
+
+        It holds the client back where a higher MODSEQ may have been told while something below it has not; and it moves the client on
+        after that, and after expunges, which carry no MODSEQ of their own.
+        """
+        before = self._held_back
+        self._held_back = self.columns.largest_modseq > self._told_modseq
+        return self._held_back or before or gone
+
+    def render_modseq(self) -> bytes:
+        """``* OK [HIGHESTMODSEQ n]``: up to where the client knows everything."""
+        return build_untagged("OK", "Told up to here", f"HIGHESTMODSEQ {self.safe_modseq}")
 
     def render_keywords(self) -> bytes:
         """FLAGS, when the mailbox has new keywords: it goes before the first FETCH that uses them (RFC 3501 §7.2.6)."""
@@ -131,9 +201,10 @@ class Selected:
         self._told_keywords = keywords
         return build_flags([*SYSTEM_FLAG_NAMES, *keywords])
 
-    def _render_expunges(self, pieces: list[bytes]) -> None:
+    def _render_expunges(self, pieces: list[bytes]) -> bool:
+        """Whether there were any."""
         if not self._pending_vanished:
-            return
+            return False
         told = self.told
         positions = []
         for uid in self._pending_vanished:
@@ -142,43 +213,53 @@ class Selected:
                 positions.append(position)
         self._pending_vanished.clear()
         if not positions:
-            return
+            return False
         positions.sort()
-        pieces.extend(b"* %d EXPUNGE\r\n" % (position + 1) for position in reversed(positions))
-        kept: array[int] = array(told.typecode)
-        start = 0
-        for position in positions:
-            kept.extend(told[start:position])
-            start = position + 1
-        kept.extend(told[start:])
-        self.told = kept
+        if self.dialect.vanished:
+            pieces.append(build_vanished(told[position] for position in positions))
+        else:
+            pieces.extend(b"* %d EXPUNGE\r\n" % (position + 1) for position in reversed(positions))
+        # nothing is held back: of the view's array, what was announced
+        uids = self.columns.uids
+        announced = bisect_right(uids, self._largest_told)
+        self.told = uids if announced == len(uids) else uids[:announced]
         self._told_recent = self.recent()
+        return True
 
-    def _render_flags(self, pieces: list[bytes], modseq: bool) -> None:
+    def _render_flags(self, pieces: list[bytes]) -> None:
         columns = self.columns
         for uid in sorted(self._pending_flags):
             number = self.number_of(uid)
             position = columns.position(uid)
             if number and position >= 0:
-                pieces.append(self.flags_line(number, uid, position, modseq=modseq))
+                pieces.append(self.flags_line(number, uid, position))
         self._pending_flags.clear()
 
-    def flags_line(self, number: int, uid: int, position: int, *, modseq: bool, flags: bool = True) -> bytes:
-        """``* 3 FETCH (UID 7 FLAGS (\\Seen))``; the UID is always there: it costs little and no client minds."""
-        columns = self.columns
-        text = b"* %d FETCH (UID %d" % (number, uid)
+    def flags_line(self, number: int, uid: int, position: int, *, flags: bool = True) -> bytes:
+        """``* 3 FETCH (UID 7 FLAGS (\\Seen))``; the UID is always there: it costs little and no client minds.
+
+        Empty where there is nothing to say: neither flags nor modseq.
+        """
+        columns, dialect = self.columns, self.dialect
+        items = []
         if flags:
-            text += b" FLAGS " + columns.render_flags(columns.flags[position], uid >= self.first_recent_uid)
-        if modseq:
-            text += b" MODSEQ (%d)" % columns.modseqs[position]
-        return text + b")\r\n"
+            items.append(b"FLAGS " + columns.render_flags(columns.flags[position], uid >= self.first_recent_uid))
+        if dialect.modseq:
+            items.append(b"MODSEQ (%d)" % columns.modseqs[position])
+        if not items:
+            return b""
+        text = b" ".join(items)
+        if dialect.by_uid:
+            return b"* %d UIDFETCH (%b)\r\n" % (uid, text)
+        return b"* %d FETCH (UID %d %b)\r\n" % (number, uid, text)
 
     def _render_exists(self, pieces: list[bytes]) -> None:
         uids = self.columns.uids
         first_new = bisect_right(uids, self._largest_told)
         if first_new == len(uids):
             return
-        self.told = self.told + uids[first_new:]
+        # while an expunge is held back the mapping is an array of its own; else it is the view's
+        self.told = self.told + uids[first_new:] if self._pending_vanished else uids
         self._largest_told = uids[-1]
         pieces.append(b"* %d EXISTS\r\n" % len(self.told))
         recent = self.recent()
@@ -192,3 +273,29 @@ class Selected:
         if self._pending_flags:
             for uid in uids:
                 self._pending_flags.pop(uid, None)
+
+
+def missing(told: Sequence[int], there: Sequence[int]) -> list[int]:
+    """UIDs of ``told`` that are not in ``there``, ascending; both ascend, and up to told's end ``there`` holds nothing else.
+
+    Equal numbers of UIDs in a span mean equal UIDs, so that whole spans are passed over: the cost follows what is missing.
+    """
+    found: list[int] = []
+    spans = [(0, len(told))]
+    while spans:
+        start, stop = spans.pop()
+        if start >= stop:
+            continue
+        low, high = bisect_left(there, told[start]), bisect_right(there, told[stop - 1])
+        if high - low == stop - start:
+            continue
+        if low == high:
+            found.extend(told[start:stop])
+        elif stop - start <= 32:
+            kept = set(there[low:high])
+            found.extend(uid for uid in told[start:stop] if uid not in kept)
+        else:
+            middle = (start + stop) // 2
+            # the left half on top: spans are taken in ascending order
+            spans += [(middle, stop), (start, middle)]
+    return found

@@ -6,7 +6,8 @@ Laws:
 - Every change (flags, new, vanished) is one entry in a bounded log; sessions read on from where they are (``updates``). A session that
   fell too far behind compares with the columns instead. Nobody rescans a mailbox for the sake of one message.
 - The mailbox is watched once; the store says "changed", the view asks once for what is new, and wakes its sessions.
-- Applying what a session did itself never moves ``highest_modseq``: others' changes in between are still asked for.
+- Applying what a session did itself moves ``highest_modseq`` only where it is the very next one: others' changes in between are still
+  asked for.
 
 RFC 3501 §2.3.1 (UIDs ascend, are never used again), RFC 7162 §3.1 (modseq). What can fail: StoreError from the store; after
 NoSuchMailbox or GrantExpired the view is ``lost`` and its sessions must end.
@@ -26,6 +27,9 @@ from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.packed import I64, U32, U64, unpack_i64, unpack_u32, unpack_u64
 
 MAX_LOG_ENTRIES: Final = 4096
+_BLOCK: Final = 1024
+_FEW: Final = 8
+"""Holes that are closed one by one: a copy and some moves of memory, less than copying piece by piece."""
 MAX_LOG_UIDS: Final = 100_000
 """Of all entries; a session that is further behind compares with the columns."""
 
@@ -63,6 +67,9 @@ class Columns:
         self.render_flags = FlagRenderer()
         self.uid_next = Uid(1)
         self.highest_modseq = ModSeq(0)
+        """Every change up to this is in the columns."""
+        self.largest_modseq = 0
+        """Of everything in the columns: what sessions did themselves may be ahead of what others did."""
         self._largest_uid = 0
         self._log: deque[Change] = deque()
         self._log_weight = 0
@@ -84,10 +91,24 @@ class Columns:
         return [self._log[index] for index in range(len(self._log) - missing, len(self._log))]
 
     def changed_after(self, modseq: int) -> list[int]:
-        """UIDs with a higher modseq, ascending: a scan."""
-        return [uid for uid, value in zip(self.uids, self.modseqs, strict=True) if value > modseq]
+        """UIDs with a higher modseq, ascending: a scan, which passes over blocks without any at some 10 ns a message."""
+        uids, modseqs = self.uids, self.modseqs
+        found: list[int] = []
+        if self.largest_modseq <= modseq:
+            return found
+        for start in range(0, len(uids), _BLOCK):
+            block = modseqs[start : start + _BLOCK]
+            if max(block) > modseq:
+                found.extend(uids[at] for at, value in enumerate(block, start) if value > modseq)
+        return found
 
     # --- feeding ---
+
+    def note_own(self, modseq: int) -> None:
+        """One of our sessions made the change of this modseq, and it is in the columns: nothing is missing if it is the next one."""
+        self.largest_modseq = max(self.largest_modseq, modseq)
+        if modseq == self.highest_modseq + 1:
+            self.highest_modseq = ModSeq(modseq)
 
     def apply_page(self, page: ChangesPage) -> bool:
         """Take a page in; whether anything was new."""
@@ -106,6 +127,7 @@ class Columns:
             self.dates.extend(unpack_i64(page.internal_dates)[known:])
             self._largest_uid = uids[-1]
         self.uid_next = Uid(max(self.uid_next, page.uid_next))
+        self.largest_modseq = max(self.largest_modseq, max(modseqs, default=0))
         if flagged or vanished or appended:
             self._record(Change(flagged, vanished))
             return True
@@ -208,6 +230,11 @@ class Columns:
 
 def _without(values: "array[int]", positions: Sequence[int]) -> "array[int]":
     """A copy that leaves out positions (ascending)."""
+    if len(positions) <= _FEW:
+        copy = values[:]
+        for position in reversed(positions):
+            del copy[position]
+        return copy
     kept: array[int] = array(values.typecode)
     start = 0
     for position in positions:

@@ -87,7 +87,8 @@ class View(Columns):
             after = Uid(int.from_bytes(page.uids[-4:], "little"))
         if not since and before:
             changed |= self.keep_only(listed, before)
-        self.highest_modseq = cursor
+        # what a session of ours did meanwhile may have moved it further
+        self.highest_modseq = max(self.highest_modseq, cursor)
         return changed
 
     async def run(self) -> None:

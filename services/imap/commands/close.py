@@ -14,7 +14,9 @@ async def handle_close(context: Context, command: Command) -> Reply:
         deleted = SystemFlag.DELETED.value
         if any(bits & deleted for bits in view.flags):
             result = await context.store.messages.expunge(context.grant, context.mailbox_id, None, True)
-            if view.apply_vanished(unpack_u32(result.uids)):
+            if result.uids:
+                view.apply_vanished(unpack_u32(result.uids))
+                view.note_own(result.modseq)
                 view.wake_all()
     context.close_mailbox()
     return build_ok("CLOSE completed")

@@ -23,5 +23,7 @@ async def handle_uid_expunge(context: Context, command: Command) -> Reply:
 
 async def _expunge(context: Context, uids: bytes | None) -> None:
     result = await context.store.messages.expunge(context.grant, context.mailbox_id, uids, True)
-    if context.view.apply_vanished(unpack_u32(result.uids)):
+    if result.uids:
+        context.view.apply_vanished(unpack_u32(result.uids))
+        context.view.note_own(result.modseq)
         context.view.wake_all()

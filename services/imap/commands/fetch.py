@@ -190,6 +190,8 @@ class _Fetch:
         flags, modseqs = unpack_u64(result.flags), unpack_u64(result.modseqs)
         if view.apply_flags(changed, flags, modseqs, result.keywords, context.mailbox):
             view.wake_all()
+        if result.modseq:
+            view.note_own(result.modseq)
         return frozenset(changed)
 
     # --- sending ---

@@ -78,6 +78,8 @@ async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsR
         selected,
         _expectation(arguments, result.keywords) if arguments.silent else None,
     )
+    if result.modseq:
+        view.note_own(result.modseq)
     context.client.write(selected.render_keywords())
     if not arguments.silent or context.condstore:
         if not arguments.silent:
@@ -85,7 +87,7 @@ async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsR
         for uid in uids:
             number, position = selected.number_of(uid), view.position(uid)
             if number and position >= 0:
-                line = selected.flags_line(number, uid, position, modseq=context.condstore, flags=not arguments.silent)
+                line = selected.flags_line(number, uid, position, flags=not arguments.silent)
                 context.client.write(line)
                 await context.client.drain()
     if changed:

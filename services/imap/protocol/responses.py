@@ -101,6 +101,24 @@ def build_status(name: str, values: Sequence[tuple[str, int]]) -> bytes:
     return b"* STATUS %b (%b)\r\n" % (build_mailbox(name), items)
 
 
+VANISHED_LINE_OCTETS: Final = 8000
+"""A line of VANISHED ends soon after this: RFC 7162 §4 reckons with lines of 8192 octets."""
+
+
+def build_vanished(uids: Iterable[int], *, earlier: bool = False) -> bytes:
+    """RFC 7162 §3.2.10, in as many responses as it takes; ``uids`` ascend. Empty for none."""
+    word = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
+    lines: list[bytes] = []
+    text = compact(uids)
+    start = 0
+    while start < len(text):
+        stop = text.find(b",", start + VANISHED_LINE_OCTETS)
+        stop = len(text) if stop < 0 else stop
+        lines += [word, text[start:stop], b"\r\n"]
+        start = stop + 1
+    return b"".join(lines)
+
+
 def build_search(numbers: Iterable[int], modseq: int | None) -> bytes:
     """RFC 3501 §7.2.5; MODSEQ: RFC 7162 §3.1.5."""
     listed = " ".join(map(str, numbers))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from services.imap import view as view_module
 from services.imap.protocol import sequence_set
-from services.imap.updates import Selected
+from services.imap.protocol.responses import build_vanished
+from services.imap.updates import PLAIN, Dialect, Selected, missing
 from services.imap.view import Columns
 from shared.contract.types import ChangesPage
 from shared.model.ids import MailboxId, ModSeq, Uid
@@ -38,29 +39,33 @@ def make(*rows):
     return columns
 
 
-def select(columns, first_recent=1000):
-    return Selected(columns, read_only=False, first_recent_uid=first_recent)
+QRESYNC = Dialect(modseq=True, vanished=True, resyncs=True)
+UIDONLY = Dialect(vanished=True, by_uid=True)
+REV2 = Dialect(recent=False)
+DIALECTS = (PLAIN, Dialect(modseq=True), QRESYNC, UIDONLY, REV2, Dialect(True, True, True, False, True))
+
+
+def select(columns, first_recent=1000, dialect=PLAIN):
+    return Selected(columns, read_only=False, first_recent_uid=first_recent, dialect=dialect)
 
 
 def test_new_messages():
     columns = make((1, 0, 1))
     session = select(columns, first_recent=2)
-    assert session.render(expunge=True, modseq=False) == b""
+    assert session.render(expunge=True) == b""
     columns.apply_page(page([(2, 0, 2), (5, 0, 3)]))
-    assert session.render(expunge=False, modseq=False) == b"* 3 EXISTS\r\n* 2 RECENT\r\n"
+    assert session.render(expunge=False) == b"* 3 EXISTS\r\n* 2 RECENT\r\n"
     assert session.in_step
 
 
 def test_expunges_wait_until_they_may():
     columns = make((1, 0, 1), (2, 0, 1), (3, 0, 1), (4, 0, 1))
-    session = select(columns)
+    session = select(columns, dialect=Dialect(modseq=True))
     columns.apply_page(page(vanished=[1, 3]))
     columns.apply_page(page([(4, SEEN, 5), (9, 0, 6)]))
-    assert session.render(expunge=False, modseq=True) == (
-        b"* 4 FETCH (UID 4 FLAGS (\\Seen) MODSEQ (5))\r\n* 5 EXISTS\r\n"
-    )
-    assert session.render(expunge=False, modseq=True) == b""
-    assert session.render(expunge=True, modseq=True) == b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n"
+    assert session.render(expunge=False) == (b"* 4 FETCH (UID 4 FLAGS (\\Seen) MODSEQ (5))\r\n* 5 EXISTS\r\n")
+    assert session.render(expunge=False) == b""
+    assert session.render(expunge=True) == b"* 3 EXPUNGE\r\n* 1 EXPUNGE\r\n"
     assert list(session.told) == [2, 4, 9]
     assert session.in_step
 
@@ -70,9 +75,9 @@ def test_a_message_that_came_and_went_untold():
     session = select(columns)
     columns.apply_page(page([(2, 0, 2)]))
     columns.apply_page(page(vanished=[2]))
-    assert session.render(expunge=True, modseq=False) == b""
+    assert session.render(expunge=True) == b""
     columns.apply_page(page([(3, 0, 3)]))
-    assert session.render(expunge=True, modseq=False) == b"* 2 EXISTS\r\n"
+    assert session.render(expunge=True) == b"* 2 EXISTS\r\n"
 
 
 def test_old_pages_bring_nothing_back():
@@ -89,8 +94,8 @@ def test_own_changes_are_not_told_twice_but_surprises_are():
     mine, other = select(columns), select(columns)
     # the store answers +FLAGS.SILENT \\Seen; message 2 has another's \\Answered, which nobody told us
     columns.apply_flags([1, 2], [1, 7], [3, 3], (), mine, lambda old: old | 1)
-    assert mine.render(expunge=True, modseq=False) == b"* 2 FETCH (UID 2 FLAGS (\\Seen \\Answered \\Flagged))\r\n"
-    assert other.render(expunge=True, modseq=False) == (
+    assert mine.render(expunge=True) == b"* 2 FETCH (UID 2 FLAGS (\\Seen \\Answered \\Flagged))\r\n"
+    assert other.render(expunge=True) == (
         b"* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n* 2 FETCH (UID 2 FLAGS (\\Seen \\Answered \\Flagged))\r\n"
     )
 
@@ -99,7 +104,7 @@ def test_new_keywords_are_told_first():
     columns = make((1, 0, 1))
     session = select(columns)
     columns.apply_page(page([(1, 1 << 8, 2)], keywords=["$Todo"]))
-    assert session.render(expunge=True, modseq=False) == (
+    assert session.render(expunge=True) == (
         b"* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft $Todo)\r\n* 1 FETCH (UID 1 FLAGS ($Todo))\r\n"
     )
 
@@ -110,18 +115,108 @@ def test_an_older_page_hides_no_keyword():
     columns.apply_flags([1], [1 << 8], [5], ("$New",), None)
     # on its way while the keyword was made
     columns.apply_page(page([(2, 0, 4)]))
-    assert b"* 1 FETCH (UID 1 FLAGS ($New))\r\n" in session.render(expunge=True, modseq=False)
+    assert b"* 1 FETCH (UID 1 FLAGS ($New))\r\n" in session.render(expunge=True)
 
 
 def test_resolve_by_what_was_told():
     columns = make((10, 0, 1), (20, 0, 1), (30, 0, 1))
     session = select(columns)
     columns.apply_page(page(vanished=[10]))
-    session.render(expunge=False, modseq=False)
+    session.render(expunge=False)
     ranges = session.resolve(sequence_set.parse(b"2:*", 9), by_uid=False)
     assert list(session.uids_of(ranges)) == [20, 30]
     assert session.number_of(20) == 2
     assert session.number_of(11) == 0
+
+
+def test_vanished_instead_of_expunge():
+    # RFC 7162 §3.2.10: only what the client knows, in ranges
+    columns = make(*[(uid, 0, uid) for uid in range(1, 9)])
+    session = select(columns, dialect=Dialect(modseq=True, vanished=True))
+    columns.apply_page(page([(9, 0, 9)]))
+    columns.apply_page(page(vanished=[2, 3, 4, 8, 9]))
+    columns.apply_page(page([(10, 0, 10)]))
+    assert session.render(expunge=False) == b"* 9 EXISTS\r\n"
+    assert session.render(expunge=True) == b"* VANISHED 2:4,8\r\n"
+    assert list(session.told) == [1, 5, 6, 7, 10]
+    assert session.in_step
+
+
+def test_long_lists_of_vanished_are_several_responses():
+    uids = list(range(1, 20_001, 2))
+    data = build_vanished(uids, earlier=True)
+    lines = data.decode().splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) < 8192
+    assert all(line.startswith("* VANISHED (EARLIER) ") for line in lines)
+    assert ",".join(line.split()[-1] for line in lines) == ",".join(map(str, uids))
+    assert build_vanished([]) == b""
+
+
+def test_uidfetch_instead_of_fetch():
+    # RFC 9586 §3.3: no message sequence number, and the UID is not repeated
+    columns = make((5, 0, 1), (7, 0, 1))
+    session = select(columns, dialect=UIDONLY)
+    columns.apply_page(page([(7, SEEN, 5)]))
+    assert session.render(expunge=False) == b"* 7 UIDFETCH (FLAGS (\\Seen))\r\n"
+    columns.apply_page(page([(7, 0, 6)], vanished=[5]))
+    assert session.render(expunge=True) == b"* VANISHED 5\r\n* 7 UIDFETCH (FLAGS ())\r\n"
+    assert session.flags_line(1, 7, 0, flags=False) == b""
+
+
+def test_nothing_is_recent_in_rev2():
+    # RFC 9051 appendix E, 12
+    columns = make((1, 0, 1))
+    session = select(columns, first_recent=1, dialect=REV2)
+    assert session.recent() == 0
+    columns.apply_page(page([(2, 0, 2)]))
+    columns.apply_page(page([(1, SEEN, 3)]))
+    assert session.render(expunge=True) == b"* 1 FETCH (UID 1 FLAGS (\\Seen))\r\n* 2 EXISTS\r\n"
+
+
+def test_enabling_while_a_mailbox_is_selected():
+    columns = make((1, 0, 1), (2, 0, 1))
+    session = select(columns, first_recent=1)
+    columns.apply_page(page([(2, SEEN, 2)], vanished=[1]))
+    session.speak(Dialect(vanished=True, by_uid=True, recent=False))
+    assert session.render(expunge=True) == b"* VANISHED 1\r\n* 2 UIDFETCH (FLAGS (\\Seen))\r\n"
+
+
+def test_a_held_back_expunge_holds_highestmodseq_back():
+    # RFC 7162 §6, the example of a delayed VANISHED; and §3.2
+    columns = make((6, 0, 90), (7, 0, 95), (8, 0, 99))
+    columns.highest_modseq = 99
+    session = select(columns, dialect=QRESYNC)
+    columns.apply_page(page(vanished=[8], highest=100))
+    columns.highest_modseq = 100
+    columns.apply_flags([6, 7], [SEEN, SEEN], [103, 101], (), session)
+    columns.note_own(103)
+    assert session.render(expunge=False) == b"* OK [HIGHESTMODSEQ 99] Told up to here\r\n"
+    # the view caught up; the client is still told what is safe
+    columns.highest_modseq = 103
+    assert session.render(expunge=False) == b"* OK [HIGHESTMODSEQ 99] Told up to here\r\n"
+    assert session.render(expunge=True) == b"* VANISHED 8\r\n* OK [HIGHESTMODSEQ 103] Told up to here\r\n"
+    assert session.render(expunge=True) == b""
+
+
+def test_the_next_modseq_of_ours_leaves_no_gap():
+    columns = make((1, 0, 1))
+    columns.highest_modseq = 1
+    session = select(columns, dialect=QRESYNC)
+    columns.apply_flags([1], [SEEN], [2], (), session)
+    columns.note_own(2)
+    assert session.render(expunge=False) == b""
+    assert session.safe_modseq == columns.highest_modseq == 2
+    # 3 is another's and not yet here
+    columns.apply_flags([1], [0], [4], (), session)
+    columns.note_own(4)
+    assert columns.highest_modseq == 2
+    assert session.render(expunge=False) == b"* OK [HIGHESTMODSEQ 2] Told up to here\r\n"
+
+
+@given(st.sets(st.integers(1, 300)), st.sets(st.integers(1, 300)), st.sets(st.integers(301, 320)))
+def test_missing(told, gone, new):
+    assert missing(sorted(told), sorted((told - gone) | new)) == sorted(told & gone)
 
 
 class Client:
@@ -130,14 +225,37 @@ class Client:
     def __init__(self, session):
         self.messages = [[uid, session.columns.flags[i]] for i, uid in enumerate(session.columns.uids)]
         self.exists = len(self.messages)
+        self.by_uid = session.dialect.by_uid
+        self.vanished = session.dialect.vanished
 
     def hear(self, data):
         for line in data.decode().splitlines():
             words = line.split()
-            if words[1] == "FLAGS":
+            if words[1] in ("FLAGS", "OK"):
+                continue
+            if words[1] == "VANISHED":
+                assert self.vanished
+                for piece in words[2].split(","):
+                    low, _, high = piece.partition(":")
+                    gone = set(range(int(low), int(high or low) + 1))
+                    # one whose UID the client has not heard yet is known to be there all the same
+                    known = {entry[0] for entry in self.messages if entry is not None}
+                    unheard = len(gone - known)
+                    self.messages = [entry for entry in self.messages if entry is None or entry[0] not in gone]
+                    for _ in range(unheard):
+                        self.messages.remove(None)
+                self.exists = len(self.messages)
                 continue
             number = int(words[1])
+            if words[2] == "UIDFETCH":
+                assert self.by_uid
+                flags = 1 if "\\Seen" in line else 0
+                for entry in self.messages:
+                    if entry is not None and entry[0] == number:
+                        entry[1] = flags
+                continue
             if words[2] == "EXPUNGE":
+                assert not self.vanished
                 del self.messages[number - 1]
                 self.exists -= 1
             elif words[2] == "EXISTS":
@@ -145,6 +263,7 @@ class Client:
                 self.messages += [None] * (number - self.exists)
                 self.exists = number
             elif words[2] == "FETCH":
+                assert not self.by_uid
                 entry = self.messages[number - 1]
                 if entry is not None:
                     assert entry[0] == int(words[4])
@@ -162,25 +281,25 @@ _STEPS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(_STEPS, st.booleans())
-def test_every_client_ends_up_with_the_truth(steps, short_log):
+@given(_STEPS, st.booleans(), st.sampled_from(DIALECTS), st.sampled_from(DIALECTS))
+def test_every_client_ends_up_with_the_truth(steps, short_log, first, second):
     log = view_module.MAX_LOG_ENTRIES
     view_module.MAX_LOG_ENTRIES = 3 if short_log else log
     try:
-        _play(steps)
+        _play(steps, (first, second))
     finally:
         view_module.MAX_LOG_ENTRIES = log
 
 
-def _play(steps):
+def _play(steps, dialects):
     columns = make((1, 0, 1), (2, 0, 1), (3, 0, 1))
     truth = {1: 0, 2: 0, 3: 0}
     modseq = next_uid = 10
-    sessions = [select(columns), select(columns)]
+    sessions = [select(columns, dialect=dialect) for dialect in dialects]
     clients = [Client(session) for session in sessions]
 
     def tell(index, *, expunge):
-        clients[index].hear(sessions[index].render(expunge=expunge, modseq=False))
+        clients[index].hear(sessions[index].render(expunge=expunge))
         assert clients[index].exists == len(sessions[index].told)
 
     for what, number in steps:
@@ -208,7 +327,7 @@ def _play(steps):
             columns.apply_flags([uid], [truth[uid]], [modseq], (), session, lambda old, now=truth[uid]: now)
             place = session.number_of(uid)
             if place:
-                client.hear(session.flags_line(place, uid, columns.position(uid), modseq=False))
+                client.hear(session.flags_line(place, uid, columns.position(uid)))
         elif what == "tell":
             tell(number % 2, expunge=False)
         elif what == "tell all":

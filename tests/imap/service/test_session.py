@@ -394,8 +394,9 @@ def test_condstore(connect):
     assert client.ok("ENABLE CONDSTORE X-OTHER").untagged == (b"* ENABLED",)
     answer = other.ok("ENABLE CONDSTORE X-OTHER")
     assert answer.untagged[0] == b"* ENABLED CONDSTORE"
-    # from here on with MODSEQ
+    # from here on with MODSEQ; RFC 7162 §3.1: the first enabling command tells HIGHESTMODSEQ
     assert answer.untagged[1].startswith(b"* 1 FETCH (UID 1 FLAGS (\\Deleted \\Recent) MODSEQ (")
+    assert answer.untagged[-1].startswith(b"* OK [HIGHESTMODSEQ ")
     assert b"HIGHESTMODSEQ" in client.ok("STATUS INBOX (HIGHESTMODSEQ)").untagged[0]
 
 
