@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from services.imap.limits import OUTPUT_OCTETS, RECEIVE_OCTETS
+from services.imap.protocol.compression import PIECE_OCTETS, Compression
 from services.imap.protocol.framing import (
     FrameEvent,
     Framer,
@@ -45,6 +46,7 @@ class Client:
         self._framer = Framer(limits)
         self._output: list[bytes] = []
         self._output_octets = 0
+        self._compression: Compression | None = None
         self.octets_in = 0
         self.octets_out = 0
         self.silence_seconds = 60.0
@@ -61,14 +63,31 @@ class Client:
         """Whether TLS is on."""
         return self._stream.tls is not None
 
+    @property
+    def compressed(self) -> bool:
+        """Whether the compression layer is on (RFC 4978)."""
+        return self._compression is not None
+
     def set_limits(self, limits: FramingLimits) -> None:
-        """After login."""
+        """After login, and after it was given up."""
         self._framer.set_limits(limits)
 
     # --- input ---
 
     async def _receive(self) -> None:
+        """More input for the framer. Raises ClientGone, ClientSilent, CompressionBroken."""
         await self.flush()
+        compression = self._compression
+        if compression is None:
+            self._framer.feed(await self._read())
+            return
+        # a few octets may stand for very many: whoever sends them must not keep others from their turn
+        while not (piece := compression.take()):
+            compression.feed(await self._read())
+        self._framer.feed(piece)
+        await trio.lowlevel.checkpoint()
+
+    async def _read(self) -> bytes:
         deadline = min(trio.current_time() + self.silence_seconds, self.input_deadline)
         with trio.CancelScope(deadline=deadline) as scope:
             data = await self._stream.receive_some(RECEIVE_OCTETS)
@@ -77,7 +96,7 @@ class Client:
         if not data:
             raise ClientGone
         self.octets_in += len(data)
-        self._framer.feed(data)
+        return data
 
     async def next_event(self) -> FrameEvent:
         """The next event of the framer; what was written is flushed before waiting. Raises ClientGone."""
@@ -132,8 +151,35 @@ class Client:
             data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
             self._output.clear()
             self._output_octets = 0
+            await self._send(data)
+
+    async def _send(self, data: bytes) -> None:
+        if self._compression is None:
             self.octets_out += len(data)
             await self._stream.send_all(data)
+            return
+        for start in range(0, len(data), PIECE_OCTETS):
+            packed = self._compression.compress(data[start : start + PIECE_OCTETS])
+            self.octets_out += len(packed)
+            await self._stream.send_all(packed)
+
+    async def start_compression(self) -> None:
+        """After the OK of COMPRESS. What came behind the command is taken as compressed."""
+        await self.flush()
+        self._compression = Compression()
+        self._compression.feed(self._framer.take_buffered())
+
+    async def end_compression(self) -> None:
+        """After the OK of UNAUTHENTICATE, which is the last that goes out compressed. Nothing when compression is off."""
+        compression, self._compression = self._compression, None
+        if compression is None:
+            return
+        data = compression.finish(b"".join(self._output))
+        self._output.clear()
+        self._output_octets = 0
+        self.octets_out += len(data)
+        self._framer.feed(compression.rest())
+        await self._stream.send_all(data)
 
     async def start_tls(self, context: ssl.SSLContext, handshake_seconds: float) -> None:
         """After the OK of STARTTLS. Raises TlsFailed."""

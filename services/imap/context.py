@@ -107,6 +107,7 @@ class Context:
         """Set when the selected mailbox has news; replaced by whoever waits for it."""
         self._login: Login | None = None
         self._view: View | None = None
+        self._await_login()
 
     # --- login ---
 
@@ -123,6 +124,18 @@ class Context:
     @property
     def logged_in(self) -> bool:
         return self._login is not None
+
+    def _await_login(self) -> None:
+        """RFC 3501 §5.4: whoever does not log in is not waited for long."""
+        self.client.set_limits(self.limits.before_login)
+        self.client.input_deadline = trio.current_time() + self.limits.unauthenticated_seconds
+
+    def leave(self) -> None:
+        """RFC 8437 §4.1: as a new connection, but for TLS and the count of failed logins. A test compares."""
+        self._give_back()
+        self.enabled = set()
+        self.state = State.NOT_AUTHENTICATED
+        self._await_login()
 
     def enter(self, login: Login) -> None:
         """The login succeeded and was counted."""
@@ -142,6 +155,7 @@ class Context:
             tls=self.client.secure,
             starttls=self.shared.tls is not None,
             passwords=self.may_send_password,
+            compressed=self.client.compressed,
         )
 
     def enable(self, extension: Extension) -> bool:
@@ -259,11 +273,14 @@ class Context:
 
     def close(self) -> None:
         """The session is over: give everything back."""
+        self._give_back()
+        self.state = State.LOGOUT
+
+    def _give_back(self) -> None:
         self.close_mailbox()
         if self._login is not None:
             self.shared.accounts.release(self._login.account)
             self._login = None
-        self.state = State.LOGOUT
 
 
 _A = TypeVar("_A", bound=Arguments)

@@ -14,6 +14,7 @@ from services.imap.client import Client, ClientGone, ClientSilent, StreamBroken
 from services.imap.commands.table import HANDLERS
 from services.imap.context import CommandFailed, Context, Shared
 from services.imap.protocol.arguments import Command
+from services.imap.protocol.compression import CompressionBroken
 from services.imap.protocol.framing import CommandFrame, ContinuationNeeded, FramingError, MessageLiteral
 from services.imap.protocol.grammar import CommandError, parse_append_command, parse_command
 from services.imap.protocol.responses import CONTINUE, Reply, build_bad, build_no, build_untagged, reply_for_error
@@ -27,6 +28,7 @@ BYE_BAD: Final = build_untagged("BYE", "Too many wrong commands")
 BYE_LOGINS: Final = build_untagged("BYE", "Too many failed logins")
 BYE_LOST: Final = build_untagged("BYE", "The selected mailbox was deleted, or the login has expired")
 BYE_STREAM: Final = build_untagged("BYE", "A literal is far too large", "TOOBIG")
+BYE_COMPRESSION: Final = build_untagged("BYE", "What came is not DEFLATE")
 BYE_BUG: Final = build_untagged("BYE", "Internal error", "SERVERBUG")
 
 
@@ -65,6 +67,9 @@ class Session:
         except StreamBroken:
             why = "a literal far too large"
             await self._client.say_goodbye(BYE_STREAM)
+        except CompressionBroken as error:
+            why = str(error)
+            await self._client.say_goodbye(BYE_COMPRESSION)
         except StoreError as error:
             why = str(error)
             await self._client.say_goodbye(BYE_LOST if isinstance(error, GrantExpired) else BYE_BUG)
@@ -88,7 +93,6 @@ class Session:
         names = " ".join(context.capabilities())
         client.write(build_untagged("OK", "Pillarbox is ready", f"CAPABILITY {names}"))
         client.silence_seconds = self._shared.limits.idle_seconds
-        client.input_deadline = trio.current_time() + self._shared.limits.unauthenticated_seconds
         while context.state is not State.LOGOUT and not self._stopping:
             event = await client.next_event()
             self._working = True

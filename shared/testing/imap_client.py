@@ -6,6 +6,7 @@ Unlike a real client it hides nothing: the order of untagged responses, their ex
 import re
 import socket
 import ssl
+import zlib
 from collections.abc import Sequence
 from typing import Self
 
@@ -55,6 +56,9 @@ class ImapClient:
             self.start_tls()
         self._buffer = b""
         self._tags = 0
+        self._packer: zlib._Compress | None = None
+        self._unpacker: zlib._Decompress | None = None
+        self.octets_received = 0
         self.greeting = self.read_response()
 
     def __enter__(self) -> Self:
@@ -73,13 +77,34 @@ class ImapClient:
         context.verify_mode = ssl.CERT_NONE
         self._socket = context.wrap_socket(self._socket)
 
+    def compress(self) -> None:
+        """COMPRESS: from here on both sides do."""
+        self.ok("COMPRESS DEFLATE")
+        self._packer, self._unpacker = zlib.compressobj(6, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+
     def send(self, data: bytes) -> None:
+        if self._packer is not None:
+            data = self._packer.compress(data) + self._packer.flush(zlib.Z_SYNC_FLUSH)
         self._socket.sendall(data)
+
+    def send_raw(self, data: bytes) -> None:
+        """Past the compression layer."""
+        self._socket.sendall(data)
+
+    def end_compression(self) -> None:
+        """What is sent from here on is not compressed; what comes is, up to the end of the server's layer."""
+        self._packer = None
 
     def _fill(self) -> None:
         data = self._socket.recv(1 << 18)
         if not data:
             raise ConnectionEnded(self._buffer.decode("latin-1"))
+        self.octets_received += len(data)
+        if self._unpacker is not None:
+            unpacker = self._unpacker
+            data = unpacker.decompress(data)
+            if unpacker.eof:
+                data, self._unpacker = data + unpacker.unused_data, None
         self._buffer += data
 
     def _line(self) -> bytes:

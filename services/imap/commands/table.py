@@ -6,6 +6,7 @@ from typing import Final
 from services.imap.commands.append import handle_append
 from services.imap.commands.capability import handle_capability
 from services.imap.commands.close import handle_close, handle_unselect
+from services.imap.commands.compress import handle_compress
 from services.imap.commands.copy import handle_copy
 from services.imap.commands.create import handle_create
 from services.imap.commands.delete import handle_delete
@@ -26,6 +27,7 @@ from services.imap.commands.starttls import handle_starttls
 from services.imap.commands.status import handle_status
 from services.imap.commands.store import handle_store
 from services.imap.commands.subscribe import handle_subscribe
+from services.imap.commands.unauthenticate import handle_unauthenticate
 from services.imap.context import Context
 from services.imap.protocol.arguments import Command
 from services.imap.protocol.responses import Reply
@@ -55,6 +57,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "NAMESPACE": handle_namespace,
     "ENABLE": handle_enable,
     "IDLE": handle_idle,
+    "COMPRESS": handle_compress,
+    "UNAUTHENTICATE": handle_unauthenticate,
     "CHECK": handle_noop,
     "CLOSE": handle_close,
     "UNSELECT": handle_unselect,

@@ -12,7 +12,7 @@ from services.imap.protocol.sequence_set import SequenceSet
 
 @attrs.frozen
 class NoArguments:
-    """CAPABILITY, NOOP, LOGOUT, STARTTLS, CHECK, CLOSE, EXPUNGE, UNSELECT, IDLE, NAMESPACE."""
+    """CAPABILITY, NOOP, LOGOUT, STARTTLS, CHECK, CLOSE, EXPUNGE, UNSELECT, IDLE, NAMESPACE, UNAUTHENTICATE."""
 
 
 @attrs.frozen
@@ -34,7 +34,14 @@ class AuthenticateArguments:
     """RFC 3501 §6.2.2; ``initial`` is the initial response still in base64 (RFC 4959), ``=`` for an empty one."""
 
     mechanism: str
-    initial: bytes | None
+    initial: bytes | None = attrs.field(repr=False)
+
+
+@attrs.frozen
+class CompressArguments:
+    """RFC 4978 §3; the algorithm in upper case."""
+
+    algorithm: str
 
 
 @attrs.frozen
@@ -343,6 +350,7 @@ Arguments = (
     | EnableArguments
     | AuthenticateArguments
     | LoginArguments
+    | CompressArguments
     | SelectArguments
     | MailboxArguments
     | CreateArguments

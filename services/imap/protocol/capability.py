@@ -20,6 +20,7 @@ _AFTER_LOGIN: Final = (
     "LIST-STATUS",  # RFC 5819
     "MOVE",  # RFC 6851
     "CONDSTORE",  # RFC 7162
+    "UNAUTHENTICATE",  # RFC 8437
 )
 
 
@@ -46,11 +47,15 @@ def find_extension(name: str) -> Extension | None:
     return next((extension for extension in Extension if extension.value.upper() == wanted), None)
 
 
-def capabilities(*, logged_in: bool, tls: bool, starttls: bool, passwords: bool) -> tuple[str, ...]:
-    """``starttls``: the listener offers it. ``passwords``: a password may be sent now."""
+def capabilities(
+    *, logged_in: bool, tls: bool, starttls: bool, passwords: bool, compressed: bool = False
+) -> tuple[str, ...]:
+    """``starttls``: the listener offers it. ``passwords``: a password may be sent now. ``compressed``: it is already."""
     names = list(_ALWAYS)
     if logged_in:
         names.extend(_AFTER_LOGIN)
+        if not compressed:
+            names.append("COMPRESS=DEFLATE")  # RFC 4978; after login only: it costs memory
         return tuple(names)
     names.append("IDLE")
     if starttls and not tls:

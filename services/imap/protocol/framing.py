@@ -146,6 +146,12 @@ class Framer:
         self._buffer.clear()
         self._scanned = 0
 
+    def take_buffered(self) -> bytes:
+        """What was received but not yet taken, to be fed again in another form."""
+        data = bytes(self._buffer)
+        self.discard_buffered()
+        return data
+
     @property
     def buffered_octets(self) -> int:
         return len(self._buffer)

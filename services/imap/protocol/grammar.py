@@ -15,6 +15,7 @@ from services.imap.protocol.arguments import (
     Arguments,
     AuthenticateArguments,
     Command,
+    CompressArguments,
     CopyArguments,
     CreateArguments,
     EnableArguments,
@@ -115,6 +116,14 @@ def _authenticate(scanner: Scanner, limits: GrammarLimits) -> AuthenticateArgume
         initial = None if scanner.at_end() else scanner.astring()
     scanner.end()
     return AuthenticateArguments(mechanism, initial)
+
+
+def _compress(scanner: Scanner, limits: GrammarLimits) -> CompressArguments:
+    """RFC 4978 §5: compress = "COMPRESS" SP algorithm."""
+    scanner.space()
+    algorithm = scanner.word()
+    scanner.end()
+    return CompressArguments(algorithm)
 
 
 def _login(scanner: Scanner, limits: GrammarLimits) -> LoginArguments:
@@ -327,6 +336,8 @@ PARSERS: Final[dict[str, Parser]] = {
     "NAMESPACE": _no_arguments,
     "ENABLE": _enable,
     "IDLE": _no_arguments,
+    "COMPRESS": _compress,
+    "UNAUTHENTICATE": _no_arguments,
     "CHECK": _no_arguments,
     "CLOSE": _no_arguments,
     "UNSELECT": _no_arguments,

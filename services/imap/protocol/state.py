@@ -72,6 +72,8 @@ COMMANDS: Final[dict[str, Rule]] = {
     "NAMESPACE": Rule(AFTER_LOGIN),  # RFC 2342 §5
     "ENABLE": Rule(AFTER_LOGIN),  # RFC 5161 §3.1
     "IDLE": Rule(AFTER_LOGIN, refresh=True),  # RFC 2177 §3
+    "COMPRESS": Rule(AFTER_LOGIN, Updates.NONE),  # RFC 4978 §5: command-auth
+    "UNAUTHENTICATE": Rule(AFTER_LOGIN, Updates.NONE),  # RFC 8437 §3
     # RFC 3501 §6.4: selected
     "CHECK": Rule(WHILE_SELECTED, refresh=True),
     "CLOSE": Rule(WHILE_SELECTED, Updates.NONE),
