@@ -16,6 +16,7 @@ from services.imap.client import Client
 from services.imap.limits import SessionLimits
 from services.imap.protocol.arguments import Arguments, Command
 from services.imap.protocol.capability import IMPLIED, Extension, capabilities
+from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.responses import Reply
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
@@ -167,6 +168,13 @@ class Context:
         return new
 
     @property
+    def grammar(self) -> GrammarLimits:
+        """How this client's commands are read."""
+        if not self.enabled:
+            return self.limits.grammar
+        return attrs.evolve(self.limits.grammar, utf8_names=self.utf8_names, utf8_accept=self.utf8, no_recent=self.rev2)
+
+    @property
     def dialect(self) -> Dialect:
         """How changes of a mailbox are told to this client."""
         return Dialect(
@@ -263,10 +271,10 @@ class Context:
             # RFC 3501 §9: a message sequence number above the mailbox's size is a client's mistake; RFC 5530 §3 CLIENTBUG
             raise CommandFailed(Reply("BAD", str(error).capitalize(), "CLIENTBUG")) from error
 
-    async def write_updates(self, *, expunge: bool) -> None:
-        """Tell what may be told now."""
+    async def write_updates(self, *, expunge: bool, say_modseq: bool = True) -> None:
+        """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""
         if self.selected is not None:
-            data = self.selected.render(expunge=expunge)
+            data = self.selected.render(expunge=expunge, say_modseq=say_modseq)
             if data:
                 self.client.write(data)
                 await self.client.drain()

@@ -12,7 +12,7 @@ import attrs
 from services.imap.protocol.arguments import FetchArguments, FetchItem, Section, SectionText
 from services.imap.protocol.dates import DateTimeRenderer
 from services.imap.protocol.fetch_grammar import section_label
-from services.imap.updates import Selected
+from services.imap.updates import PLAIN, Dialect, Selected
 from shared.contract.types import IndexField, IndexRow
 from shared.mail.header import select_fields
 from shared.mail.parts import SectionKind, resolve_section, unpack_parts
@@ -59,10 +59,12 @@ class Span:
 class FetchPlan:
     """One FETCH command."""
 
-    def __init__(self, arguments: FetchArguments, *, by_uid: bool, read_only: bool) -> None:
+    def __init__(self, arguments: FetchArguments, *, by_uid: bool, read_only: bool, dialect: Dialect = PLAIN) -> None:
         items: dict[FetchItem | Section, None] = {}
-        if by_uid:
-            # RFC 3501 §6.4.8: UID is in every response of a UID command
+        sets_seen = not read_only and any(isinstance(item, Section) and not item.peek for item in arguments.items)
+        if not dialect.by_uid and (by_uid or (dialect.modseq and sets_seen)):
+            # RFC 3501 §6.4.8: UID is in every response of a UID command; RFC 7162 §3.2.4: and where \\Seen is set.
+            # RFC 9586 §3.3: UIDFETCH has it in front.
             items[FetchItem.UID] = None
         items.update(dict.fromkeys(arguments.items))
         if arguments.changed_since is not None:
@@ -72,7 +74,8 @@ class FetchPlan:
         self.sections = [item for item in items if isinstance(item, Section)]
         self.labels = [section_label(section) for section in self.sections]
         self.rendered = [item for item in self.items if item in RENDERED]
-        self.sets_seen = not read_only and any(not section.peek for section in self.sections)
+        self.sets_seen = sets_seen
+        self._by_uid = dialect.by_uid
         self.tells_flags = FetchItem.FLAGS in self.items
         self.whole_only = bool(self.sections) and all(
             not section.path and section.text is SectionText.ALL for section in self.sections
@@ -83,7 +86,9 @@ class FetchPlan:
         if any(not section.path and section.text is not SectionText.ALL for section in self.sections):
             fields |= IndexField.HEADER_OCTETS
         self.section_fields = fields
-        head = b"* %d FETCH (" + b" ".join(_SIMPLE[item] for item in self.items)
+        head = (b"* %d UIDFETCH (" if dialect.by_uid else b"* %d FETCH (") + b" ".join(
+            _SIMPLE[item] for item in self.items
+        )
         self._row = head + b")\r\n"
         self._head = head + (b" " if self.items else b"")
 
@@ -96,7 +101,7 @@ class FetchPlan:
     ) -> list[bytes]:
         """Rows without sections, complete; or with sections, what comes before the first one."""
         columns: list[Sequence[object]] = [
-            numbers,
+            _pick(selected.columns.uids, positions) if self._by_uid else numbers,
             *(rendered[item] if item in RENDERED else _column(selected, item, positions) for item in self.items),
         ]
         template = self._head if self.sections else self._row

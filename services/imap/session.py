@@ -134,7 +134,7 @@ class Session:
         if frame.fragments == (b"",) and not frame.literals:
             return b""  # an empty line between commands, as some clients send it after a literal
         try:
-            command = parse_command(frame, self._shared.limits.grammar)
+            command = parse_command(frame, self.context.grammar)
         except CommandError as error:
             self._client.write(error.reply.render(error.tag))
             return self._count_bad() if error.reply.status == "BAD" else b""
@@ -144,7 +144,7 @@ class Session:
         """An APPEND has come to its message."""
         context = self.context
         try:
-            command = parse_append_command(offer.frame, self._shared.limits.grammar)
+            command = parse_append_command(offer.frame, context.grammar)
         except CommandError as error:
             await self._client.skip_message(too_big=False)
             self._client.write(error.reply.render(error.tag))
@@ -156,7 +156,7 @@ class Session:
 
     async def _run_command(self, command: Command) -> bytes:
         context = self.context
-        verdict = judge(command.name, context.state, read_only=_is_read_only(context))
+        verdict = judge(command.name, context.state, read_only=_is_read_only(context), uidonly=context.uidonly)
         if verdict is not Verdict.ALLOWED:
             status, text = REFUSALS[verdict]
             reply: Reply | None = Reply(status, text)

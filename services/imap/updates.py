@@ -21,8 +21,8 @@ from typing import Final
 
 import attrs
 
-from services.imap.protocol.responses import build_flags, build_untagged, build_vanished
-from services.imap.protocol.sequence_set import SequenceSet, positions_of_numbers, positions_of_uids
+from services.imap.protocol.responses import build_flags, build_untagged, vanished_lines
+from services.imap.protocol.sequence_set import SequenceSet, positions_of_numbers, positions_of_uids, ranges_of
 from services.imap.view import Columns
 from shared.model.flags import SYSTEM_FLAG_NAMES
 
@@ -216,7 +216,7 @@ class Selected:
             return False
         positions.sort()
         if self.dialect.vanished:
-            pieces.append(build_vanished(told[position] for position in positions))
+            pieces.extend(vanished_lines(ranges_of(told[position] for position in positions)))
         else:
             pieces.extend(b"* %d EXPUNGE\r\n" % (position + 1) for position in reversed(positions))
         # nothing is held back: of the view's array, what was announced

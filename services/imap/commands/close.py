@@ -11,8 +11,7 @@ async def handle_close(context: Context, command: Command) -> Reply:
     if not context.mailbox.read_only:
         view = context.view
         await view.refresh()
-        deleted = SystemFlag.DELETED.value
-        if any(bits & deleted for bits in view.flags):
+        if view.any_with(SystemFlag.DELETED):
             result = await context.store.messages.expunge(context.grant, context.mailbox_id, None, True)
             if result.uids:
                 view.apply_vanished(unpack_u32(result.uids))

@@ -1,4 +1,4 @@
-"""EXPUNGE and UID EXPUNGE, RFC 3501 §6.4.3, RFC 4315 §2.1. The EXPUNGE responses are told by the session's updates."""
+"""EXPUNGE and UID EXPUNGE, RFC 3501 §6.4.3, RFC 4315 §2.1, RFC 7162 §3.2.7 and §3.2.9 (HIGHESTMODSEQ in the reply)."""
 
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, UidExpungeArguments
@@ -9,21 +9,34 @@ UIDS_AT_ONCE = 100_000
 
 
 async def handle_expunge(context: Context, command: Command) -> Reply:
-    await _expunge(context, None)
-    return build_ok("EXPUNGE completed")
+    gone = await _expunge(context, None)
+    return await _reply(context, "EXPUNGE completed", gone=gone)
 
 
 async def handle_uid_expunge(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, UidExpungeArguments)
     uids = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=True))
+    gone = False
     for start in range(0, len(uids), UIDS_AT_ONCE):
-        await _expunge(context, pack_u32(uids[start : start + UIDS_AT_ONCE]))
-    return build_ok("UID EXPUNGE completed")
+        gone |= await _expunge(context, pack_u32(uids[start : start + UIDS_AT_ONCE]))
+    return await _reply(context, "UID EXPUNGE completed", gone=gone)
 
 
-async def _expunge(context: Context, uids: bytes | None) -> None:
+async def _expunge(context: Context, uids: bytes | None) -> bool:
+    """Whether anything was removed."""
     result = await context.store.messages.expunge(context.grant, context.mailbox_id, uids, True)
     if result.uids:
         context.view.apply_vanished(unpack_u32(result.uids))
         context.view.note_own(result.modseq)
         context.view.wake_all()
+    return bool(result.uids)
+
+
+async def _reply(context: Context, text: str, *, gone: bool) -> Reply:
+    if not gone or not context.qresync:
+        return build_ok(text)
+    # RFC 7162 §3.2.7: up to where the client knows everything, so the removals are told first
+    if context.view.largest_modseq > context.view.highest_modseq:
+        await context.view.refresh()
+    await context.write_updates(expunge=True, say_modseq=False)
+    return build_ok(text, f"HIGHESTMODSEQ {context.mailbox.safe_modseq}")

@@ -6,6 +6,7 @@ write. Memory is bounded by two batches, whatever the mailbox's size and the cli
 """
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
@@ -14,13 +15,15 @@ import attrs
 import trio
 
 from services.imap.client import ClientGone
-from services.imap.context import Context, arguments_of
+from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
 from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.responses import Reply, build_ok
+from services.imap.protocol.responses import Reply, build_bad, build_ok, vanished_lines
+from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
+from services.imap.resync import difference_since
 from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, IndexField, IndexRow
 from shared.model.flags import SystemFlag
 from shared.model.ids import Uid
@@ -55,14 +58,28 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     if arguments.changed_since is not None or FetchItem.MODSEQ in arguments.items:
         # RFC 7162 §3.1: enabling commands
         context.enable(Extension.CONDSTORE)
-    run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=context.mailbox.read_only))
+    if arguments.vanished and not (by_uid and context.qresync):
+        # RFC 7162 §3.2.6
+        raise CommandFailed(build_bad("VANISHED needs UID FETCH and ENABLE QRESYNC"))
+    read_only = context.mailbox.read_only
+    run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=read_only, dialect=context.dialect))
     uids = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:
+        if arguments.vanished:
+            await _tell_vanished(context, arguments.messages, arguments.changed_since)
         uids = run.changed_since(uids, arguments.changed_since)
     await run_ahead(run.batches(uids), run.send)
     if run.sent < len(uids):
         return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
     return build_ok(f"{command.name} completed")
+
+
+async def _tell_vanished(context: Context, messages: SequenceSet, modseq: int) -> None:
+    """RFC 7162 §3.2.6: before any FETCH response."""
+    difference = await difference_since(context, modseq, messages)
+    for line in vanished_lines(difference.vanished, earlier=True):
+        context.client.write(line)
+        await context.client.drain()
 
 
 class _Fetch:
@@ -75,6 +92,12 @@ class _Fetch:
     def changed_since(self, uids: "array[int]", modseq: int) -> "array[int]":
         """RFC 7162 §3.1.4.1: messages with a higher modseq only."""
         columns = self._context.columns
+        if len(uids) > 1000:
+            # one scan of the modseqs instead of one search for each message
+            changed = columns.changed_after(modseq)
+            return array(
+                uids.typecode, [uid for uid in changed if uids[bisect_left(uids, uid, hi=len(uids) - 1)] == uid]
+            )
         positions = map(columns.position, uids)
         return array(
             uids.typecode,

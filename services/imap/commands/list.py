@@ -24,12 +24,13 @@ async def handle_list(context: Context, command: Command) -> Reply:
     states: dict[str, MailboxState] = {}
     if ListReturn.STATUS in arguments.returns:
         states = await _states(context, [row.name for row in rows if row.selectable])
+    utf8 = context.utf8_names
     for row in rows:
         # RFC 5258 §3.5: CHILDINFO
         extended = (b'"CHILDINFO" ("SUBSCRIBED")',) if row.child_info else ()
-        context.client.write(build_list_line(b"LIST", row.attributes, row.name, extended))
+        context.client.write(build_list_line(b"LIST", row.attributes, row.name, extended, utf8=utf8))
         if row.name in states:
-            context.client.write(status_line(row.name, states[row.name], arguments.status_items))
+            context.client.write(status_line(row.name, states[row.name], arguments.status_items, utf8=utf8))
         await context.client.drain()
     return build_ok("LIST completed")
 
@@ -40,7 +41,7 @@ async def handle_lsub(context: Context, command: Command) -> Reply:
     subscribed = [name for name, known in mailboxes.items() if known.subscribed]
     rows: list[Row] = select_lsub(arguments, [*subscribed, *missing])
     for row in rows:
-        context.client.write(build_list_line(b"LSUB", row.attributes, row.name))
+        context.client.write(build_list_line(b"LSUB", row.attributes, row.name, utf8=context.utf8_names))
         await context.client.drain()
     return build_ok("LSUB completed")
 

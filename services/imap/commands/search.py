@@ -53,6 +53,9 @@ def _check_numbers(context: Context, key: SearchKey) -> None:
     """Raises CommandFailed (BAD) for a message sequence number that is not there."""
     match key:
         case KeyNumbers(messages):
+            if context.uidonly:
+                # RFC 9586 §3: no message sequence number in any argument
+                raise CommandFailed(build_bad("Message sequence numbers are off after ENABLE UIDONLY", "UIDREQUIRED"))
             try:
                 context.mailbox.resolve(messages, by_uid=False)
             except InvalidSet as error:

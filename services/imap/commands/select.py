@@ -1,30 +1,86 @@
-"""SELECT and EXAMINE, RFC 3501 §6.3.1 and §6.3.2, RFC 7162 §3.1.2 (HIGHESTMODSEQ) and §3.1.8 (CONDSTORE parameter)."""
+"""SELECT and EXAMINE.
 
-from services.imap.context import Context, arguments_of
+RFC 3501 §6.3.1 and §6.3.2; RFC 9051 §6.3.2 (LIST instead of RECENT and UNSEEN, CLOSED); RFC 7162 §3.1.2 (HIGHESTMODSEQ), §3.1.8
+(CONDSTORE), §3.2.5 (QRESYNC), §3.2.11 (CLOSED).
+"""
+
+from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.protocol.arguments import Command, SelectArguments
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.responses import Reply, build_flags, build_ok, build_permanent_flags, build_untagged
+from services.imap.protocol.mailbox_names import DELIMITER
+from services.imap.protocol.responses import (
+    Reply,
+    build_bad,
+    build_flags,
+    build_list_line,
+    build_ok,
+    build_permanent_flags,
+    build_untagged,
+    vanished_lines,
+)
+from services.imap.protocol.resync_grammar import Resync
+from services.imap.resync import difference_since, last_agreed_uid
 from services.imap.updates import Selected
-from services.imap.view import Columns
 from shared.contract.types import MailboxState
 from shared.model.flags import MAX_KEYWORDS, SYSTEM_FLAG_NAMES, SystemFlag
+
+_CLOSED = build_untagged("OK", "The mailbox that was selected is closed", "CLOSED")
 
 
 async def handle_select(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, SelectArguments)
     read_only = command.name == "EXAMINE"
-    # RFC 3501 §6.3.1: the old mailbox is left even when the new one cannot be opened
-    context.close_mailbox()
+    if arguments.resync is not None:
+        _check_resync(context, arguments.resync)
+    if context.selected is not None:
+        # RFC 3501 §6.3.1: the old mailbox is left even when the new one cannot be opened; RFC 7162 §3.2.11: CLOSED in any case
+        context.close_mailbox()
+        context.client.write(_CLOSED)
     if arguments.condstore:
         context.enable(Extension.CONDSTORE)
     state = await context.store.mailboxes.select(context.grant, arguments.mailbox, not read_only)
     view = await context.shared.views.acquire(context.grant, state.mailbox_id, state.uidvalidity)
     selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid)
-    context.client.write(_describe(selected, state))
+    context.client.write(_describe(context, selected, state))
+    if context.rev2:
+        context.client.write(await _list_line(context, state.name))
+    # RFC 7162 §3.2.5: where UIDVALIDITY is another one the rest is ignored
+    if arguments.resync is not None and arguments.resync.uidvalidity == state.uidvalidity:
+        await _tell_difference(context, selected, arguments.resync)
     return build_ok(f"{command.name} completed", "READ-ONLY" if read_only else "READ-WRITE")
 
 
-def _describe(selected: Selected, state: MailboxState) -> bytes:
+def _check_resync(context: Context, resync: Resync) -> None:
+    """Raises CommandFailed (BAD); the mailbox that is selected stays so."""
+    if not context.qresync:
+        # RFC 7162 §3.2.5
+        raise CommandFailed(build_bad("ENABLE QRESYNC first"))
+    if context.uidonly and resync.known_pairs is not None:
+        # RFC 9586 §3: no message sequence number in any argument
+        raise CommandFailed(build_bad("Message sequence numbers are off after ENABLE UIDONLY", "UIDREQUIRED"))
+
+
+async def _tell_difference(context: Context, selected: Selected, resync: Resync) -> None:
+    """RFC 7162 §3.2.5.1: what vanished, then what changed, since the client was here."""
+    client = context.client
+    pairs = resync.known_pairs
+    agreed = last_agreed_uid(pairs, selected.told) if pairs is not None else 0
+    difference = await difference_since(context, resync.modseq, resync.known_uids, agreed)
+    for line in vanished_lines(difference.vanished, earlier=True):
+        client.write(line)
+        await client.drain()
+    keywords = selected.render_keywords()
+    if keywords:
+        client.write(keywords)
+    selected.forget_pending_flags(difference.changed)
+    for uid in difference.changed:
+        number, position = selected.number_of(uid), selected.columns.position(uid)
+        if number and position >= 0:
+            client.write(selected.flags_line(number, uid, position))
+            await client.drain()
+
+
+def _describe(context: Context, selected: Selected, state: MailboxState) -> bytes:
     columns = selected.columns
     flags = [*SYSTEM_FLAG_NAMES, *columns.keywords]
     if selected.read_only:
@@ -33,21 +89,32 @@ def _describe(selected: Selected, state: MailboxState) -> bytes:
         # RFC 3501 §7.1: "\*" says that new keywords can be made
         more = ("\\*",) if len(columns.keywords) < MAX_KEYWORDS else ()
         permanent = build_permanent_flags([*flags, *more], "Flags that are kept")
-    lines = [
-        build_flags(flags),
-        permanent,
-        b"* %d EXISTS\r\n" % len(selected.told),
-        b"* %d RECENT\r\n" % selected.recent(),
-    ]
-    unseen = _first_unseen(columns) if state.unseen else 0
-    if unseen:
-        lines.append(build_untagged("OK", "First unseen", f"UNSEEN {unseen}"))
+    lines = [build_flags(flags), permanent, b"* %d EXISTS\r\n" % len(selected.told)]
+    if not context.rev2:
+        # RFC 9051 appendix E, 11 and 12: neither RECENT nor UNSEEN
+        lines.append(b"* %d RECENT\r\n" % selected.recent())
+        position = columns.first_without(SystemFlag.SEEN) if state.unseen else -1
+        if position >= 0 and not context.uidonly:
+            lines.append(build_untagged("OK", "First unseen", f"UNSEEN {position + 1}"))
     lines.append(build_untagged("OK", "UIDs valid", f"UIDVALIDITY {state.uidvalidity}"))
     lines.append(build_untagged("OK", "Next UID", f"UIDNEXT {columns.uid_next}"))
-    lines.append(build_untagged("OK", "Highest", f"HIGHESTMODSEQ {max(1, columns.highest_modseq)}"))
+    lines.append(build_untagged("OK", "Highest", f"HIGHESTMODSEQ {selected.safe_modseq}"))
     return b"".join(lines)
 
 
-def _first_unseen(columns: Columns) -> int:
-    seen = SystemFlag.SEEN.value
-    return next((number for number, bits in enumerate(columns.flags, 1) if not bits & seen), 0)
+async def _list_line(context: Context, name: str) -> bytes:
+    """RFC 9051 §6.3.2: LIST with the mailbox's attributes; two pages of the list tell them, whatever the number of mailboxes."""
+    mailboxes = context.store.mailboxes
+    page = await mailboxes.list(context.grant, _just_before(name))
+    below = await mailboxes.list(context.grant, name + DELIMITER)
+    has_children = any(info.name.startswith(name + DELIMITER) for info in below.mailboxes[:1])
+    attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
+    attributes += [info.special_use for info in page.mailboxes if info.name == name and info.special_use]
+    return build_list_line(b"LIST", attributes, name, utf8=context.utf8_names)
+
+
+def _just_before(name: str) -> str:
+    """A text in order before a name, with next to nothing between them."""
+    last = ord(name[-1]) - 1
+    # what is between U+D7FF and U+E000 is no character
+    return name[:-1] + chr(0xD7FF if 0xD800 <= last <= 0xDFFF else last) + chr(0x10FFFF)

@@ -1,4 +1,4 @@
-"""STATUS, RFC 3501 §6.3.10, RFC 7162 §3.1.7 (HIGHESTMODSEQ)."""
+"""STATUS, RFC 3501 §6.3.10, RFC 7162 §3.1.7 (HIGHESTMODSEQ), RFC 9051 §6.3.11 (DELETED), RFC 8438 §2 (SIZE)."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from services.imap.protocol.responses import Reply, build_ok, build_status
 from shared.contract.types import MailboxState
 
 
-def status_line(name: str, state: MailboxState, items: Sequence[StatusItem]) -> bytes:
-    """The STATUS response for a mailbox."""
+def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, utf8: bool) -> bytes:
+    """The STATUS response for a mailbox; ``utf8``: its name in UTF-8 (``Context.utf8_names``)."""
     values = {
         StatusItem.MESSAGES: state.messages,
         StatusItem.RECENT: state.recent,
@@ -18,8 +18,10 @@ def status_line(name: str, state: MailboxState, items: Sequence[StatusItem]) -> 
         StatusItem.UIDVALIDITY: state.uidvalidity,
         StatusItem.UNSEEN: state.unseen,
         StatusItem.HIGHESTMODSEQ: max(1, state.highest_modseq),
+        StatusItem.DELETED: state.deleted,
+        StatusItem.SIZE: state.octets,
     }
-    return build_status(name, [(item.value, values[item]) for item in items])
+    return build_status(name, [(item.value, values[item]) for item in items], utf8=utf8)
 
 
 async def handle_status(context: Context, command: Command) -> Reply:
@@ -28,5 +30,5 @@ async def handle_status(context: Context, command: Command) -> Reply:
     if StatusItem.HIGHESTMODSEQ in arguments.items:
         # RFC 7162 §3.1: an enabling command
         context.enable(Extension.CONDSTORE)
-    context.client.write(status_line(arguments.mailbox, state, arguments.items))
+    context.client.write(status_line(arguments.mailbox, state, arguments.items, utf8=context.utf8_names))
     return build_ok("STATUS completed")

@@ -7,6 +7,7 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
+from services.imap.protocol.resync_grammar import Resync
 from services.imap.protocol.sequence_set import SequenceSet
 
 
@@ -54,10 +55,11 @@ class LoginArguments:
 
 @attrs.frozen
 class SelectArguments:
-    """SELECT and EXAMINE; ``condstore``: RFC 7162 §3.1.8."""
+    """SELECT and EXAMINE; ``condstore``: RFC 7162 §3.1.8; ``resync``: §3.2.5."""
 
     mailbox: str
     condstore: bool = False
+    resync: Resync | None = None
 
 
 @attrs.frozen
@@ -92,7 +94,7 @@ class ListReturn(StrEnum):
 
 
 class StatusItem(StrEnum):
-    """RFC 3501 §6.3.10, RFC 7162 §3.1.7."""
+    """RFC 3501 §6.3.10, RFC 7162 §3.1.7, RFC 9051 §6.3.11, RFC 8438 §2."""
 
     MESSAGES = "MESSAGES"
     RECENT = "RECENT"
@@ -100,6 +102,8 @@ class StatusItem(StrEnum):
     UIDVALIDITY = "UIDVALIDITY"
     UNSEEN = "UNSEEN"
     HIGHESTMODSEQ = "HIGHESTMODSEQ"
+    DELETED = "DELETED"
+    SIZE = "SIZE"
 
 
 @attrs.frozen
@@ -174,11 +178,12 @@ class Section:
 
 @attrs.frozen
 class FetchArguments:
-    """``changed_since``: RFC 7162 §3.1.4.1. UID FETCH and FETCH differ in the command's name only."""
+    """``changed_since``: RFC 7162 §3.1.4.1; ``vanished``: §3.2.6. UID FETCH and FETCH differ in the command's name only."""
 
     messages: SequenceSet
     items: tuple[FetchItem | Section, ...]
     changed_since: int | None = None
+    vanished: bool = False
 
 
 # --- STORE, COPY, MOVE, EXPUNGE ---

@@ -19,8 +19,11 @@ _AFTER_LOGIN: Final = (
     "LIST-EXTENDED",  # RFC 5258
     "LIST-STATUS",  # RFC 5819
     "MOVE",  # RFC 6851
-    "CONDSTORE",  # RFC 7162
     "UNAUTHENTICATE",  # RFC 8437
+    "CONDSTORE",  # RFC 7162 §3.1
+    "QRESYNC",  # RFC 7162 §3.2
+    "UIDONLY",  # RFC 9586
+    "STATUS=SIZE",  # RFC 8438
 )
 
 

@@ -17,7 +17,7 @@ _MAX_QUOTED_OCTETS: Final = 1024
 
 
 def build_quoted(text: bytes) -> bytes:
-    """RFC 3501 §9: quoted. The text must be 7-bit without CR, LF and NUL."""
+    """RFC 3501 §9: quoted. The text must be without CR, LF and NUL, and 7-bit unless the client has enabled UTF-8."""
     return b'"' + _SPECIAL.sub(rb"\\\1", text) + b'"'
 
 
@@ -45,9 +45,13 @@ def build_nstring(octets: bytes | None) -> bytes:
     return b"NIL" if octets is None else build_string(octets)
 
 
-def build_mailbox(name: str) -> bytes:
-    """A mailbox name in modified UTF-7."""
-    return build_astring(mutf7.encode(name))
+def build_mailbox(name: str, *, utf8: bool = False) -> bytes:
+    """A mailbox name: in modified UTF-7, or ``utf8``, in UTF-8 to a client that has enabled it (``Context.utf8_names``)."""
+    if not utf8:
+        return build_astring(mutf7.encode(name))
+    octets = name.encode()
+    # RFC 6855 §3, RFC 9051 §9: quoted = DQUOTE *QUOTED-CHAR DQUOTE, which includes UTF-8
+    return build_astring(octets) if octets.isascii() else build_quoted(octets)
 
 
 def build_flag_list(names: Sequence[str]) -> bytes:

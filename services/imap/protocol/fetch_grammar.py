@@ -132,20 +132,27 @@ def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) 
     """After the message set and its space."""
     items = _attributes(scanner, limits)
     changed_since: int | None = None
+    vanished = False
     scanner.skip_spaces()
     # RFC 4466 §2.4: fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"
     if scanner.take(b"("):
         while True:
-            modifier = scanner.word()
-            if modifier != "CHANGEDSINCE":
-                raise SyntaxFault("unknown fetch modifier")
-            scanner.space()
-            changed_since = scanner.number(MAX_NUMBER64)
+            match scanner.word():
+                case "CHANGEDSINCE":
+                    scanner.space()
+                    changed_since = scanner.number(MAX_NUMBER64)
+                case "VANISHED":
+                    vanished = True
+                case _:
+                    raise SyntaxFault("unknown fetch modifier")
             if scanner.take(b")"):
                 break
             scanner.space()
     scanner.end()
-    return FetchArguments(messages, items, changed_since)
+    if vanished and changed_since is None:
+        # RFC 7162 §3.2.6
+        raise SyntaxFault("VANISHED needs CHANGEDSINCE")
+    return FetchArguments(messages, items, changed_since, vanished)
 
 
 def section_label(section: Section) -> bytes:

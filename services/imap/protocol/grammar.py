@@ -36,6 +36,7 @@ from services.imap.protocol.framing import CommandFrame
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_status_items
 from services.imap.protocol.responses import Reply, build_bad, build_no
+from services.imap.protocol.resync_grammar import parse_select_parameters
 from services.imap.protocol.search_grammar import parse_search
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.sequence_set import parse as parse_set
@@ -59,7 +60,7 @@ def parse_mailbox(scanner: Scanner, limits: GrammarLimits) -> str:
     if len(octets) > limits.mailbox_octets:
         raise Refused("mailbox name too long", "LIMIT")
     try:
-        name = mutf7.decode(octets)
+        name = mutf7.decode(octets, utf8=limits.utf8_names)
     except mutf7.InvalidName as error:
         raise Refused(f"not a mailbox name: {error}", "CANNOT") from error
     return "INBOX" if name.upper() == "INBOX" else name
@@ -138,19 +139,7 @@ def _login(scanner: Scanner, limits: GrammarLimits) -> LoginArguments:
 def _select(scanner: Scanner, limits: GrammarLimits) -> SelectArguments:
     scanner.space()
     mailbox = parse_mailbox(scanner, limits)
-    condstore = False
-    scanner.skip_spaces()
-    # RFC 4466 §2.4: select-params = SP "(" select-param *(SP select-param) ")"
-    if scanner.take(b"("):
-        while True:
-            if scanner.word() != "CONDSTORE":
-                raise SyntaxFault("unknown SELECT parameter")
-            condstore = True
-            if scanner.take(b")"):
-                break
-            scanner.space()
-    scanner.end()
-    return SelectArguments(mailbox, condstore)
+    return SelectArguments(mailbox, *parse_select_parameters(scanner, limits))
 
 
 def _mailbox(scanner: Scanner, limits: GrammarLimits) -> MailboxArguments:
@@ -197,7 +186,7 @@ def _status(scanner: Scanner, limits: GrammarLimits) -> StatusArguments:
     scanner.space()
     mailbox = parse_mailbox(scanner, limits)
     scanner.space()
-    items = parse_status_items(scanner)
+    items = parse_status_items(scanner, limits)
     scanner.end()
     return StatusArguments(mailbox, items)
 
@@ -356,9 +345,9 @@ PARSERS: Final[dict[str, Parser]] = {
 }
 
 
-def parse_name(frame: CommandFrame) -> tuple[bytes, str, Scanner]:
+def parse_name(frame: CommandFrame, *, utf8: bool = False) -> tuple[bytes, str, Scanner]:
     """Tag and name, with the scanner behind them. Raises CommandError."""
-    scanner = Scanner(frame)
+    scanner = Scanner(frame, utf8=utf8)
     tag = b"*"
     try:
         tag = scanner.tag()
@@ -374,7 +363,7 @@ def parse_name(frame: CommandFrame) -> tuple[bytes, str, Scanner]:
 
 def parse_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
     """Raises CommandError."""
-    tag, name, scanner = parse_name(frame)
+    tag, name, scanner = parse_name(frame, utf8=limits.utf8_names)
     parser = PARSERS.get(name)
     if parser is None:
         raise CommandError(tag, build_bad("Unknown command"))
@@ -383,7 +372,7 @@ def parse_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
 
 def parse_append_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
     """An APPEND that has come to its message. Raises CommandError."""
-    tag, name, scanner = parse_name(frame)
+    tag, name, scanner = parse_name(frame, utf8=limits.utf8_names)
     return Command(tag, name, _guard(tag, parse_append, scanner, limits))
 
 

@@ -19,3 +19,10 @@ class GrammarLimits:
     """Search keys in one command; OR chains that clients build by machine are long."""
     mailbox_octets: int = 1000
     """A mailbox name on the wire."""
+    utf8_names: bool = False
+    """Not a bound, but the session's grammar: mailbox names are UTF-8 and ``&`` means itself (RFC 9051 §5.1, RFC 6855 §3); a quoted
+    string that is not UTF-8 is BAD."""
+    utf8_accept: bool = False
+    """After ENABLE UTF8=ACCEPT: SEARCH takes no CHARSET (RFC 6855 §3)."""
+    no_recent: bool = False
+    """After ENABLE IMAP4rev2: STATUS knows no RECENT (RFC 9051 §6.3.11)."""

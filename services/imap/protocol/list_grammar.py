@@ -15,12 +15,12 @@ def _decode(octets: bytes, limits: GrammarLimits) -> str:
     if len(octets) > limits.mailbox_octets:
         raise Refused("mailbox pattern too long", "LIMIT")
     try:
-        return mutf7.decode(octets)
+        return mutf7.decode(octets, utf8=limits.utf8_names)
     except mutf7.InvalidName as error:
         raise Refused(f"not a mailbox pattern: {error}", "CANNOT") from error
 
 
-def parse_status_items(scanner: Scanner) -> tuple[StatusItem, ...]:
+def parse_status_items(scanner: Scanner, limits: GrammarLimits) -> tuple[StatusItem, ...]:
     """RFC 3501 §9: "(" status-att *(SP status-att) ")" """
     scanner.expect(b"(")
     items: dict[StatusItem, None] = {}
@@ -33,6 +33,9 @@ def parse_status_items(scanner: Scanner) -> tuple[StatusItem, ...]:
         scanner.skip_spaces()
     if not items:
         raise SyntaxFault("no STATUS items")
+    # RFC 9051 §6.3.11 and appendix E, 12
+    if limits.no_recent and StatusItem.RECENT in items:
+        raise SyntaxFault("RECENT is not in IMAP4rev2")
     return tuple(items)
 
 
@@ -68,7 +71,7 @@ def _patterns(scanner: Scanner, limits: GrammarLimits) -> tuple[tuple[str, ...],
     return tuple(patterns), True
 
 
-def _returns(scanner: Scanner) -> tuple[frozenset[ListReturn], tuple[StatusItem, ...]]:
+def _returns(scanner: Scanner, limits: GrammarLimits) -> tuple[frozenset[ListReturn], tuple[StatusItem, ...]]:
     """RFC 5258 §6: list-return-opts, after ``RETURN``."""
     scanner.space()
     scanner.expect(b"(")
@@ -84,7 +87,7 @@ def _returns(scanner: Scanner) -> tuple[frozenset[ListReturn], tuple[StatusItem,
         if option is ListReturn.STATUS:
             # RFC 5819 §4: "STATUS" SP "(" status-att *(SP status-att) ")"
             scanner.space()
-            items = parse_status_items(scanner)
+            items = parse_status_items(scanner, limits)
         scanner.skip_spaces()
     return frozenset(returns), items
 
@@ -106,7 +109,7 @@ def parse_list(scanner: Scanner, limits: GrammarLimits) -> ListArguments:
     scanner.skip_spaces()
     if scanner.take(b"RETURN"):
         extended = True
-        returns, items = _returns(scanner)
+        returns, items = _returns(scanner, limits)
     scanner.end()
     return ListArguments(
         reference,

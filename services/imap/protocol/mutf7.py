@@ -43,9 +43,12 @@ def _decode_shifted(match: "re.Match[bytes]") -> bytes:
         raise InvalidName("a base64 run is broken") from error
 
 
-def decode(octets: bytes) -> str:
-    """The name behind modified UTF-7 or, from clients that send it raw, UTF-8. Raises InvalidName; never returns control characters."""
-    if not octets.isascii():
+def decode(octets: bytes, *, utf8: bool = False) -> str:
+    """The name behind modified UTF-7 or, from clients that send it raw, UTF-8. Raises InvalidName; never returns control characters.
+
+    ``utf8``: the client has enabled names in UTF-8, ``&`` means itself.
+    """
+    if utf8 or not octets.isascii():
         try:
             name = octets.decode()
         except UnicodeDecodeError as error:
@@ -56,4 +59,7 @@ def decode(octets: bytes) -> str:
         name = octets.decode("ascii")
     if any(character < " " or "\x7f" <= character < "\xa0" for character in name):
         raise InvalidName("a control character")
+    # RFC 6855 §3: no line and paragraph separators
+    if utf8 and ("\u2028" in name or "\u2029" in name):
+        raise InvalidName("a line or paragraph separator")
     return name

@@ -3,7 +3,7 @@
 RFC 3501 §7, response codes of RFC 5530 §3, RFC 4315 §3 (APPENDUID, COPYUID), RFC 7162 §3.1 (HIGHESTMODSEQ, MODIFIED, NOMODSEQ).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -88,35 +88,50 @@ def build_permanent_flags(names: Sequence[str], text: str) -> bytes:
 
 
 def build_list_line(
-    word: bytes, attributes: Sequence[str], name: str, extended: Sequence[bytes] = (), delimiter: bytes = b'"/"'
+    word: bytes,
+    attributes: Sequence[str],
+    name: str,
+    extended: Sequence[bytes] = (),
+    delimiter: bytes = b'"/"',
+    *,
+    utf8: bool = False,
 ) -> bytes:
     """RFC 3501 §7.2.2, §7.2.3; extended data: RFC 5258 §6."""
     more = b" (" + b" ".join(extended) + b")" if extended else b""
-    return b"* %b (%b) %b %b%b\r\n" % (word, " ".join(attributes).encode(), delimiter, build_mailbox(name), more)
+    return b"* %b (%b) %b %b%b\r\n" % (
+        word,
+        " ".join(attributes).encode(),
+        delimiter,
+        build_mailbox(name, utf8=utf8),
+        more,
+    )
 
 
-def build_status(name: str, values: Sequence[tuple[str, int]]) -> bytes:
+def build_status(name: str, values: Sequence[tuple[str, int]], *, utf8: bool = False) -> bytes:
     """RFC 3501 §7.2.4."""
     items = " ".join(f"{item} {value}" for item, value in values).encode()
-    return b"* STATUS %b (%b)\r\n" % (build_mailbox(name), items)
+    return b"* STATUS %b (%b)\r\n" % (build_mailbox(name, utf8=utf8), items)
 
 
 VANISHED_LINE_OCTETS: Final = 8000
 """A line of VANISHED ends soon after this: RFC 7162 §4 reckons with lines of 8192 octets."""
 
 
-def build_vanished(uids: Iterable[int], *, earlier: bool = False) -> bytes:
-    """RFC 7162 §3.2.10, in as many responses as it takes; ``uids`` ascend. Empty for none."""
+def vanished_lines(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) -> Iterator[bytes]:
+    """RFC 7162 §3.2.10, in as many responses as it takes; the ranges of UIDs are inclusive and ascend."""
     word = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
-    lines: list[bytes] = []
-    text = compact(uids)
-    start = 0
-    while start < len(text):
-        stop = text.find(b",", start + VANISHED_LINE_OCTETS)
-        stop = len(text) if stop < 0 else stop
-        lines += [word, text[start:stop], b"\r\n"]
-        start = stop + 1
-    return b"".join(lines)
+    pieces: list[bytes] = []
+    octets = 0
+    for low, high in ranges:
+        piece = b"%d" % low if low == high else b"%d:%d" % (low, high)
+        pieces.append(piece)
+        octets += len(piece) + 1
+        if octets >= VANISHED_LINE_OCTETS:
+            yield word + b",".join(pieces) + b"\r\n"
+            pieces.clear()
+            octets = 0
+    if pieces:
+        yield word + b",".join(pieces) + b"\r\n"
 
 
 def build_search(numbers: Iterable[int], modseq: int | None) -> bytes:

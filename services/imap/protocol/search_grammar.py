@@ -80,6 +80,8 @@ class _SearchParser:
         if not self._scanner.looking_at_word(b"CHARSET"):
             return
         self._scanner.take(b"CHARSET")
+        if self._limits.utf8_accept:
+            raise SyntaxFault("CHARSET is not allowed after ENABLE UTF8=ACCEPT")
         self._scanner.space()
         name = self._scanner.astring()
         self._scanner.space()

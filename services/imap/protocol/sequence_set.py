@@ -84,20 +84,23 @@ def render(numbers: SequenceSet) -> bytes:
     return ",".join(one(a) if a == b else f"{one(a)}:{one(b)}" for a, b in numbers.ranges).encode()
 
 
-def compact(numbers: Iterable[int]) -> bytes:
-    """The shortest set of ascending numbers, as in COPYUID; empty for none."""
-    pieces: list[str] = []
+def ranges_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Inclusive ranges of ascending numbers; equal neighbours count once."""
     start = previous = -1
     for number in numbers:
-        if number == previous + 1 and start >= 0:
+        if start >= 0 and previous <= number <= previous + 1:
             previous = number
             continue
         if start >= 0:
-            pieces.append(str(start) if start == previous else f"{start}:{previous}")
+            yield start, previous
         start = previous = number
     if start >= 0:
-        pieces.append(str(start) if start == previous else f"{start}:{previous}")
-    return ",".join(pieces).encode()
+        yield start, previous
+
+
+def compact(numbers: Iterable[int]) -> bytes:
+    """The shortest set of ascending numbers, as in COPYUID; empty for none."""
+    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in ranges_of(numbers)).encode()
 
 
 def positions_of_uids(numbers: SequenceSet, uids: Sequence[int]) -> list[tuple[int, int]]:

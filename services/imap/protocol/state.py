@@ -39,12 +39,16 @@ WHILE_SELECTED: Final = frozenset({State.SELECTED})
 
 @attrs.frozen
 class Rule:
-    """One row. ``writes``: refused with NO [READ-ONLY] after EXAMINE. ``refresh``: the store is asked for news first."""
+    """One row. ``writes``: refused with NO [READ-ONLY] after EXAMINE. ``refresh``: the store is asked for news first.
+
+    ``by_number``: it takes or gives message sequence numbers, and is refused after ENABLE UIDONLY (RFC 9586 §3).
+    """
 
     states: frozenset[State]
     updates: Updates = Updates.ALL
     writes: bool = False
     refresh: bool = False
+    by_number: bool = False
 
 
 COMMANDS: Final[dict[str, Rule]] = {
@@ -79,11 +83,11 @@ COMMANDS: Final[dict[str, Rule]] = {
     "CLOSE": Rule(WHILE_SELECTED, Updates.NONE),
     "UNSELECT": Rule(WHILE_SELECTED, Updates.NONE),  # RFC 3691 §2
     "EXPUNGE": Rule(WHILE_SELECTED, writes=True, refresh=True),
-    "SEARCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE),
-    "FETCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE),
-    "STORE": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, writes=True),
-    "COPY": Rule(WHILE_SELECTED),
-    "MOVE": Rule(WHILE_SELECTED, writes=True),  # RFC 6851 §3.1
+    "SEARCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),
+    "FETCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),
+    "STORE": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, writes=True, by_number=True),
+    "COPY": Rule(WHILE_SELECTED, by_number=True),
+    "MOVE": Rule(WHILE_SELECTED, writes=True, by_number=True),  # RFC 6851 §3.1
     "UID SEARCH": Rule(WHILE_SELECTED),
     "UID FETCH": Rule(WHILE_SELECTED),
     "UID STORE": Rule(WHILE_SELECTED, writes=True),
@@ -102,10 +106,11 @@ class Verdict(Enum):
     ALREADY_LOGGED_IN = auto()
     NEEDS_MAILBOX = auto()
     READ_ONLY = auto()
+    UID_REQUIRED = auto()
     OVER = auto()
 
 
-def judge(name: str, state: State, *, read_only: bool) -> Verdict:
+def judge(name: str, state: State, *, read_only: bool, uidonly: bool = False) -> Verdict:
     """Whether a command may run now."""
     if state is State.LOGOUT:
         return Verdict.OVER
@@ -116,6 +121,8 @@ def judge(name: str, state: State, *, read_only: bool) -> Verdict:
         if state is State.NOT_AUTHENTICATED:
             return Verdict.NEEDS_LOGIN
         return Verdict.ALREADY_LOGGED_IN if rule.states == BEFORE_LOGIN else Verdict.NEEDS_MAILBOX
+    if rule.by_number and uidonly:
+        return Verdict.UID_REQUIRED
     if rule.writes and read_only and state is State.SELECTED:
         return Verdict.READ_ONLY
     return Verdict.ALLOWED
@@ -128,5 +135,7 @@ REFUSALS: Final[dict[Verdict, tuple[str, str]]] = {
     Verdict.NEEDS_MAILBOX: ("BAD", "Select a mailbox first"),
     # RFC 5530 §3 has no code for this; READ-ONLY is what Dovecot's clients know from SELECT
     Verdict.READ_ONLY: ("NO", "[READ-ONLY] The mailbox is open read-only"),
+    # RFC 9586 §3
+    Verdict.UID_REQUIRED: ("BAD", "[UIDREQUIRED] Message sequence numbers are off after ENABLE UIDONLY"),
     Verdict.OVER: ("BAD", "The session is over"),
 }

@@ -47,10 +47,11 @@ MAX_NUMBER64: Final = 2**63 - 1
 class Scanner:
     """A cursor over a command."""
 
-    __slots__ = ("_fragment", "_frame", "_index", "_position")
+    __slots__ = ("_fragment", "_frame", "_index", "_position", "_utf8")
 
-    def __init__(self, frame: CommandFrame) -> None:
+    def __init__(self, frame: CommandFrame, *, utf8: bool = False) -> None:
         self._frame = frame
+        self._utf8 = utf8
         self._index = 0
         self._fragment = frame.fragments[0]
         self._position = 0
@@ -160,6 +161,12 @@ class Scanner:
             raise SyntaxFault("broken quoted string")
         self._position = match.end()
         text = match.group(1)
+        if self._utf8 and not text.isascii():
+            # RFC 6855 §3: what fails to be UTF-8 is BAD; without ENABLE it is taken as what clients mean
+            try:
+                text.decode()
+            except UnicodeDecodeError as error:
+                raise SyntaxFault("a quoted string that is not UTF-8") from error
         return _ESCAPE.sub(rb"\1", text) if b"\\" in text else text
 
     def string(self) -> bytes:
