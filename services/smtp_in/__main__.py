@@ -8,7 +8,8 @@ import trio
 
 from services.smtp_in.deliver import Deliverer
 from services.smtp_in.front import Counters, Front, Timeouts
-from services.smtp_in.policy.chain import Chain
+from services.smtp_in.policy.authenticity import Authenticity, Options
+from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
@@ -16,8 +17,11 @@ from services.smtp_in.ports import Profiles, endpoints_of, limits_of, listen_lim
 from services.smtp_in.protocol import replies
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
+from shared.config.schema import DmarcHandling
+from shared.dns.configure import make_resolver
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
+from shared.net.networks import NetworkSet
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -73,6 +77,7 @@ def _front(service: Service, tls: ServerTls) -> Front:
             SenderOwnership(directory),
             KnownRecipient(directory, profiles.hostname),
             HeaderLimits(own.hops, own.header_octets),
+            *_authenticity(service, profiles.hostname),
         )
     )
     spool = service.paths.spool(service.name)
@@ -93,6 +98,19 @@ def _front(service: Service, tls: ServerTls) -> Front:
         log=service.log,
         counters=Counters(service.metrics),
     )
+
+
+def _authenticity(service: Service, hostname: str) -> tuple[Policy, ...]:
+    wanted = service.settings.authenticity
+    if not wanted.check:
+        return ()
+    options = Options(
+        hostname,
+        wanted.dmarc is DmarcHandling.ENFORCE,
+        wanted.seconds,
+        NetworkSet(wanted.unchecked_networks),
+    )
+    return (Authenticity(make_resolver(service.settings.dns), options, service.log),)
 
 
 async def _watch_silence(front: Front, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:

@@ -29,6 +29,7 @@ from shared.mail.content import Content
 from shared.mail.date import format_date
 from shared.mail.index import build_index
 from shared.mail.received import build_received
+from shared.mailauth.results import without_results_of
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient
 
@@ -73,6 +74,9 @@ class Deliverer:
                 date=format_date(now, offset_minutes).encode(),
                 message_id=f"<{transaction.trace}@{self._hostname}>".encode(),
             )
+        else:
+            # RFC 8601 §5: nobody else speaks in our name
+            head = without_results_of(self._hostname, head[: header.octets]) + head[header.octets :]
         received = build_received(
             helo=client.helo,
             reverse_name="",
@@ -86,7 +90,9 @@ class Deliverer:
             tls=client.tls,
         )
         separator = b"\r\n" if data.needs_separator(head) else b""
-        return b"".join((_return_path(transaction), received, separator, head))
+        front = b"".join((_return_path(transaction), received, separator))
+        transaction.front_octets = len(front)
+        return front + head
 
     async def deliver(self, transaction: Transaction, spool: Spool) -> Result:
         """Commit the message, or say why not. Never raises StoreError."""
@@ -106,6 +112,11 @@ class Deliverer:
             objection = await self._policy.on_content(Received(transaction, spooled.header, spooled.data))
             if objection is not None:
                 return Result(objection, octets)
+            if transaction.authentication:
+                fronted = await spool.insert(spooled, len(_return_path(transaction)), transaction.authentication)
+                if isinstance(fronted, Reply):
+                    return Result(fronted, octets)
+                spooled = fronted
             await self._commit(transaction, spooled)
         except StoreError as error:
             return Result(reply_for(error), octets, str(error))
@@ -122,7 +133,7 @@ class Deliverer:
                 Delivery(
                     trace=transaction.trace,
                     sender=transaction.sender,
-                    local=tuple(transaction.local.values()),
+                    local=transaction.copies(),
                     remote=tuple(transaction.remote.values()),
                     content=source,
                     index=index,

@@ -131,6 +131,31 @@ class Spool:
             raise RuntimeError("a file without a header")
         return Spooled(self._map, self._header)
 
+    async def insert(self, spooled: Spooled, at: int, octets: bytes) -> Spooled | Reply:
+        """The same content with octets put in at an offset; a file is written again, in a worker thread."""
+        data = spooled.data
+        if isinstance(data, bytes):
+            return Spooled(b"".join((data[:at], octets, data[at:])), spooled.header)
+        try:
+            await trio.to_thread.run_sync(self._write_again, data, at, octets)
+            self._map = await trio.to_thread.run_sync(self._map_file)
+        except (OSError, ValueError):
+            return replies.OUT_OF_SPACE
+        data.close()
+        return Spooled(self._map, spooled.header)
+
+    def _write_again(self, data: mmap.mmap, at: int, octets: bytes) -> None:
+        """In a worker thread."""
+        old, self._file = self._file, None
+        try:
+            self._write(data[:at] + octets)
+            with memoryview(data) as view:
+                for start in range(at, len(view), WRITE_OCTETS):
+                    self._write(view[start : start + WRITE_OCTETS])
+        finally:
+            if old is not None:
+                old.close()
+
     def close(self) -> None:
         """Give everything back. Harmless when done twice."""
         self._forget_pieces()
@@ -141,7 +166,7 @@ class Spool:
             self._file.close()
             self._file = None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         """In a worker thread."""
         if self._file is None:
             # No name in the directory: O_TMPFILE, or unlinked at once where the file system has no such thing.

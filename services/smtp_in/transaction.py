@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from services.smtp_in.protocol.commands import Mail
 from services.smtp_in.protocol.grammar import Mailbox
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
 from shared.mail.received import protocol_name
 from shared.model.ids import AccountId, Grant
+
+JUNK = "Junk"
+"""The mailbox of every account for what is not trusted; where it is gone, the store files into INBOX."""
 
 
 @frozen
@@ -55,6 +58,12 @@ class Transaction:
     """RCPTs that were answered with 250, duplicates counted."""
     only_recipient: str = ""
     """The recipient's address while there is exactly one."""
+    front_octets: int = 0
+    """What we put in front of the client's content."""
+    authentication: bytes = b""
+    """The Authentication-Results field, once the checks have run; it goes behind Return-Path."""
+    junk: bool = False
+    """Local copies go to Junk."""
 
     @property
     def sender(self) -> str:
@@ -71,6 +80,12 @@ class Transaction:
             authenticated=client.account is not None,
             smtputf8=self.mail.smtputf8,
         )
+
+    def copies(self) -> tuple[LocalRecipient, ...]:
+        """The local copies, each for its mailbox."""
+        if not self.junk:
+            return tuple(self.local.values())
+        return tuple(evolve(copy, mailbox=JUNK) for copy in self.local.values())
 
     def accept(self, recipient: Mailbox, resolution: Resolution) -> None:
         """Take a recipient with those who stand behind it."""

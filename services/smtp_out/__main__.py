@@ -7,7 +7,7 @@ import secrets
 import sys
 from functools import partial
 
-from services.smtp_out.configure import ConfigureError, make_options, make_resolver
+from services.smtp_out.configure import ConfigureError, make_options, resolver_of
 from services.smtp_out.connector import Connector
 from services.smtp_out.report import Reporter
 from services.smtp_out.route import Router
@@ -24,7 +24,7 @@ async def main(service: Service) -> None:
     """Work until the process drains."""
     try:
         options = make_options(service.settings)
-        resolver = make_resolver(service.settings)
+        resolver = resolver_of(service.settings)
     except ConfigureError as error:
         raise OSError(str(error)) from None
     rng = random.Random()

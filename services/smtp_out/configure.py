@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.retry import Schedule
 from shared.config.load import server_hostname
 from shared.config.schema import Settings, SmtpOutSettings, TlsRequirement
-from shared.dns.resolver import Limits, Resolver
+from shared.dns.configure import make_resolver
+from shared.dns.resolver import Resolver
 from shared.net.tls import CertificateError, verifying_client_context
 
 SUBMISSIONS_PORT = 465  # RFC 8314 §3.3: TLS from the first byte
@@ -46,20 +46,12 @@ def make_options(settings: Settings) -> Options:
     )
 
 
-def make_resolver(settings: Settings) -> Resolver:
+def resolver_of(settings: Settings) -> Resolver:
     """The resolver of the settings' servers. Raises ConfigureError (names: nobody could resolve them)."""
-    dns = settings.dns
-    servers = []
-    for text in dns.resolvers:
-        host, _, port = text.rpartition(":")
-        try:
-            servers.append((str(ipaddress.ip_address(host.strip("[]"))), int(port)))
-        except ValueError:
-            raise ConfigureError(f"dns.resolvers: {text}: must be an IP address and a port") from None
-    limits = Limits(
-        timeout_seconds=dns.timeout_seconds, lifetime_seconds=dns.lifetime_seconds, cache_size=dns.cache_entries
-    )
-    return Resolver(servers, limits)
+    try:
+        return make_resolver(settings.dns)
+    except ValueError as error:
+        raise ConfigureError(str(error)) from None
 
 
 def _hostname(settings: Settings) -> str:

@@ -158,6 +158,36 @@ class StoreSettings:
     tombstones_per_mailbox: int = key(50_000, "expunged UIDs remembered per mailbox", minimum=0, maximum=10_000_000)
 
 
+class DmarcHandling(StrEnum):
+    ENFORCE = "enforce"
+    """Do what the owner of the domain in From asks for: refuse, or file into Junk."""
+    REPORT = "report"
+    """Only write it down."""
+
+
+@attrs.frozen
+class AuthenticitySettings:
+    check: bool = key(True, "whether mail from other servers is checked with SPF, DKIM and DMARC")
+    dmarc: DmarcHandling = key(
+        DmarcHandling.ENFORCE, "enforce (refuse or file into Junk what the domain's owner disowns), or report"
+    )
+    seconds: float = key(10.0, "how long the checks of one message may wait for the DNS", minimum=0.1, maximum=120)
+    unchecked_networks: tuple[str, ...] = key(
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "169.254.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
+        ),
+        "networks (CIDR) whose mail is not checked: no domain's records speak of them",
+        form=NETWORKS,
+    )
+
+
 @attrs.frozen
 class SmtpInSettings:
     port: int = port_key(25, "for mail from other servers")
@@ -277,6 +307,7 @@ class Settings:
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     tls: TlsSettings = attrs.field(factory=TlsSettings)
     store: StoreSettings = attrs.field(factory=StoreSettings)
+    authenticity: AuthenticitySettings = attrs.field(factory=AuthenticitySettings)
     smtp_in: SmtpInSettings = attrs.field(factory=SmtpInSettings)
     smtp_out: SmtpOutSettings = attrs.field(factory=SmtpOutSettings)
     imap: ImapSettings = attrs.field(factory=ImapSettings)

@@ -19,6 +19,7 @@ END: Final = "<!-- end of standards -->"
 CITATION: Final = re.compile(r"\bRFC (\d{3,5})\b")
 AREAS: Final = (
     ("SMTP", ("services.smtp_in", "services.smtp_out")),
+    ("Authenticity", ("shared.mailauth",)),
     ("IMAP", ("services.imap",)),
     ("POP3", ("services.pop3",)),
     ("Messages", ("shared.mail",)),

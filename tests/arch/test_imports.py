@@ -13,7 +13,7 @@ from shared.testing.rfc_table import ROOT
 
 SERVICES = ("store", "smtp_in", "smtp_out", "imap", "pop3")
 LEAN = {
-    "smtp_in": ("sqlalchemy", "alembic", "cryptography", "dns", "hypothesis", "pytest"),
+    "smtp_in": ("sqlalchemy", "alembic", "cryptography", "hypothesis", "pytest"),
     "smtp_out": ("sqlalchemy", "alembic", "cryptography", "pytest"),
     "imap": ("sqlalchemy", "alembic", "cryptography", "dns", "pytest"),
     "pop3": ("sqlalchemy", "alembic", "cryptography", "dns", "pytest"),

@@ -156,6 +156,12 @@ BARE_NEWLINE = reply(550, "5.6.11", "Message contains bare CR or bare LF, see RF
 # RFC 5321 §6.3
 LOOP = reply(554, "5.4.6", "Too many hops, this looks like a mail loop")
 
+# RFC 7372 §3.3: multiple authentication checks failed
+DISOWNED = reply(550, "5.7.26", "The owner of the domain in From disowns this message (DMARC policy: reject)")
+AUTHENTICITY_UNKNOWN = reply(451, "4.7.26", "Cannot find out now whether this message is authentic, try again later")
+# RFC 5322 §3.6: one From field
+SEVERAL_AUTHORS = reply(550, "5.6.0", "Message has several From fields")
+
 # TLS (RFC 3207 §4).
 NEED_TLS = reply(530, "5.7.0", "Must issue a STARTTLS command first")
 TLS_ACTIVE = reply(503, "5.5.1", "TLS is active already")

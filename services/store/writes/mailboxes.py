@@ -31,7 +31,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     )
     if inserted.lastrowid is None:
         raise RuntimeError("the database gave no id")
-    transaction.names_changed(account_id)
+    transaction.changes.accounts.add(account_id)
     return inserted.lastrowid, uidvalidity
 
 
@@ -91,7 +91,7 @@ def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
         statement.run(cursor, row.id)
     mailboxes.DELETE.run(cursor, row.id)
     transaction.forget_mailbox(row)
-    transaction.names_changed(row.account_id)
+    transaction.changes.accounts.add(row.account_id)
     transaction.changes.mailboxes[row.id] = row.highest_modseq + 1
 
 
@@ -115,7 +115,7 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str, 
     transaction.flush()
     mailboxes.RENAME.run_many(transaction.cursor, [(new_name, row.id), *moved])
     transaction.forget_mailboxes()
-    transaction.names_changed(account_id)
+    transaction.changes.accounts.add(account_id)
     transaction.journal("imap", "mailbox renamed", row.id, (), row.name, new_name)
 
 
@@ -157,7 +157,7 @@ def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: 
         mailboxes.SUBSCRIBE.run(transaction.cursor, account_id, name)
     elif known and not subscribed:
         mailboxes.UNSUBSCRIBE.run(transaction.cursor, account_id, name)
-    transaction.names_changed(account_id)
+    transaction.changes.accounts.add(account_id)
 
 
 def select(transaction: Transaction, account_id: int, name: str, claim_recent: bool) -> MailboxState:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.smtp_out.configure import ConfigureError, make_options, make_resolver
+from services.smtp_out.configure import ConfigureError, make_options, resolver_of
 from services.smtp_out.options import TlsPolicy
 from shared.config.load import load_settings
 
@@ -70,7 +70,7 @@ def test_own_names_need_a_dot(tmp_path: Path) -> None:
 
 def test_resolvers(tmp_path: Path) -> None:
     environ = {"PILLARBOX_DATA": str(tmp_path), "PILLARBOX_DNS__RESOLVERS": "127.0.0.1:53,[::1]:5353"}
-    assert make_resolver(load_settings(None, environ)).statistics()["cached"] == 0
+    assert resolver_of(load_settings(None, environ)).statistics()["cached"] == 0
     environ["PILLARBOX_DNS__RESOLVERS"] = "resolver.test:53"
     with pytest.raises(ConfigureError, match="IP address"):
-        make_resolver(load_settings(None, environ))
+        resolver_of(load_settings(None, environ))
