@@ -74,7 +74,15 @@ class AuthenticationFailed(StoreError):
 
 
 class NoSuchMailbox(StoreError):
+    """There is none, or the account has no right to know of it (RFC 4314 §6)."""
+
     code = "NoSuchMailbox"
+
+
+class NoPermission(StoreError):
+    """The account may know of the mailbox, and lacks the right for this (RFC 4314 §4)."""
+
+    code = "NoPermission"
 
 
 class MailboxExists(StoreError):
@@ -139,7 +147,7 @@ class OutOfSpace(StoreError):
 
 _ALL: Final[tuple[type[StoreError], ...]] = (
     Internal, Unavailable, DeadlineExceeded, Overloaded, BadRequest, Forbidden, GrantExpired, AuthenticationFailed,
-    NoSuchMailbox, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
+    NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
     LimitExceeded, TooLarge, NotFound, AlreadyExists, OutOfSpace,
 )  # fmt: skip
 ERRORS: Final[dict[str, type[StoreError]]] = {error.code: error for error in _ALL}

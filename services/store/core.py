@@ -58,6 +58,8 @@ class Committed:
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
             self._directory.changed(changes.added_accounts, changes.removed_accounts)
+        if changes.usage or changes.quotas:
+            self._directory.counted(changes.quotas, changes.usage)
         for address in changes.passwords:
             self._passwords.forget(address)
         self._notifier.committed(changes)

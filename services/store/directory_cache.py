@@ -5,9 +5,12 @@ is not kept.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+import attrs
+
+from shared.contract.sharing_types import Quota
 from shared.contract.types import Resolution
 
 RESOLUTIONS_MAX: Final = 10_000
@@ -19,7 +22,40 @@ class DirectoryCache:
     def __init__(self) -> None:
         self._resolutions: OrderedDict[str, Resolution] = OrderedDict()
         self._accounts: set[int] = set()
+        self._limited: dict[int, Quota] = {}
         self.generation = 0
+
+    def load_quotas(self, quotas: Mapping[int, Quota]) -> None:
+        """Accounts with a limit."""
+        self._limited.update(quotas)
+
+    def counted(self, quotas: Mapping[int, Quota], usage: Mapping[int, tuple[int, int]]) -> None:
+        """After a commit: limits or counters that were set anew, then what accounts hold more than before."""
+        for account_id, quota in quotas.items():
+            if quota.most_messages is None and quota.most_octets is None:
+                self._limited.pop(account_id, None)
+            else:
+                self._limited[account_id] = quota
+        for account_id, (messages, octets) in usage.items():
+            known = self._limited.get(account_id)
+            if known is not None:
+                self._limited[account_id] = attrs.evolve(
+                    known, messages=known.messages + messages, octets=known.octets + octets
+                )
+
+    def is_full(self, account_id: int) -> bool:
+        """Whether an account holds all that it may."""
+        quota = self._limited.get(account_id)
+        if quota is None:
+            return False
+        too_many = quota.most_messages is not None and quota.messages >= quota.most_messages
+        return too_many or (quota.most_octets is not None and quota.octets >= quota.most_octets)
+
+    def with_quota(self, found: Resolution) -> Resolution:
+        """``over_quota`` where any account behind an address is full: nobody's copy may be dropped for the others' sake."""
+        if self._limited and any(map(self.is_full, found.accounts)):
+            return attrs.evolve(found, over_quota=True)
+        return found
 
     def load_accounts(self, accounts: Iterable[int]) -> None:
         self._accounts.update(accounts)
@@ -32,7 +68,9 @@ class DirectoryCache:
         self.generation += 1
         self._resolutions.clear()
         self._accounts.update(added)
-        self._accounts.difference_update(removed)
+        for account_id in removed:
+            self._accounts.discard(account_id)
+            self._limited.pop(account_id, None)
 
     def get(self, address: str) -> Resolution | None:
         found = self._resolutions.get(address)

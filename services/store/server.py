@@ -21,6 +21,7 @@ from services.store.areas.events import EventsArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
+from services.store.areas.sharing import SharingArea
 from services.store.core import SEPARATOR, Committed, Core
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
@@ -30,7 +31,7 @@ from services.store.packs.append import PackAppender
 from services.store.packs.read import PackReader
 from services.store.passwords import Passwords
 from services.store.readers import Readers
-from services.store.reads.directory import Rules, account_ids
+from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
@@ -94,6 +95,7 @@ async def serve(service: Service) -> None:
     core.readers.start()
     try:
         core.directory.load_accounts(await core.readers.run(account_ids))
+        core.directory.load_quotas(await core.readers.run(limited_accounts))
         await core.passwords.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(core.notifier.run)
@@ -181,6 +183,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "content": ContentArea(core),
         "messages": MessagesArea(core),
         "mailboxes": MailboxesArea(core),
+        "sharing": SharingArea(core),
         "queue": QueueArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),

@@ -10,21 +10,24 @@ other exception rolls back to the savepoint and drops what was collected since.
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 import msgpack
 
+from services.store.access import demand, rights_on
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
 from services.store.sql.prepared import Row
-from services.store.sql.statements import bookkeeping, contents, mailboxes, messages, queue
-from shared.errors import NoSuchMailbox
+from services.store.sql.statements import bookkeeping, contents, directory, mailboxes, messages, queue
+from shared.contract.sharing_types import Quota
+from shared.errors import NoSuchMailbox, OverQuota
 from shared.model.flags import SystemFlag
 from shared.model.message_index import MessageIndex
 from shared.model.packed import pack_u32
+from shared.model.rights import ALL_RIGHTS, Rights
 
 _SEEN: Final = SystemFlag.SEEN.value
 _DELETED: Final = SystemFlag.DELETED.value
@@ -48,6 +51,14 @@ class MailboxRow:
     deleted: int
     octets: int
     tombstone_floor: int
+    acl_version: int
+    told_messages: int = attrs.field(init=False)
+    told_octets: int = attrs.field(init=False)
+    """What the account's counters know of already."""
+
+    def __attrs_post_init__(self) -> None:
+        self.told_messages = self.messages
+        self.told_octets = self.octets
 
     def count(self, flags: int, octets: int, sign: int) -> None:
         """Add (1) or take away (-1) one message in the counters."""
@@ -68,6 +79,10 @@ class Changes:
     accounts: set[int] = attrs.field(factory=set)
     queue: bool = False
     directory: bool = False
+    usage: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    """Messages and octets that accounts hold more (or less) than before."""
+    quotas: dict[int, Quota] = attrs.field(factory=dict)
+    """Accounts whose limits or counters were set anew."""
     passwords: set[str] = attrs.field(factory=set)
     """Addresses whose remembered passwords are void."""
     added_accounts: set[int] = attrs.field(factory=set)
@@ -78,9 +93,19 @@ class Changes:
         self.accounts |= other.accounts
         self.queue |= other.queue
         self.directory |= other.directory
+        for account_id, quota in other.quotas.items():
+            # it holds what was counted before it
+            self.usage.pop(account_id, None)
+            self.quotas[account_id] = quota
+        for account_id, counts in other.usage.items():
+            self.add_usage(account_id, *counts)
         self.passwords |= other.passwords
         self.added_accounts |= other.added_accounts
         self.removed_accounts |= other.removed_accounts
+
+    def add_usage(self, account_id: int, more_messages: int, more_octets: int) -> None:
+        known = self.usage.get(account_id, (0, 0))
+        self.usage[account_id] = (known[0] + more_messages, known[1] + more_octets)
 
 
 @attrs.define
@@ -163,12 +188,16 @@ class Transaction:
             row = self._remember_mailbox(found)
         return row
 
-    def mailbox_of(self, account_id: int, mailbox_id: int) -> MailboxRow:
-        """A mailbox that must belong to an account. Raises NoSuchMailbox."""
+    def mailbox_of(self, account_id: int, mailbox_id: int, needed: Rights = ALL_RIGHTS) -> MailboxRow:
+        """A mailbox that an account owns or has the needed rights on. Raises NoSuchMailbox, NoPermission."""
         row = self.mailbox(mailbox_id)
         if row.account_id != account_id:
-            raise NoSuchMailbox
+            demand(self.rights(account_id, row), needed)
         return row
+
+    def rights(self, account_id: int, row: MailboxRow) -> Rights:
+        """What an account may do with a mailbox; no query for the owner."""
+        return rights_on(self.cursor, account_id, row.account_id, row.id)
 
     def mailbox_named(self, account_id: int, name: str) -> MailboxRow | None:
         known = self._names.get((account_id, name))
@@ -322,8 +351,40 @@ class Transaction:
         if buffers.operations:
             bookkeeping.INSERT_OPERATION.run_many(cursor, buffers.operations)
         if self._dirty:
-            mailboxes.UPDATE_STATE.run_many(cursor, [_state(row) for row in self._dirty.values()])
+            rows = self._dirty.values()
+            mailboxes.UPDATE_STATE.run_many(cursor, [_state(row) for row in rows])
+            self._count_accounts(rows)
             self._dirty.clear()
+
+    def _count_accounts(self, rows: Iterable[MailboxRow]) -> None:
+        """Bring the counters of accounts up to those of their mailboxes."""
+        more: dict[int, tuple[int, int]] = {}
+        for row in rows:
+            if row.messages != row.told_messages or row.octets != row.told_octets:
+                known = more.get(row.account_id, (0, 0))
+                more[row.account_id] = (
+                    known[0] + row.messages - row.told_messages, known[1] + row.octets - row.told_octets
+                )  # fmt: skip
+                row.told_messages, row.told_octets = row.messages, row.octets
+        if more:
+            directory.ADD_USAGE.run_many(self.cursor, [(*counts, account_id) for account_id, counts in more.items()])
+            for account_id, counts in more.items():
+                self.changes.add_usage(account_id, *counts)
+
+    def check_quota(self, account_id: int, more_messages: int, more_octets: int) -> None:
+        """Whether an account has room for so much more. Raises OverQuota (RFC 9208 §4.3.1)."""
+        _, held, octets, most_messages, most_octets = directory.USAGE.all(self.cursor, account_id)[0]
+        if most_messages is None and most_octets is None:
+            return
+        # what this transaction has counted and not written yet
+        for row in self._dirty.values():
+            if row.account_id == account_id:
+                held += row.messages - row.told_messages
+                octets += row.octets - row.told_octets
+        if most_messages is not None and held + more_messages > most_messages:
+            raise OverQuota(f"{most_messages} messages")
+        if most_octets is not None and octets + more_octets > most_octets:
+            raise OverQuota(f"{most_octets} octets")
 
     def next_meta(self, name: str, least: int) -> int:
         """A counter that never repeats: the last value plus one, or ``least`` when that is higher."""

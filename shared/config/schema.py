@@ -149,6 +149,13 @@ class StoreSettings:
     mailboxes_per_account: int = key(10_000, "mailboxes of one account", minimum=10, maximum=1_000_000)
     mailbox_depth: int = key(20, "levels of a mailbox name", minimum=1, maximum=100)
     mailbox_name_octets: int = key(400, "UTF-8 length of a mailbox name", minimum=20, maximum=1000)
+    annotation_octets: int = key(16 * 1024, "size of one annotation (METADATA)", minimum=1024, maximum=64 * 1024)
+    annotations_octets: int = key(
+        256 * 1024, "annotations of one user (or the shared ones) on one mailbox", minimum=64 * 1024, maximum=384 * 1024
+    )
+    annotations_per_mailbox: int = key(
+        100, "annotations of one user (or shared ones) on one mailbox", minimum=10, maximum=1000
+    )
     alias_targets: int = key(100, "targets of one alias", minimum=1, maximum=10_000)
     alias_depth: int = key(10, "aliases that lead to aliases", minimum=1, maximum=50)
     operation_seconds: float = key(

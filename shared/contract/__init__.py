@@ -1,7 +1,7 @@
 """The contract between the processes: every call with its owner, request, reply, roles and whether it writes.
 
 Read in this order: ``registry`` (how a call is declared), ``types`` (what travels), then one module per area:
-``directory``, ``auth``, ``content``, ``messages``, ``mailboxes``, ``queue``, ``events``, ``admin``; ``areas`` lists them;
+``directory``, ``auth``, ``content``, ``messages``, ``mailboxes``, ``sharing``, ``queue``, ``events``, ``admin``; ``areas`` lists them;
 ``codec`` turns typed values into msgpack's and back. The proxies of the client and the dispatch of the server are derived from here;
 a method that is not here does not exist.
 
@@ -9,4 +9,4 @@ Bump VERSION when a call, field or meaning changes so that an edge of the old ve
 the whole contract with the one recorded beside it.
 """
 
-VERSION = 1
+VERSION = 2

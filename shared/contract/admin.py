@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from shared.contract.registry import Role, call
+from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
 from shared.model.ids import EntryId
 
@@ -54,6 +55,26 @@ class AdminApi(Protocol):
     @call(Role.ADMIN, write=True)
     async def alias_remove(self, address: str, targets: tuple[str, ...]) -> None:
         """Remove targets, or the whole alias when none are named or left. Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN)
+    async def quota_show(self, address: str) -> Quota:
+        """Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN)
+    async def quota_list(self, after: str) -> tuple[Quota, ...]:
+        """Of all accounts by address, at most 1,000 after the given one."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def quota_set(self, address: str, messages: int | None, octets: int | None) -> Quota:
+        """New limits (None: no limit). Raises NotFound, BadRequest."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def quota_recount(self, address: str) -> Quota:
+        """Count anew from the mailboxes' counters; what is held now. Raises NotFound."""
         ...
 
     @call(Role.ADMIN)

@@ -11,6 +11,7 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.sharing import SharingApi
 
 AREAS: Final[dict[str, type]] = {
     "directory": DirectoryApi,
@@ -18,6 +19,7 @@ AREAS: Final[dict[str, type]] = {
     "content": ContentApi,
     "messages": MessagesApi,
     "mailboxes": MailboxesApi,
+    "sharing": SharingApi,
     "queue": QueueApi,
     "events": EventsApi,
     "admin": AdminApi,

@@ -1,21 +1,41 @@
-"""Mailboxes of the grant's account. Names are Unicode with ``/`` between levels; INBOX in any case."""
+"""Mailboxes that the grant's account may see. Names are Unicode with ``/`` between levels; INBOX in any case.
+
+Mailboxes of other accounts are called ``shared/<address of the owner>/<mailbox>`` (``shared.model.namespace``). Every call raises
+NoSuchMailbox where the account may not know of a mailbox, and NoPermission where it may and lacks the right (RFC 4314 §4, §6).
+"""
 
 from typing import Protocol
 
 from shared.contract.registry import Role, call
-from shared.contract.types import MailboxInfo, MailboxList, MailboxState
+from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
 from shared.model.ids import Grant
 
 
 class MailboxesApi(Protocol):
     @call(Role.IMAP)
-    async def list(self, grant: Grant, after: str) -> MailboxList:
-        """Mailboxes by name, those after a name (empty: from the first), cut at MAX_REPLY_OCTETS (``more``)."""
+    async def list(self, grant: Grant, after: str, scope: ListScope) -> MailboxList:
+        """A page of names in the order of code points, after where the last page ended (empty: from the first).
+
+        ALL and SPECIAL_USE are of the account's own mailboxes. A level that is no mailbox comes right before the first name below it.
+        """
+        ...
+
+    @call(Role.IMAP)
+    async def list_shared(self, grant: Grant, after: str) -> MailboxList:
+        """A page of other accounts' mailboxes that this one may see, with the levels above them; by owner, then name."""
+        ...
+
+    @call(Role.IMAP)
+    async def locate(self, grant: Grant, name: str) -> MailboxAccess:
+        """A mailbox on which the account has any right that shows it (RFC 4314 §4, MYRIGHTS). Raises NoSuchMailbox."""
         ...
 
     @call(Role.IMAP, write=True)
     async def create(self, grant: Grant, name: str, special_use: str) -> MailboxInfo:
-        """Make a mailbox and the missing levels above it. Raises MailboxExists, InvalidMailboxName, LimitExceeded."""
+        """Make a mailbox and the missing levels above it; rights are taken over from the nearest level above.
+
+        Raises MailboxExists, InvalidMailboxName, LimitExceeded.
+        """
         ...
 
     @call(Role.IMAP, write=True)
@@ -36,6 +56,11 @@ class MailboxesApi(Protocol):
     @call(Role.IMAP)
     async def status(self, grant: Grant, name: str) -> MailboxState:
         """Counters, claiming nothing. Raises NoSuchMailbox."""
+        ...
+
+    @call(Role.IMAP)
+    async def statuses(self, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxState | None, ...]:
+        """As status, of at most 1,000 mailboxes at once, without their keywords; None: there is none that may be read."""
         ...
 
     @call(Role.IMAP, write=True)

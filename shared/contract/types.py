@@ -7,6 +7,7 @@ import attrs
 
 from shared.model.ids import AccountId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
+from shared.model.rights import ALL_RIGHTS_BITS
 
 MAX_INLINE_OCTETS: Final = 256 * 1024
 """Content up to this size travels inside the call; larger content is uploaded first, so that no big message blocks small calls."""
@@ -140,6 +141,8 @@ class ChangesPage:
     highest_modseq: ModSeq
     """As of this page. A reader of several pages keeps the first page's value and asks again from there."""
     more: bool
+    acl_version: int = 0
+    """Goes up with each change of the mailbox's rights."""
 
 
 class IndexField(IntFlag):
@@ -237,23 +240,61 @@ class Maildrop:
 # --- mailboxes ---
 
 
+class ListOnly(StrEnum):
+    """Which names a listing holds."""
+
+    ALL = ""
+    """Mailboxes, and the levels above them that are no mailboxes themselves."""
+    SUBSCRIBED = "subscribed"
+    """Subscribed names, whether or not there is such a mailbox, of other accounts too."""
+    SPECIAL_USE = "special use"
+
+
+@attrs.frozen
+class ListScope:
+    """What of all names a listing is to hold."""
+
+    only: ListOnly = ListOnly.ALL
+    prefix: str = ""
+    """Names that begin with it."""
+    levels: int = 0
+    """ALL: what is deeper than so many levels is left out, but for the levels above it that are no mailboxes; 0: nothing."""
+
+
 @attrs.frozen
 class MailboxInfo:
     mailbox_id: MailboxId
+    """0: there is no such mailbox, only names below it, or a subscription."""
     name: str
-    """Unicode, levels divided by ``/``; ``INBOX`` in capitals."""
+    """Unicode, levels divided by ``/``; ``INBOX`` in capitals. Other accounts': ``shared/<address>/<mailbox>``."""
     special_use: str
     """``\\Sent`` and the like (RFC 6154 §2), or empty."""
     subscribed: bool
     uidvalidity: int
+    has_children: bool = False
+    """Whether there are mailboxes below it that the account may see."""
+    rights: int = ALL_RIGHTS_BITS
+    """What the account may do, see ``shared.model.rights``."""
 
 
 @attrs.frozen
 class MailboxList:
+    """``next``: where to go on (``after``); empty: that was all."""
+
     mailboxes: tuple[MailboxInfo, ...]
-    subscribed_only: tuple[str, ...]
-    """Names that are subscribed but do not exist (RFC 3501 §6.3.6 keeps them)."""
-    more: bool = False
+    next: str = ""
+
+
+@attrs.frozen
+class MailboxAccess:
+    """A mailbox that an account knows of, by its name."""
+
+    mailbox_id: MailboxId
+    name: str
+    rights: int
+    own: bool
+    owner: str
+    """Address."""
 
 
 @attrs.frozen
@@ -273,6 +314,10 @@ class MailboxState:
     first_recent_uid: Uid
     """Messages from this UID on are ``\\Recent`` for this session."""
     keywords: tuple[str, ...]
+    rights: int = ALL_RIGHTS_BITS
+    """What the account may do, see ``shared.model.rights``."""
+    own: bool = True
+    acl_version: int = 0
 
 
 # --- queue ---

@@ -7,7 +7,7 @@ from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, ListArguments, ListReturn
 from services.imap.protocol.mailbox_names import KnownMailbox, Row, select_list, select_lsub
 from services.imap.protocol.responses import Reply, build_list_line, build_ok
-from shared.contract.types import MailboxState
+from shared.contract.types import ListOnly, ListScope, MailboxState
 from shared.errors import NoSuchMailbox, StoreError
 
 STATUS_AT_ONCE = 8
@@ -50,15 +50,19 @@ async def _mailboxes(context: Context) -> tuple[dict[str, KnownMailbox], list[st
     """All mailboxes of the account (the store bounds their number), and names that are only subscribed."""
     known: dict[str, KnownMailbox] = {}
     missing: list[str] = []
-    after = ""
-    while True:
-        page = await context.store.mailboxes.list(context.grant, after)
-        for info in page.mailboxes:
-            known[info.name] = KnownMailbox(info.special_use, info.subscribed)
-            after = info.name
-        missing.extend(page.subscribed_only)
-        if not page.more or not page.mailboxes:
-            return known, missing
+    for scope in (ListScope(), ListScope(ListOnly.SUBSCRIBED)):
+        after = ""
+        while True:
+            page = await context.store.mailboxes.list(context.grant, after, scope)
+            for info in page.mailboxes:
+                if info.mailbox_id:
+                    known[info.name] = KnownMailbox(info.special_use, info.subscribed)
+                elif info.subscribed:
+                    missing.append(info.name)
+            after = page.next
+            if not after:
+                break
+    return known, missing
 
 
 async def _states(context: Context, names: list[str]) -> dict[str, MailboxState]:

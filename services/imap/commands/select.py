@@ -7,7 +7,6 @@ RFC 3501 §6.3.1 and §6.3.2; RFC 9051 §6.3.2 (LIST instead of RECENT and UNSEE
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.protocol.arguments import Command, SelectArguments
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.mailbox_names import DELIMITER
 from services.imap.protocol.responses import (
     Reply,
     build_bad,
@@ -21,7 +20,7 @@ from services.imap.protocol.responses import (
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.resync import difference_since, last_agreed_uid
 from services.imap.updates import Selected
-from shared.contract.types import MailboxState
+from shared.contract.types import ListScope, MailboxState
 from shared.model.flags import MAX_KEYWORDS, SYSTEM_FLAG_NAMES, SystemFlag
 
 _CLOSED = build_untagged("OK", "The mailbox that was selected is closed", "CLOSED")
@@ -103,18 +102,10 @@ def _describe(context: Context, selected: Selected, state: MailboxState) -> byte
 
 
 async def _list_line(context: Context, name: str) -> bytes:
-    """RFC 9051 §6.3.2: LIST with the mailbox's attributes; two pages of the list tell them, whatever the number of mailboxes."""
-    mailboxes = context.store.mailboxes
-    page = await mailboxes.list(context.grant, _just_before(name))
-    below = await mailboxes.list(context.grant, name + DELIMITER)
-    has_children = any(info.name.startswith(name + DELIMITER) for info in below.mailboxes[:1])
+    """RFC 9051 §6.3.2: LIST with the mailbox's attributes; one page of the list tells them, whatever the number of mailboxes."""
+    page = await context.store.mailboxes.list(context.grant, "", ListScope(prefix=name))
+    found = [info for info in page.mailboxes[:1] if info.name == name]
+    has_children = any(info.has_children for info in found)
     attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
-    attributes += [info.special_use for info in page.mailboxes if info.name == name and info.special_use]
+    attributes += [info.special_use for info in found if info.special_use]
     return build_list_line(b"LIST", attributes, name, utf8=context.utf8_names)
-
-
-def _just_before(name: str) -> str:
-    """A text in order before a name, with next to nothing between them."""
-    last = ord(name[-1]) - 1
-    # what is between U+D7FF and U+E000 is no character
-    return name[:-1] + chr(0xD7FF if 0xD800 <= last <= 0xDFFF else last) + chr(0x10FFFF)

@@ -57,6 +57,7 @@ _STORE_REPLIES: Final[dict[type[errors.StoreError], Reply]] = {
     errors.GrantExpired: Reply("NO", "The login has expired", "EXPIRED"),
     errors.AuthenticationFailed: Reply("NO", "User name or password is wrong", "AUTHENTICATIONFAILED"),
     errors.NoSuchMailbox: Reply("NO", "No such mailbox", "NONEXISTENT"),
+    errors.NoPermission: Reply("NO", "You have no right to do that", "NOPERM"),
     errors.MailboxExists: Reply("NO", "The mailbox exists already", "ALREADYEXISTS"),
     errors.InvalidMailboxName: Reply("NO", "Not a possible mailbox name", "CANNOT"),
     errors.CannotChangeMailbox: Reply("NO", "This mailbox cannot be changed that way", "CANNOT"),

@@ -14,6 +14,8 @@ from services.store.reads import queue as queue_reads
 from services.store.writer import Command
 from services.store.writes import directory as writes
 from services.store.writes import queue as queue_writes
+from services.store.writes import sharing
+from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
@@ -64,6 +66,20 @@ class AdminArea:
 
     async def alias_remove(self, call: Call, address: str, targets: tuple[str, ...]) -> None:
         await self._write(call, "alias_remove", writes.alias_remove, address, targets)
+
+    async def quota_show(self, call: Call, address: str) -> Quota:
+        return await self._core.readers.run(reads.quota_show, address)
+
+    async def quota_list(self, call: Call, after: str) -> tuple[Quota, ...]:
+        return await self._core.readers.run(reads.quotas, after)
+
+    async def quota_set(self, call: Call, address: str, messages: int | None, octets: int | None) -> Quota:
+        quota: Quota = await self._write(call, "quota_set", sharing.quota_set, address, messages, octets)
+        return quota
+
+    async def quota_recount(self, call: Call, address: str) -> Quota:
+        quota: Quota = await self._write(call, "quota_recount", sharing.quota_recount, address)
+        return quota
 
     async def queue_list(self, call: Call, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
         return await self._core.readers.run(queue_reads.items, after, limit)

@@ -23,7 +23,7 @@ class DirectoryArea:
             generation = cache.generation
             found = await self._core.readers.run(reads.resolve_address, address, self._core.rules)
             cache.put(address, found, generation)
-        return found
+        return cache.with_quota(found)
 
     async def may_send_as(self, call: Call, grant: Grant, address: str) -> bool:
         account = self._core.account_of(call, grant)

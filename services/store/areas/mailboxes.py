@@ -1,14 +1,15 @@
-"""Mailboxes of the grant's account."""
+"""Mailboxes that the grant's account may see."""
 
 from collections.abc import Callable
 from typing import Any
 
 from services.store.core import Core
 from services.store.domain.names import NameLimits
+from services.store.reads import listing
 from services.store.reads import mailboxes as reads
 from services.store.writer import Command
 from services.store.writes import mailboxes as writes
-from shared.contract.types import MailboxInfo, MailboxList, MailboxState
+from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
 from shared.model.ids import Grant
 from shared.rpc.server import Call
 
@@ -22,9 +23,17 @@ class MailboxesArea:
     async def _write(self, call: Call, method: str, run: Callable[..., Any], *arguments: object) -> Any:
         return await self._core.writer.submit(Command(f"mailboxes.{method}", call.op_id, run, arguments))
 
-    async def list(self, call: Call, grant: Grant, after: str) -> MailboxList:
+    async def list(self, call: Call, grant: Grant, after: str, scope: ListScope) -> MailboxList:
         account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.list_mailboxes, account, after)
+        return await self._core.readers.run(listing.list_mailboxes, account, after, scope)
+
+    async def list_shared(self, call: Call, grant: Grant, after: str) -> MailboxList:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(listing.list_shared, account, after)
+
+    async def locate(self, call: Call, grant: Grant, name: str) -> MailboxAccess:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.locate, account, name)
 
     async def create(self, call: Call, grant: Grant, name: str, special_use: str) -> MailboxInfo:
         account = self._core.account_of(call, grant)
@@ -45,6 +54,10 @@ class MailboxesArea:
     async def status(self, call: Call, grant: Grant, name: str) -> MailboxState:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(reads.status, account, name)
+
+    async def statuses(self, call: Call, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxState | None, ...]:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.statuses, account, names)
 
     async def select(self, call: Call, grant: Grant, name: str, claim_recent: bool) -> MailboxState:
         account = self._core.account_of(call, grant)

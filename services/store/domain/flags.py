@@ -8,6 +8,7 @@ import attrs
 from shared.contract.types import FlagOperation
 from shared.errors import BadRequest, LimitExceeded
 from shared.model.flags import FIRST_KEYWORD_BIT, MAX_KEYWORD_OCTETS, MAX_KEYWORDS, SystemFlag, split_flag_names
+from shared.model.rights import FLAG_RIGHTS, Rights
 
 SEEN: Final = SystemFlag.SEEN.value
 DELETED: Final = SystemFlag.DELETED.value
@@ -61,6 +62,26 @@ def apply_operation(old: int, operation: FlagOperation, bits: int) -> int:
     if operation is FlagOperation.REMOVE:
         return old & ~bits
     return bits
+
+
+def permitted_mask(rights: Rights) -> int:
+    """The bits that rights let an account change: RFC 4314 §4, "Changing flags"."""
+    mask = 0
+    if rights & Rights.SEEN:
+        mask |= SEEN
+    if rights & Rights.DELETE_MESSAGES:
+        mask |= DELETED
+    if rights & Rights.WRITE:
+        mask |= ~(SEEN | DELETED)
+    return mask
+
+
+def permitted_names(names: Sequence[str], rights: Rights) -> tuple[str, ...]:
+    """Of flag names those that rights let an account set."""
+    if FLAG_RIGHTS & rights == FLAG_RIGHTS:
+        return tuple(names)
+    needed = {"\\seen": Rights.SEEN, "\\deleted": Rights.DELETE_MESSAGES}
+    return tuple(name for name in names if rights & needed.get(name.lower(), Rights.WRITE))
 
 
 def translate(bits: int, table: Mapping[int, int]) -> int:

@@ -39,7 +39,7 @@ class NameLimits:
 
 
 DEFAULT_LIMITS: Final = NameLimits()
-# What must not be in a name: controls, line and paragraph separators, surrogates, noncharacters' home categories.
+# What must not be in a name: controls, line and paragraph separators, surrogates.
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
@@ -67,16 +67,40 @@ def check_name(name: str, limits: NameLimits = DEFAULT_LIMITS) -> str:
         raise InvalidMailboxName("empty level")
     if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
         raise InvalidMailboxName("control character")
+    if any(_is_noncharacter(ord(character)) for character in name):
+        raise InvalidMailboxName("noncharacter")
     # RFC 3501 §6.3.8: the wildcards of LIST could never be asked for
     if any(character in "*%" for character in name):
         raise InvalidMailboxName("wildcard")
     return name
 
 
+def _is_noncharacter(point: int) -> bool:
+    """Unicode §23.7: for internal use, never for interchange."""
+    return point & 0xFFFE == 0xFFFE or 0xFDD0 <= point <= 0xFDEF
+
+
 def parents(name: str) -> list[str]:
     """The levels above a name, topmost first."""
     levels = name.split(SEPARATOR)
     return [SEPARATOR.join(levels[:depth]) for depth in range(1, len(levels))]
+
+
+LAST: Final = chr(0x10FFFF)
+"""No name holds it: it follows everything that begins as a name does."""
+
+
+def floor_of(prefix: str) -> str:
+    """What lies right before the names that begin with a prefix, in code point order."""
+    if not prefix:
+        return ""
+    before = ord(prefix[-1]) - 1
+    return prefix[:-1] + chr(0xD7FF if before == 0xDFFF else before) + LAST
+
+
+def ceiling_of(name: str) -> str:
+    """What lies right behind all names below a name."""
+    return name + SEPARATOR + LAST
 
 
 @attrs.frozen

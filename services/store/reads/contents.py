@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
+from services.store.access import check_readable
 from services.store.packs.record import CorruptRecordError, Location
 from services.store.readers import Snapshot
-from services.store.reads.mailboxes import check_owner
 from services.store.sql.statements import messages, queue
 from shared.contract.types import CHUNK_OCTETS, MAX_REPLY_OCTETS, ContentRange
 from shared.errors import BadRequest, Internal, NotFound
@@ -20,7 +20,7 @@ def read(
     """In the order asked, as many as fit MAX_REPLY_OCTETS. Raises NoSuchMailbox, BadRequest, Internal (damage)."""
     if len(ranges) > MAX_RANGES or any(part.offset < 0 or part.octets < -1 for part in ranges):
         raise BadRequest("ranges")
-    check_owner(snapshot.cursor, account_id, mailbox_id)
+    check_readable(snapshot.cursor, account_id, mailbox_id)
     pieces: list[bytes | None] = []
     room = MAX_REPLY_OCTETS
     for start in range(0, len(ranges), _LOOKUP_CHUNK):

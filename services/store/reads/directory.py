@@ -9,7 +9,9 @@ from services.store.domain.directory import Lookups, resolve
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import directory, queue
+from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, Resolution
+from shared.errors import NotFound
 from shared.model.ids import AccountId
 
 PAGE: Final = 1000
@@ -86,6 +88,26 @@ def aliases(snapshot: Snapshot, after: str) -> tuple[AliasInfo, ...]:
         by_address.popitem()
     page = list(by_address.items())[:PAGE]
     return tuple(AliasInfo(address, tuple(targets)) for address, targets in page)
+
+
+def quota_show(snapshot: Snapshot, address: str) -> Quota:
+    """Raises NotFound."""
+    try:
+        found = directory.ACCOUNT_ID.one(snapshot.cursor, normalize_address(address))
+    except InvalidAddressError:
+        found = None
+    if found is None:
+        raise NotFound(address)
+    return Quota(*directory.USAGE.all(snapshot.cursor, found[0])[0])
+
+
+def quotas(snapshot: Snapshot, after: str) -> tuple[Quota, ...]:
+    return tuple(Quota(*row) for row in directory.USAGES.all(snapshot.cursor, after, PAGE))
+
+
+def limited_accounts(snapshot: Snapshot) -> dict[int, Quota]:
+    """What the accounts that have a limit hold and may hold."""
+    return {row[0]: Quota(*row[1:]) for row in directory.LIMITED.all(snapshot.cursor)}
 
 
 def totals(snapshot: Snapshot, now: float) -> tuple[int, int, int, int, int, int]:

@@ -1,23 +1,34 @@
-"""Lists and counters of mailboxes."""
+"""Counters and identities of mailboxes."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from services.store.domain.names import lookup_name
+from services.store import access
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor
-from services.store.sql.statements import bookkeeping, mailboxes, messages
+from services.store.sql.statements import bookkeeping, directory, mailboxes, messages
 from services.store.transaction import MailboxRow
 from services.store.writer import recorded_result
-from shared.contract.types import MailboxInfo, MailboxList, MailboxState
-from shared.errors import NoSuchMailbox
+from shared.contract.types import MailboxAccess, MailboxState
+from shared.errors import BadRequest, NoPermission, NoSuchMailbox
 from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.model.rights import ANY_RIGHTS, READ_WRITE_RIGHTS, Rights
+
+STATUSES_MAX: Final = 1000
 
 
-def state_of_row(cursor: Cursor, row: MailboxRow) -> MailboxState:
-    """The state that SELECT and STATUS tell; nothing is claimed."""
+def state_of_row(cursor: Cursor, row: MailboxRow, rights: Rights, name: str, *, own: bool) -> MailboxState:
+    """The state that SELECT and STATUS tell; nothing is claimed. ``name`` and ``rights`` as the asking account has them."""
+    keywords = tuple(keyword for (keyword,) in mailboxes.KEYWORDS.all(cursor, row.id))
+    return _state(cursor, row, keywords, rights, name, own=own)
+
+
+def _state(
+    cursor: Cursor, row: MailboxRow, keywords: tuple[str, ...], rights: Rights, name: str, *, own: bool
+) -> MailboxState:
     return MailboxState(
         mailbox_id=MailboxId(row.id),
-        name=row.name,
+        name=name,
         uidvalidity=row.uidvalidity,
         uid_next=Uid(row.uid_next),
         highest_modseq=ModSeq(row.highest_modseq),
@@ -27,7 +38,10 @@ def state_of_row(cursor: Cursor, row: MailboxRow) -> MailboxState:
         deleted=row.deleted,
         octets=row.octets,
         first_recent_uid=Uid(row.first_recent_uid),
-        keywords=tuple(name for (name,) in mailboxes.KEYWORDS.all(cursor, row.id)),
+        keywords=keywords,
+        rights=int(rights),
+        own=own,
+        acl_version=row.acl_version,
     )
 
 
@@ -38,27 +52,43 @@ def recent_of(cursor: Cursor, row: MailboxRow) -> int:
     return int(messages.COUNT_FROM.scalar(cursor, row.id, row.first_recent_uid))
 
 
-def check_owner(cursor: Cursor, account_id: int, mailbox_id: int) -> None:
-    """Raises NoSuchMailbox where the mailbox is not there or another account's."""
-    row = mailboxes.OWNER.one(cursor, mailbox_id)
-    if row is None or row[0] != account_id:
-        raise NoSuchMailbox
-
-
-def owned_row(cursor: Cursor, account_id: int, mailbox_id: int) -> MailboxRow:
-    """Raises NoSuchMailbox."""
-    found = mailboxes.BY_ID.one(cursor, mailbox_id)
-    if found is None or found[1] != account_id:
-        raise NoSuchMailbox
-    return MailboxRow(*found)
+def readable_row(cursor: Cursor, account_id: int, mailbox_id: int) -> MailboxRow:
+    """Raises NoSuchMailbox, NoPermission."""
+    return MailboxRow(*access.find_by_id(cursor, account_id, mailbox_id, Rights.READ))
 
 
 def status(snapshot: Snapshot, account_id: int, name: str) -> MailboxState:
+    """Raises NoSuchMailbox, NoPermission."""
+    found = access.find(snapshot.cursor, account_id, name, Rights.READ)
+    row = MailboxRow(*found.row)
+    return state_of_row(snapshot.cursor, row, found.rights, found.name, own=row.account_id == account_id)
+
+
+def statuses(snapshot: Snapshot, account_id: int, names: Sequence[str]) -> tuple[MailboxState | None, ...]:
+    """Raises BadRequest."""
+    if len(names) > STATUSES_MAX:
+        raise BadRequest(f"{STATUSES_MAX} mailboxes at once")
+    return tuple(_status_or_none(snapshot.cursor, account_id, name) for name in names)
+
+
+def _status_or_none(cursor: Cursor, account_id: int, name: str) -> MailboxState | None:
+    try:
+        found = access.find(cursor, account_id, name, Rights.READ)
+    except (NoSuchMailbox, NoPermission):
+        return None
+    row = MailboxRow(*found.row)
+    return _state(cursor, row, (), found.rights, found.name, own=row.account_id == account_id)
+
+
+def locate(snapshot: Snapshot, account_id: int, name: str) -> MailboxAccess:
     """Raises NoSuchMailbox."""
-    found = mailboxes.BY_NAME.one(snapshot.cursor, account_id, lookup_name(name))
-    if found is None:
+    cursor = snapshot.cursor
+    found = access.find(cursor, account_id, name)
+    if not found.rights & ANY_RIGHTS:
         raise NoSuchMailbox
-    return state_of_row(snapshot.cursor, MailboxRow(*found))
+    row = MailboxRow(*found.row)
+    owner = directory.ACCOUNT_ADDRESS.scalar(cursor, row.account_id)
+    return MailboxAccess(MailboxId(row.id), found.name, int(found.rights), row.account_id == account_id, owner)
 
 
 def select_unclaimed(
@@ -70,34 +100,10 @@ def select_unclaimed(
             before: MailboxState = recorded_result("mailboxes.select", method, result)
             return before
     state = status(snapshot, account_id, name)
-    return None if claim_recent and state.first_recent_uid != state.uid_next else state
+    claims = claim_recent and state.rights & READ_WRITE_RIGHTS
+    return None if claims and state.first_recent_uid != state.uid_next else state
 
 
 def highest_modseq(snapshot: Snapshot, account_id: int, mailbox_id: int) -> int:
-    """Raises NoSuchMailbox."""
-    return owned_row(snapshot.cursor, account_id, mailbox_id).highest_modseq
-
-
-_PAGE: Final = 400
-"""Two lists of names of at most 1,000 octets stay below MAX_REPLY_OCTETS."""
-
-
-def list_mailboxes(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:
-    """A page of mailboxes by name, and of names that are subscribed without a mailbox."""
-    cursor = snapshot.cursor
-    page = _PAGE
-    rows = mailboxes.LIST.all(cursor, account_id, after, page + 1)
-    only = [name for (name,) in mailboxes.SUBSCRIBED_ONLY.all(cursor, account_id, after, page + 1)]
-    more = len(rows) > page or len(only) > page
-    if more:
-        # both lists end at the same name, so that the next page begins after it
-        ends = [rows[page - 1][1]] if len(rows) > page else []
-        ends += [only[page - 1]] if len(only) > page else []
-        last = min(ends)
-        rows = [row for row in rows if row[1] <= last]
-        only = [name for name in only if name <= last]
-    infos = tuple(
-        MailboxInfo(MailboxId(mailbox_id), name, special_use, bool(subscribed), uidvalidity)
-        for mailbox_id, name, special_use, subscribed, uidvalidity in rows
-    )
-    return MailboxList(infos, tuple(only), more)
+    """Raises NoSuchMailbox, NoPermission."""
+    return readable_row(snapshot.cursor, account_id, mailbox_id).highest_modseq

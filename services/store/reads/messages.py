@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from services.store.access import check_readable
 from services.store.domain.names import lookup_name
 from services.store.readers import Snapshot
-from services.store.reads.mailboxes import check_owner, owned_row
+from services.store.reads.mailboxes import readable_row
 from services.store.sql.prepared import Cursor, Row
 from services.store.sql.statements import mailboxes, messages
 from shared.contract.types import MAX_REPLY_OCTETS, ChangesPage, IndexField, IndexRow, Maildrop
@@ -28,7 +29,7 @@ def changes(
     if since < 0 or after_uid < 0 or limit < 1:
         raise BadRequest("changes")
     cursor = snapshot.cursor
-    row = owned_row(cursor, account_id, mailbox_id)
+    row = readable_row(cursor, account_id, mailbox_id)
     vanished: list[Row] = []
     # whoever begins at 0 has nothing that could have vanished
     if 0 < since < row.tombstone_floor:
@@ -52,6 +53,7 @@ def changes(
         uid_next=Uid(row.uid_next),
         highest_modseq=ModSeq(row.highest_modseq),
         more=more,
+        acl_version=row.acl_version,
     )
 
 
@@ -72,7 +74,7 @@ def fetch_index(
     """Rows in the order asked, cut at MAX_REPLY_OCTETS. Raises NoSuchMailbox, BadRequest."""
     if fields & ~_ALL_FIELDS or fields < 0:
         raise BadRequest("index fields")
-    check_owner(snapshot.cursor, account_id, mailbox_id)
+    check_readable(snapshot.cursor, account_id, mailbox_id)
     rows: list[IndexRow] = []
     octets = 0
     ids = fields & IndexField.EMAIL_ID

@@ -37,6 +37,12 @@ account: Final = sa.Table(
     sa.Column("address", sa.Text, nullable=False, unique=True),
     sa.Column("password_hash", sa.Text, nullable=False),  # argon2id
     sa.Column("created_at", sa.Float, nullable=False),
+    # what all of its mailboxes hold, kept right like their counters
+    sa.Column("messages", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("octets", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("mailboxes", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("quota_messages", sa.Integer),  # NULL: no limit
+    sa.Column("quota_octets", sa.BigInteger),
     sqlite_autoincrement=True,
 )
 
@@ -65,8 +71,30 @@ mailbox: Final = sa.Table(
     sa.Column("deleted", sa.Integer, nullable=False),
     sa.Column("octets", sa.BigInteger, nullable=False),
     sa.Column("tombstone_floor", sa.BigInteger, nullable=False),  # tombstones up to this modseq may be forgotten
+    sa.Column("acl_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),  # one more with each change
     sa.UniqueConstraint("account_id", "name"),
     sqlite_autoincrement=True,
+)
+
+# Rights that others have; the owner has all of them without a row.
+acl: Final = sa.Table(
+    "acl",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("grantee", BigId, primary_key=True, index=True),  # account, 0: anyone
+    sa.Column("negative", sa.Integer, primary_key=True),  # 1: denied
+    sa.Column("rights", sa.Integer, nullable=False),  # shared.model.rights
+    sqlite_with_rowid=False,
+)
+
+annotation: Final = sa.Table(
+    "annotation",
+    metadata,
+    sa.Column("mailbox_id", BigId, primary_key=True),  # 0: of the server
+    sa.Column("account_id", BigId, primary_key=True, index=True),  # whose private one; 0: shared
+    sa.Column("name", sa.Text, primary_key=True),  # lower case, without /private and /shared
+    sa.Column("value", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 subscription: Final = sa.Table(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.store.domain.addresses import InvalidAddressError, domain_of, normalize_address, normalize_domain
 from services.store.domain.directory import reaches
 from services.store.domain.names import DEFAULT_MAILBOXES
-from services.store.sql.statements import directory, mailboxes
+from services.store.sql.statements import annotations, directory, mailboxes, sharing
 from services.store.transaction import Transaction
 from services.store.writes.mailboxes import add_mailbox, remove_mailbox
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo
@@ -103,6 +103,8 @@ def account_remove(transaction: Transaction, address: str) -> None:
     for (mailbox_id,) in mailboxes.OF_ACCOUNT.all(cursor, account_id):
         remove_mailbox(transaction, transaction.mailbox(mailbox_id))
     mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
+    sharing.DELETE_GRANTEE.run(cursor, account_id)
+    annotations.DELETE_ACCOUNT.run(cursor, account_id)
     directory.DELETE_ACCOUNT.run(cursor, account_id)
     transaction.journal("admin", "account removed", 0, (), normal)
     transaction.changes.directory = True

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from services.store.domain.addresses import InvalidAddressError, split_address
-from services.store.domain.flags import bits_of, keyword_slots
+from services.store.domain.flags import bits_of, keyword_slots, permitted_names
 from services.store.domain.names import INBOX, lookup_name
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
@@ -20,6 +20,7 @@ from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledC
 from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, NotFound
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
+from shared.model.rights import Rights
 
 _MAX_RECIPIENTS: Final = 100_000
 
@@ -182,13 +183,16 @@ def append(
     internal_date: int | None,
     index: MessageIndex,
 ) -> AppendResult:
-    """IMAP APPEND. Raises NoSuchMailbox, LimitExceeded, BadRequest."""
+    """IMAP APPEND. Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded, BadRequest."""
     content = ready(incoming)
-    row = transaction.mailbox_of(account_id, mailbox_id)
+    row = transaction.mailbox_of(account_id, mailbox_id, Rights.INSERT)
     check_room(row, 1)
+    transaction.check_quota(row.account_id, 1, content.raw_octets)
+    # RFC 4314 §4: flags that the account may not set are left out, without a word
+    flags = permitted_names(flags, transaction.rights(account_id, row))
     date = int(transaction.now) if internal_date is None else internal_date
     bits = flag_bits(transaction, row, flags, create=True)
-    address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, account_id)
+    address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, row.account_id)
     placement = Placement(address, row.name, row.uid_next, date, bits)
     content_id = transaction.add_content(content, index, [placement], 1)
     modseq = transaction.next_modseq(row)
@@ -203,7 +207,3 @@ def append(
     )
     transaction.journal("imap", "appended", row.id, (uid,))
     return AppendResult(row.uidvalidity, Uid(uid), ModSeq(modseq))
-
-
-
-

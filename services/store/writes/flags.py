@@ -6,13 +6,15 @@ the same new modseq.
 
 from collections.abc import Sequence
 
-from services.store.domain.flags import apply_operation
+from services.store.domain.flags import apply_operation, permitted_mask, permitted_names
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import Transaction
 from services.store.writes.filing import flag_bits
 from shared.contract.types import FlagOperation, StoreFlagsResult
+from shared.errors import NoPermission
 from shared.model.ids import ModSeq
 from shared.model.packed import pack_u32, pack_u64
+from shared.model.rights import FLAG_RIGHTS, Rights
 
 
 def store_flags(
@@ -24,9 +26,15 @@ def store_flags(
     names: tuple[str, ...],
     unchanged_since: int | None,
 ) -> StoreFlagsResult:
-    """Raises NoSuchMailbox, LimitExceeded, BadRequest."""
-    row = transaction.mailbox_of(account_id, mailbox_id)
-    bits = flag_bits(transaction, row, names, create=operation is not FlagOperation.REMOVE)
+    """Raises NoSuchMailbox, NoPermission, LimitExceeded, BadRequest."""
+    row = transaction.mailbox_of(account_id, mailbox_id, Rights.READ)
+    rights = transaction.rights(account_id, row)
+    permitted = permitted_names(names, rights)
+    # RFC 4314 §4: refused only where not one of the flags may be changed; replacing concerns all flags
+    if not (rights & FLAG_RIGHTS if operation is FlagOperation.REPLACE else permitted or not names):
+        raise NoPermission
+    kept = ~permitted_mask(rights)
+    bits = flag_bits(transaction, row, permitted, create=operation is not FlagOperation.REMOVE)
     transaction.flush()
     cursor = transaction.cursor
     found = sorted(set(messages.FLAGS_OF.all(cursor, uids, mailbox_id)))
@@ -39,6 +47,8 @@ def store_flags(
             failed.append(uid)
             continue
         new = apply_operation(old, operation, bits)
+        if kept and operation is FlagOperation.REPLACE:
+            new |= old & kept
         if new == old:
             passed.append((uid, old, modseq))
             continue

@@ -3,23 +3,43 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.store.domain.names import INBOX, SPECIAL_USES, NameLimits, below, check_name, lookup_name, parents
+from services.store.access import Place, find, place_of, rights_on
+from services.store.domain.names import (
+    INBOX,
+    SPECIAL_USES,
+    NameLimits,
+    below,
+    check_name,
+    lookup_name,
+    parents,
+)
 from services.store.reads.mailboxes import state_of_row
-from services.store.sql.statements import mailboxes, messages
+from services.store.sql.statements import annotations, directory, mailboxes, messages, sharing
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.transfer import move_rows, whole_mailbox
 from shared.contract.types import MailboxInfo, MailboxState
 from shared.errors import (
     BadRequest,
     CannotChangeMailbox,
+    InvalidMailboxName,
     LimitExceeded,
     MailboxExists,
-    NoSuchMailbox,
+    NoPermission,
 )
 from shared.model.ids import MailboxId
+from shared.model.namespace import is_reserved
+from shared.model.rights import READ_WRITE_RIGHTS, Rights
 
 UIDVALIDITY: Final = "uidvalidity"
 MAX_SUBSCRIPTIONS: Final = 20_000
+_DELETE_CONTENTS: Final = (
+    mailboxes.DELETE_MESSAGES,
+    mailboxes.DELETE_TOMBSTONES,
+    mailboxes.DELETE_KEYWORDS,
+    # RFC 4314 §4: DELETE MUST delete the ACL
+    sharing.DELETE_MAILBOX,
+    annotations.DELETE_MAILBOX,
+)
 
 
 def add_mailbox(transaction: Transaction, account_id: int, name: str, special_use: str) -> tuple[int, int]:
@@ -31,30 +51,59 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     )
     if inserted.lastrowid is None:
         raise RuntimeError("the database gave no id")
+    directory.COUNT_MAILBOXES.run(transaction.cursor, 1, account_id)
     transaction.changes.accounts.add(account_id)
     return inserted.lastrowid, uidvalidity
 
 
-def create(
-    transaction: Transaction, account_id: int, name: str, special_use: str, limits: NameLimits
-) -> MailboxInfo:
-    """Raises MailboxExists, InvalidMailboxName, LimitExceeded, BadRequest."""
-    name = check_name(name, limits)
+def create(transaction: Transaction, account_id: int, name: str, special_use: str, limits: NameLimits) -> MailboxInfo:
+    """Raises MailboxExists, InvalidMailboxName, NoPermission, LimitExceeded, BadRequest."""
+    place = _new_place(transaction, account_id, name, limits)
+    owner_id, name = place.owner_id, place.name
     if special_use not in SPECIAL_USES:
         raise BadRequest("special use")
-    if transaction.mailbox_named(account_id, name) is not None:
+    if transaction.mailbox_named(owner_id, name) is not None:
         raise MailboxExists
-    missing = _missing_parents(transaction, account_id, name)
-    _check_count(transaction, account_id, len(missing) + 1, limits.mailboxes)
-    for parent in missing:
-        add_mailbox(transaction, account_id, parent, "")
+    missing = _missing_parents(transaction, owner_id, name)
+    _check_count(transaction, owner_id, len(missing) + 1, limits.mailboxes)
+    heir_of = _nearest(transaction, owner_id, name)
     if special_use:
         # RFC 6154 §2 allows several mailboxes with one use; clients are happier with one, so the newest has it
-        mailboxes.CLEAR_SPECIAL_USE.run(transaction.cursor, account_id, special_use)
-    mailbox_id, uidvalidity = add_mailbox(transaction, account_id, name, special_use)
+        mailboxes.CLEAR_SPECIAL_USE.run(transaction.cursor, owner_id, special_use)
+    mailbox_id, uidvalidity = 0, 0
+    for level in [*missing, name]:
+        mailbox_id, uidvalidity = add_mailbox(transaction, owner_id, level, special_use if level == name else "")
+        if heir_of is not None:
+            # RFC 4314 §4: a new mailbox SHOULD inherit the ACL from the parent mailbox
+            sharing.INHERIT.run(transaction.cursor, mailbox_id, heir_of.id)
     transaction.journal("imap", "mailbox created", mailbox_id, (), name)
-    subscribed = mailboxes.SUBSCRIBED.one(transaction.cursor, account_id, name) is not None
-    return MailboxInfo(MailboxId(mailbox_id), name, special_use, subscribed, uidvalidity)
+    subscribed = mailboxes.SUBSCRIBED.one(transaction.cursor, account_id, place.full_name) is not None
+    rights = rights_on(transaction.cursor, account_id, owner_id, mailbox_id)
+    return MailboxInfo(MailboxId(mailbox_id), place.full_name, special_use, subscribed, uidvalidity, rights=int(rights))
+
+
+def _new_place(transaction: Transaction, account_id: int, name: str, limits: NameLimits) -> Place:
+    """Where a mailbox may be made. Raises InvalidMailboxName, NoPermission."""
+    place = place_of(transaction.cursor, account_id, name)
+    if place is None:
+        raise NoPermission
+    if not place.owner:
+        name = check_name(name, limits)
+        if is_reserved(name):
+            raise InvalidMailboxName("other accounts' mailboxes are there")
+        return Place(account_id, name)
+    place = Place(place.owner_id, check_name(place.name, limits), place.owner)
+    parent = _nearest(transaction, place.owner_id, place.name)
+    # RFC 4314 §4: "k" on the nearest existing parent; the top level is the owner's
+    if parent is None or not transaction.rights(account_id, parent) & Rights.CREATE:
+        raise NoPermission
+    return place
+
+
+def _nearest(transaction: Transaction, owner_id: int, name: str) -> MailboxRow | None:
+    """The nearest mailbox above a name."""
+    above = (transaction.mailbox_named(owner_id, parent) for parent in reversed(parents(name)))
+    return next((row for row in above if row is not None), None)
 
 
 def _missing_parents(transaction: Transaction, account_id: int, name: str) -> list[str]:
@@ -62,20 +111,20 @@ def _missing_parents(transaction: Transaction, account_id: int, name: str) -> li
 
 
 def _check_count(transaction: Transaction, account_id: int, more: int, most: int) -> None:
-    if mailboxes.COUNT.scalar(transaction.cursor, account_id) + more > most:
+    if directory.MAILBOXES.scalar(transaction.cursor, account_id) + more > most:
         raise LimitExceeded(f"{most} mailboxes")
 
 
-def _named(transaction: Transaction, account_id: int, name: str) -> MailboxRow:
-    row = transaction.mailbox_named(account_id, lookup_name(name))
-    if row is None:
-        raise NoSuchMailbox
-    return row
+def _named(transaction: Transaction, account_id: int, name: str, needed: Rights) -> MailboxRow:
+    """Raises NoSuchMailbox, NoPermission."""
+    found = find(transaction.cursor, account_id, name, needed)
+    # the transaction's own row is newer than the table's
+    return transaction.mailbox(found.row[0])
 
 
 def delete(transaction: Transaction, account_id: int, name: str) -> None:
-    """RFC 3501 §6.3.4. Raises NoSuchMailbox, CannotChangeMailbox."""
-    row = _named(transaction, account_id, name)
+    """RFC 3501 §6.3.4. Raises NoSuchMailbox, NoPermission, CannotChangeMailbox."""
+    row = _named(transaction, account_id, name, Rights.DELETE_MAILBOX)
     if row.name == INBOX:
         raise CannotChangeMailbox("INBOX stays")
     remove_mailbox(transaction, row)
@@ -87,18 +136,31 @@ def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
     cursor = transaction.cursor
     transaction.flush()
     transaction.drop_references(dict(messages.REFERENCES.all(cursor, row.id)))
-    for statement in (mailboxes.DELETE_MESSAGES, mailboxes.DELETE_TOMBSTONES, mailboxes.DELETE_KEYWORDS):
+    # what the account holds becomes less with the next flush
+    row.messages = row.octets = 0
+    transaction.touch(row)
+    transaction.flush()
+    for statement in _DELETE_CONTENTS:
         statement.run(cursor, row.id)
     mailboxes.DELETE.run(cursor, row.id)
+    directory.COUNT_MAILBOXES.run(cursor, -1, row.account_id)
     transaction.forget_mailbox(row)
     transaction.changes.accounts.add(row.account_id)
     transaction.changes.mailboxes[row.id] = row.highest_modseq + 1
 
 
 def rename(transaction: Transaction, account_id: int, name: str, new_name: str, limits: NameLimits) -> None:
-    """RFC 3501 §6.3.5. Raises NoSuchMailbox, MailboxExists, InvalidMailboxName, CannotChangeMailbox, LimitExceeded."""
-    row = _named(transaction, account_id, name)
-    new_name = check_name(new_name, limits)
+    """RFC 3501 §6.3.5. Raises NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, LimitExceeded.
+
+    Rights and annotations stay with the mailboxes (RFC 4314 §4, RFC 5464 §4.1).
+    """
+    row = _named(transaction, account_id, name, Rights.DELETE_MAILBOX)
+    place = _new_place(transaction, account_id, new_name, limits)
+    if place.owner_id != row.account_id:
+        raise CannotChangeMailbox("a mailbox stays with its owner")
+    if row.name == INBOX and account_id != row.account_id:
+        raise CannotChangeMailbox("INBOX stays")
+    account_id, new_name = row.account_id, place.name
     if new_name == row.name or transaction.mailbox_named(account_id, new_name) is not None:
         raise MailboxExists
     if new_name.startswith(row.name + "/") and row.name != INBOX:
@@ -143,6 +205,8 @@ def _rename_inbox(transaction: Transaction, inbox: MailboxRow, new_name: str) ->
     """RFC 3501 §6.3.5: the messages move to a new mailbox, INBOX stays, empty; what is below INBOX is untouched."""
     mailbox_id, _ = add_mailbox(transaction, inbox.account_id, new_name, "")
     target = transaction.mailbox(mailbox_id)
+    # RFC 5464 §4.1: annotations are copied, and stay on INBOX too
+    annotations.COPY.run(transaction.cursor, mailbox_id, inbox.id)
     move_rows(transaction, inbox, target, whole_mailbox(transaction, inbox.id))
     transaction.journal("imap", "mailbox renamed", target.id, (), INBOX, new_name)
 
@@ -161,14 +225,13 @@ def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: 
 
 
 def select(transaction: Transaction, account_id: int, name: str, claim_recent: bool) -> MailboxState:
-    """Raises NoSuchMailbox."""
-    row = _named(transaction, account_id, name)
+    """Raises NoSuchMailbox, NoPermission."""
+    found = find(transaction.cursor, account_id, name, Rights.READ)
+    row = transaction.mailbox(found.row[0])
     transaction.flush()
-    state = state_of_row(transaction.cursor, row)
-    if claim_recent and row.first_recent_uid != row.uid_next:
+    state = state_of_row(transaction.cursor, row, found.rights, found.name, own=row.account_id == account_id)
+    if claim_recent and found.rights & READ_WRITE_RIGHTS and row.first_recent_uid != row.uid_next:
         # RFC 3501 §2.3.2: one session alone is told that a message is recent
         row.first_recent_uid = row.uid_next
         transaction.touch(row)
     return state
-
-

@@ -7,7 +7,7 @@ stands for two messages of a maildrop (RFC 1939 §7). A move takes the UIDL alon
 from collections import Counter
 from collections.abc import Sequence
 
-from services.store.domain.flags import DELETED, keyword_slots, translate
+from services.store.domain.flags import DELETED, keyword_slots, permitted_mask, translate
 from services.store.sql.prepared import Row
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import MailboxRow, Transaction
@@ -17,41 +17,51 @@ from shared.errors import BadRequest, LimitExceeded
 from shared.model.flags import FIRST_KEYWORD_BIT, MAX_KEYWORDS
 from shared.model.ids import ModSeq
 from shared.model.packed import pack_u32
+from shared.model.rights import Rights
 
 
-def copy(
-    transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int
-) -> CopyResult:
-    """Raises NoSuchMailbox, LimitExceeded."""
-    source = transaction.mailbox_of(account_id, mailbox_id)
-    target = transaction.mailbox_of(account_id, target_id)
+def copy(transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int) -> CopyResult:
+    """Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded."""
+    source = transaction.mailbox_of(account_id, mailbox_id, Rights.READ)
+    target = transaction.mailbox_of(account_id, target_id, Rights.INSERT)
     rows = _whole(transaction, mailbox_id, uids)
-    targets = _enter(transaction, source, target, rows, keep_uidl=False)
+    _check_quota(transaction, target, rows)
+    mask = permitted_mask(transaction.rights(account_id, target))
+    targets = _enter(transaction, source, target, rows, keep_uidl=False, mask=mask)
     if rows:
         transaction.add_references(dict(Counter(row[1] for row in rows)))
         transaction.journal("imap", "copied", target.id, targets, source.id)
     return CopyResult(target.uidvalidity, pack_u32([row[0] for row in rows]), pack_u32(targets))
 
 
-def move(
-    transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int
-) -> CopyResult:
-    """RFC 6851. Raises NoSuchMailbox, LimitExceeded, BadRequest (into itself)."""
-    source = transaction.mailbox_of(account_id, mailbox_id)
-    target = transaction.mailbox_of(account_id, target_id)
+def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Sequence[int], target_id: int) -> CopyResult:
+    """RFC 6851. Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded, BadRequest (into itself)."""
+    # RFC 6851 §4.2: what COPY, STORE \\Deleted and EXPUNGE need
+    source = transaction.mailbox_of(account_id, mailbox_id, Rights.READ | Rights.DELETE_MESSAGES | Rights.EXPUNGE)
+    target = transaction.mailbox_of(account_id, target_id, Rights.INSERT)
     if source.id == target.id:
         # RFC 6851 §3.3 leaves it to us whether a move onto itself is refused
         raise BadRequest("a mailbox cannot move into itself")
     rows = _whole(transaction, mailbox_id, uids)
-    return move_rows(transaction, source, target, rows)
+    if source.account_id != target.account_id:
+        _check_quota(transaction, target, rows)
+    return move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
 
 
-def move_rows(transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row]) -> CopyResult:
-    """Move rows of ``messages.WHOLE_OF``."""
+def _check_quota(transaction: Transaction, target: MailboxRow, rows: Sequence[Row]) -> None:
+    """Raises OverQuota."""
+    if rows:
+        transaction.check_quota(target.account_id, len(rows), sum(row[3] for row in rows))
+
+
+def move_rows(
+    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], mask: int = -1
+) -> CopyResult:
+    """Move rows of ``messages.WHOLE_OF``. ``mask``: the flags that may go along."""
     sources = [row[0] for row in rows]
     if not rows:
         return CopyResult(target.uidvalidity, b"", b"")
-    targets = _enter(transaction, source, target, rows, keep_uidl=True)
+    targets = _enter(transaction, source, target, rows, keep_uidl=True, mask=mask)
     modseq = _leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
     transaction.journal("imap", "moved", target.id, targets, source.id)
     return CopyResult(target.uidvalidity, pack_u32(sources), pack_u32(targets), ModSeq(modseq))
@@ -69,12 +79,15 @@ def _whole(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> li
 
 
 def _enter(
-    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], *, keep_uidl: bool
+    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], *, keep_uidl: bool, mask: int
 ) -> list[int]:
     """File rows at the end of the target, in order; their new UIDs."""
     if not rows:
         return []
     check_room(target, len(rows))
+    if mask != -1:
+        # RFC 4314 §4: flags that the account may not set are left out, without a word
+        rows = [(*row[:2], row[2] & mask, *row[3:]) for row in rows]
     slots = _slot_table(transaction, source, target, rows)
     modseq = transaction.next_modseq(target)
     targets = []
@@ -140,8 +153,8 @@ def expunge(
     uids: Sequence[int] | None,
     only_deleted: bool,
 ) -> ExpungeResult:
-    """Remove messages. Raises NoSuchMailbox."""
-    row = transaction.mailbox_of(account_id, mailbox_id)
+    """Remove messages. Raises NoSuchMailbox, NoPermission."""
+    row = transaction.mailbox_of(account_id, mailbox_id, Rights.READ | Rights.EXPUNGE)
     transaction.flush()
     cursor = transaction.cursor
     if uids is None:

@@ -8,7 +8,15 @@ import attrs
 import pytest
 
 from shared.contract.registry import Role
-from shared.contract.types import ContentSource, Delivery, DeliveryResult, LocalRecipient, RemoteRecipient
+from shared.contract.types import (
+    ContentSource,
+    Delivery,
+    DeliveryResult,
+    ListScope,
+    LocalRecipient,
+    MailboxInfo,
+    RemoteRecipient,
+)
 from shared.model.ids import AccountId, Grant, MailboxId
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient
@@ -51,6 +59,16 @@ class World:
             )
 
         return await self.smtp_in.with_content(content, use)
+
+    async def listed(self, scope: ListScope = ListScope()) -> list[MailboxInfo]:  # noqa: B008
+        """All pages."""
+        infos, after = [], ""
+        while True:
+            page = await self.imap.mailboxes.list(self.grant, after, scope)
+            infos += page.mailboxes
+            after = page.next
+            if not after:
+                return infos
 
     async def mailbox(self, name: str) -> MailboxId:
         return (await self.imap.mailboxes.status(self.grant, name)).mailbox_id

@@ -32,20 +32,53 @@ SET_PASSWORD: Final = Prepared(
 )
 DELETE_ACCOUNT: Final = Prepared(sa.delete(account).where(_a.id == b("id")), "id")
 _zero: sa.ColumnElement[int] = sa.literal_column("0")
-_messages = sa.func.coalesce(
-    sa.select(sa.func.sum(mailbox.c.messages)).where(mailbox.c.account_id == _a.id).scalar_subquery(), _zero
-)
-_octets = sa.func.coalesce(
-    sa.select(sa.func.sum(mailbox.c.octets)).where(mailbox.c.account_id == _a.id).scalar_subquery(), _zero
-)
 ACCOUNTS: Final = Prepared(
-    sa.select(_a.id, _a.address, _messages, _octets, _a.created_at)
+    sa.select(_a.id, _a.address, _a.messages, _a.octets, _a.created_at)
     .where(_a.address > b("after"))
     .order_by(_a.address)
     .limit(b("limit")),
     "after",
     "limit",
 )
+
+COUNT_MAILBOXES: Final = Prepared(
+    sa.update(account).where(_a.id == b("account")).values(mailboxes=_a.mailboxes + b("more")), "more", "account"
+)
+MAILBOXES: Final = Prepared(sa.select(_a.mailboxes).where(_a.id == b("account")), "account")
+ADD_USAGE: Final = Prepared(
+    sa.update(account)
+    .where(_a.id == b("account"))
+    .values(messages=_a.messages + b("more_messages"), octets=_a.octets + b("more_octets")),
+    "more_messages", "more_octets", "account",
+)  # fmt: skip
+_usage = (_a.address, _a.messages, _a.octets, _a.quota_messages, _a.quota_octets)
+USAGE: Final = Prepared(sa.select(*_usage).where(_a.id == b("account")), "account")
+USAGES: Final = Prepared(
+    sa.select(*_usage).where(_a.address > b("after")).order_by(_a.address).limit(b("limit")), "after", "limit"
+)
+LIMITED: Final = Prepared(
+    sa.select(_a.id, *_usage).where(sa.or_(_a.quota_messages.is_not(None), _a.quota_octets.is_not(None)))
+)
+SET_QUOTA: Final = Prepared(
+    sa.update(account)
+    .where(_a.id == b("account"))
+    .values(quota_messages=b("most_messages"), quota_octets=b("most_octets")),
+    "most_messages", "most_octets", "account",
+)  # fmt: skip
+COUNTED: Final = Prepared(
+    sa.select(
+        sa.func.count(),
+        sa.func.coalesce(sa.func.sum(mailbox.c.messages), _zero),
+        sa.func.coalesce(sa.func.sum(mailbox.c.octets), _zero),
+    ).where(mailbox.c.account_id == b("account")),
+    "account",
+)
+SET_USAGE: Final = Prepared(
+    sa.update(account)
+    .where(_a.id == b("account"))
+    .values(mailboxes=b("new_mailboxes"), messages=b("new_messages"), octets=b("new_octets")),
+    "new_mailboxes", "new_messages", "new_octets", "account",
+)  # fmt: skip
 
 TARGETS: Final = Prepared(
     sa.select(alias.c.target).where(alias.c.address == b("address")).order_by(alias.c.target), "address"
@@ -68,7 +101,7 @@ TOTALS: Final = Prepared(
     sa.select(
         sa.select(sa.func.count()).select_from(domain).scalar_subquery(),
         sa.select(sa.func.count()).select_from(account).scalar_subquery(),
-        sa.select(sa.func.coalesce(sa.func.sum(mailbox.c.messages), _zero)).scalar_subquery(),
-        sa.select(sa.func.coalesce(sa.func.sum(mailbox.c.octets), _zero)).scalar_subquery(),
+        sa.select(sa.func.coalesce(sa.func.sum(_a.messages), _zero)).scalar_subquery(),
+        sa.select(sa.func.coalesce(sa.func.sum(_a.octets), _zero)).scalar_subquery(),
     )
 )

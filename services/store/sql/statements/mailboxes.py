@@ -23,6 +23,7 @@ _COLUMNS: Final = (
     _m.deleted,
     _m.octets,
     _m.tombstone_floor,
+    _m.acl_version,
 )
 MAILBOX_COLUMNS: Final = tuple(column.name for column in _COLUMNS)
 
@@ -35,22 +36,40 @@ ID_BY_NAME: Final = Prepared(
 )
 OWNER: Final = Prepared(sa.select(_m.account_id).where(_m.id == b("id")), "id")
 OF_ACCOUNT: Final = Prepared(sa.select(_m.id).where(_m.account_id == b("account")), "account")
-COUNT: Final = Prepared(sa.select(sa.func.count()).select_from(mailbox).where(_m.account_id == b("account")), "account")
 
 _subscribed = (
     sa.select(subscription.c.name)
     .where(subscription.c.account_id == _m.account_id, subscription.c.name == _m.name)
     .exists()
 )
+_child = mailbox.alias("child")
+# "/" is followed by "0"
+_has_children = (
+    sa.select(_child.c.id)
+    .where(
+        _child.c.account_id == _m.account_id,
+        _child.c.name > _m.name + sa.literal_column("'/'"),
+        _child.c.name < _m.name + sa.literal_column("'0'"),
+    )
+    .exists()
+)
+_LISTED: Final = (_m.id, _m.name, _m.special_use, _subscribed, _m.uidvalidity, _has_children)
 LIST: Final = Prepared(
-    sa.select(_m.id, _m.name, _m.special_use, _subscribed, _m.uidvalidity)
-    .where(_m.account_id == b("account"), _m.name > b("after"))
+    sa.select(*_LISTED).where(_m.account_id == b("account"), _m.name > b("after")).order_by(_m.name).limit(b("limit")),
+    "account",
+    "after",
+    "limit",
+)
+LIST_SPECIAL_USE: Final = Prepared(
+    sa.select(*_LISTED)
+    .where(_m.account_id == b("account"), _m.name > b("after"), _m.special_use != sa.literal_column("''"))
     .order_by(_m.name)
     .limit(b("limit")),
     "account",
     "after",
     "limit",
 )
+HAS_CHILDREN: Final = Prepared(sa.select(_has_children).where(_m.id == b("id")), "id")
 BELOW: Final = Prepared(
     sa.select(_m.id, _m.name)
     .where(_m.account_id == b("account"), _m.name > b("low"), _m.name < b("high"))
@@ -117,12 +136,15 @@ UNSUBSCRIBE_ALL: Final = Prepared(sa.delete(subscription).where(subscription.c.a
 SUBSCRIPTIONS_COUNT: Final = Prepared(
     sa.select(sa.func.count()).select_from(subscription).where(subscription.c.account_id == b("account")), "account"
 )
-_exists = (
-    sa.select(_m.id).where(_m.account_id == subscription.c.account_id, _m.name == subscription.c.name).exists()
-)
-SUBSCRIBED_ONLY: Final = Prepared(
-    sa.select(subscription.c.name)
-    .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"), ~_exists)
+LIST_SUBSCRIBED: Final = Prepared(
+    sa.select(_m.id, subscription.c.name, _m.special_use, sa.literal_column("1"), _m.uidvalidity, _has_children)
+    .join_from(
+        subscription,
+        mailbox,
+        sa.and_(_m.account_id == subscription.c.account_id, _m.name == subscription.c.name),
+        isouter=True,
+    )
+    .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"))
     .order_by(subscription.c.name)
     .limit(b("limit")),
     "account",
