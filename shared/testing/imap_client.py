@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import attrs
@@ -171,12 +171,14 @@ class ImapClient:
         self.ok(f"LOGIN {address} {password}")
         return self
 
-    def idle(self) -> bytes:
-        """Begin to IDLE; its tag, for ``done``."""
+    def idle(self, hear: Callable[[list[bytes]], None] | None = None) -> bytes:
+        """Begin to IDLE; its tag, for ``done``. ``hear``: is given what came before the continuation."""
         tag = self.start(b"IDLE")
         responses: list[bytes] = []
         while not (response := self.read_response()).startswith(b"+"):
             responses.append(response)
+        if hear is not None:
+            hear(responses)
         return tag
 
     def done(self, tag: bytes) -> Answer:
