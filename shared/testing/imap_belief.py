@@ -69,9 +69,9 @@ class Belief:
 
     def do(self, command: bytes | str) -> Answer:
         """Send a command and take in what comes for it."""
-        answer = self.client.command(command)
-        name = command.split(b" " if isinstance(command, bytes) else " ", 2)[0]  # type: ignore[arg-type]
-        self.hear(name.decode() if isinstance(name, bytes) else name, answer.untagged, answer.tagged)
+        octets = command.encode() if isinstance(command, str) else command
+        answer = self.client.command(octets)
+        self.hear(octets.split(None, 1)[0].decode(), answer.untagged, answer.tagged)
         return answer
 
     def select(self, command: str) -> Answer:
