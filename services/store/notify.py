@@ -3,11 +3,13 @@
 A peer that does not read is not told again and again: its changes wait here, one number per watch, until there is room.
 """
 
+import time
 from collections.abc import Iterable
 from typing import Final
 
 import trio
 
+from services.store.account_log import AccountLogs
 from services.store.transaction import Changes
 from shared.contract.events import CHANGED
 from shared.errors import LimitExceeded
@@ -38,8 +40,9 @@ class Notifier:
         self._watchers: dict[int, _Watcher] = {}
         self._by_key: dict[Key, dict[tuple[int, int], None]] = {}
         self._late = trio.Event()
-        self.commits = 0
-        """Numbers the commits: the modseq of account watches."""
+        self.commits = int(time.time() * 1_000_000)
+        """Numbers the commits: the modseq of account watches. It begins at the clock, so that it ascends over restarts."""
+        self.logs = AccountLogs()
         self.sent = 0
 
     def statistics(self) -> dict[str, int]:
@@ -64,6 +67,8 @@ class Notifier:
             raise LimitExceeded("watches")
         watcher.keys[number] = key
         self._by_key.setdefault(key, {})[peer.number, number] = None
+        if key[0] == "account":
+            self.logs.begin(key[1], self.commits)
 
     def unwatch(self, peer: Peer, number: int) -> None:
         watcher = self._watchers.get(peer.number)
@@ -79,6 +84,8 @@ class Notifier:
             watches.pop((peer_number, number), None)
             if not watches:
                 del self._by_key[key]
+                if key[0] == "account":
+                    self.logs.end(key[1])
 
     def _peer_closed(self, peer_number: int) -> None:
         watcher = self._watchers.pop(peer_number, None)
@@ -89,6 +96,7 @@ class Notifier:
     def committed(self, changes: Changes) -> None:
         """Tell everybody who watches something that a commit changed."""
         self.commits += 1
+        self.logs.record(changes.owners, changes.names, self.commits)
         touched: set[int] = set()
         for mailbox_id, modseq in changes.mailboxes.items():
             self._changed(("mailbox", mailbox_id), modseq, touched)

@@ -87,10 +87,16 @@ class Changes:
     """Addresses whose remembered passwords are void."""
     added_accounts: set[int] = attrs.field(factory=set)
     removed_accounts: set[int] = attrs.field(factory=set)
+    owners: dict[int, int] = attrs.field(factory=dict)
+    """The account of each mailbox in ``mailboxes``."""
+    names: set[int] = attrs.field(factory=set)
+    """Accounts of which a mailbox was made, renamed or deleted, or a name subscribed."""
 
     def add(self, other: "Changes") -> None:
         self.mailboxes.update(other.mailboxes)
+        self.owners.update(other.owners)
         self.accounts |= other.accounts
+        self.names |= other.names
         self.queue |= other.queue
         self.directory |= other.directory
         for account_id, quota in other.quotas.items():
@@ -232,8 +238,14 @@ class Transaction:
         row.highest_modseq += 1
         self._dirty[row.id] = row
         self.changes.mailboxes[row.id] = row.highest_modseq
+        self.changes.owners[row.id] = row.account_id
         self.changes.accounts.add(row.account_id)
         return row.highest_modseq
+
+    def names_changed(self, account_id: int) -> None:
+        """Names of an account's mailboxes or subscriptions: its watchers will be told."""
+        self.changes.accounts.add(account_id)
+        self.changes.names.add(account_id)
 
     def touch(self, row: MailboxRow) -> None:
         """Have the counters of a mailbox written."""

@@ -3,6 +3,7 @@
 from typing import Final, Protocol
 
 from shared.contract.registry import Role, call
+from shared.contract.types import AccountChanges
 from shared.model.ids import Grant, MailboxId
 
 CHANGED: Final = "changed"
@@ -18,6 +19,14 @@ class EventsApi(Protocol):
     @call(Role.IMAP)
     async def watch_account(self, grant: Grant, watch: int) -> int:
         """Watch the account's list of mailboxes and all of its mailboxes' counters."""
+        ...
+
+    @call(Role.IMAP)
+    async def account_changes(self, grant: Grant, after: int, after_name: str) -> AccountChanges:
+        """What is different since the commit ``after``: the mailboxes that changed; everything where the store cannot tell, or at 0.
+
+        Watch the account first. ``after_name``: with ``after`` 0, the next page of everything; its first page has the number that counts.
+        """
         ...
 
     @call(Role.SMTP_OUT)

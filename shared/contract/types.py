@@ -320,6 +320,34 @@ class MailboxState:
     acl_version: int = 0
 
 
+@attrs.frozen
+class MailboxCounters:
+    """A mailbox among all of an account, as NOTIFY tells it (RFC 5465 §5)."""
+
+    mailbox_id: MailboxId
+    name: str
+    special_use: str
+    subscribed: bool
+    uidvalidity: int
+    uid_next: Uid
+    highest_modseq: ModSeq
+    messages: int
+    unseen: int
+
+
+@attrs.frozen
+class AccountChanges:
+    number: int
+    """Of the commit: ask for what comes after it."""
+    complete: bool
+    """Everything there is: a mailbox that is in no page is gone."""
+    mailboxes: tuple[MailboxCounters, ...]
+    subscribed_only: tuple[str, ...] = ()
+    """Only where ``complete``: names that are subscribed without a mailbox."""
+    next_name: str = ""
+    """Where the next page begins (``after_name``); empty: that was all."""
+
+
 # --- queue ---
 
 

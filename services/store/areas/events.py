@@ -2,7 +2,10 @@
 
 from services.store.core import Core
 from services.store.notify import QUEUE
+from services.store.reads import account_changes
 from services.store.reads import mailboxes as reads
+from shared.contract.types import AccountChanges
+from shared.errors import BadRequest
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.server import Call
 
@@ -25,6 +28,19 @@ class EventsArea:
         account = self._core.account_of(call, grant)
         self._core.notifier.watch(call.peer, watch, ("account", account))
         return self._core.notifier.commits
+
+    async def account_changes(self, call: Call, grant: Grant, after: int, after_name: str) -> AccountChanges:
+        account = self._core.account_of(call, grant)
+        if after < 0:
+            raise BadRequest("account_changes")
+        notifier = self._core.notifier
+        # taken before the read: what is committed meanwhile is told twice rather than never
+        number = notifier.commits
+        # a number from the future: the clock went back while the store was restarted
+        changed = notifier.logs.changed_since(account, after) if 0 < after <= number else None
+        if changed is None:
+            return await self._core.readers.run(account_changes.everything, account, number, after_name)
+        return await self._core.readers.run(account_changes.of_mailboxes, account, number, changed)
 
     async def watch_queue(self, call: Call, watch: int) -> int:
         self._core.notifier.watch(call.peer, watch, QUEUE)

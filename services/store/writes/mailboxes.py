@@ -52,7 +52,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     if inserted.lastrowid is None:
         raise RuntimeError("the database gave no id")
     directory.COUNT_MAILBOXES.run(transaction.cursor, 1, account_id)
-    transaction.changes.accounts.add(account_id)
+    transaction.names_changed(account_id)
     return inserted.lastrowid, uidvalidity
 
 
@@ -145,7 +145,7 @@ def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
     mailboxes.DELETE.run(cursor, row.id)
     directory.COUNT_MAILBOXES.run(cursor, -1, row.account_id)
     transaction.forget_mailbox(row)
-    transaction.changes.accounts.add(row.account_id)
+    transaction.names_changed(row.account_id)
     transaction.changes.mailboxes[row.id] = row.highest_modseq + 1
 
 
@@ -177,7 +177,7 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str, 
     transaction.flush()
     mailboxes.RENAME.run_many(transaction.cursor, [(new_name, row.id), *moved])
     transaction.forget_mailboxes()
-    transaction.changes.accounts.add(account_id)
+    transaction.names_changed(account_id)
     transaction.journal("imap", "mailbox renamed", row.id, (), row.name, new_name)
 
 
@@ -221,7 +221,7 @@ def subscribe(transaction: Transaction, account_id: int, name: str, subscribed: 
         mailboxes.SUBSCRIBE.run(transaction.cursor, account_id, name)
     elif known and not subscribed:
         mailboxes.UNSUBSCRIBE.run(transaction.cursor, account_id, name)
-    transaction.changes.accounts.add(account_id)
+    transaction.names_changed(account_id)
 
 
 def select(transaction: Transaction, account_id: int, name: str, claim_recent: bool) -> MailboxState:

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
-from services.store.sql.prepared import Prepared
+from services.store.sql.prepared import Prepared, PreparedIn
 from services.store.sql.schema import keyword, mailbox, message, subscription, tombstone
 
 _m = mailbox.c
@@ -78,6 +78,18 @@ BELOW: Final = Prepared(
     "low",
     "high",
 )
+_counters = sa.select(
+    _m.id, _m.name, _m.special_use, _subscribed, _m.uidvalidity, _m.uid_next, _m.highest_modseq, _m.messages, _m.unseen
+)
+COUNTERS: Final = Prepared(
+    _counters.where(_m.account_id == b("account"), _m.name > b("after")).order_by(_m.name).limit(b("limit")),
+    "account",
+    "after",
+    "limit",
+)
+COUNTERS_OF: Final = PreparedIn(
+    lambda ids: _counters.where(_m.account_id == b("account"), _m.id.in_(ids)), "account"
+)
 INSERT: Final = Prepared(
     mailbox.insert(), "account_id", "name", "special_use", "uidvalidity", "uid_next", "highest_modseq",
     "first_recent_uid", "messages", "unseen", "deleted", "octets", "tombstone_floor",
@@ -145,6 +157,16 @@ LIST_SUBSCRIBED: Final = Prepared(
         isouter=True,
     )
     .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"))
+    .order_by(subscription.c.name)
+    .limit(b("limit")),
+    "account",
+    "after",
+    "limit",
+)
+_exists = sa.select(_m.id).where(_m.account_id == subscription.c.account_id, _m.name == subscription.c.name).exists()
+SUBSCRIBED_ONLY: Final = Prepared(
+    sa.select(subscription.c.name)
+    .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"), ~_exists)
     .order_by(subscription.c.name)
     .limit(b("limit")),
     "account",

@@ -1,0 +1,78 @@
+"""Which mailboxes of a watched account changed since when, so that a watcher is told the difference and nobody compares all of them.
+
+Kept in memory, for accounts that are watched now; whoever asks about a time before that is told everything. Numbers are those of the
+commits (``Notifier.commits``): they begin at the clock, so that they ascend over restarts of the store too. Trio thread only.
+"""
+
+from typing import Final
+
+MAX_MAILBOXES: Final = 2_000
+"""Of one account; when more have changed since the log began, everything is told anew."""
+
+
+class AccountLog:
+    """Of one account. ``begun``: changes after this commit are in it."""
+
+    def __init__(self, begun: int) -> None:
+        self._begun = begun
+        self._names = begun
+        self._mailboxes: dict[int, int] = {}
+
+    def names_changed(self, commit: int) -> None:
+        """A mailbox was made, renamed or deleted, or a name subscribed."""
+        self._names = commit
+
+    def mailbox_changed(self, mailbox_id: int, commit: int) -> None:
+        """What is in a mailbox changed."""
+        if len(self._mailboxes) >= MAX_MAILBOXES and mailbox_id not in self._mailboxes:
+            self._mailboxes.clear()
+            self._begun = self._names = commit  # whoever is not at this commit looks at everything
+            return
+        # in the order of the commits: the newest last
+        self._mailboxes.pop(mailbox_id, None)
+        self._mailboxes[mailbox_id] = commit
+
+    def changed_since(self, commit: int) -> list[int] | None:
+        """Mailboxes; None: everything must be looked at."""
+        if commit < self._begun or commit < self._names:
+            return None
+        changed = []
+        for mailbox_id, when in reversed(self._mailboxes.items()):
+            if when <= commit:
+                break
+            changed.append(mailbox_id)
+        return changed
+
+
+class AccountLogs:
+    """Of all accounts that are watched."""
+
+    def __init__(self) -> None:
+        self._logs: dict[int, AccountLog] = {}
+
+    def begin(self, account_id: int, commit: int) -> None:
+        """Somebody watches an account; harmless when it is watched already."""
+        if account_id not in self._logs:
+            self._logs[account_id] = AccountLog(commit)
+
+    def end(self, account_id: int) -> None:
+        """Nobody watches it any more."""
+        self._logs.pop(account_id, None)
+
+    def record(self, mailboxes: dict[int, int], names: set[int], commit: int) -> None:
+        """A commit: accounts by mailbox that changed, accounts whose names did."""
+        if not self._logs:
+            return
+        for account_id in names:
+            log = self._logs.get(account_id)
+            if log is not None:
+                log.names_changed(commit)
+        for mailbox_id, account_id in mailboxes.items():
+            log = self._logs.get(account_id)
+            if log is not None:
+                log.mailbox_changed(mailbox_id, commit)
+
+    def changed_since(self, account_id: int, commit: int) -> list[int] | None:
+        """Mailboxes; None: everything must be looked at."""
+        log = self._logs.get(account_id)
+        return None if log is None else log.changed_since(commit)
