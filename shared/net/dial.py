@@ -35,7 +35,7 @@ async def connect(
             if source_ip is not None:
                 await sock.bind((source_ip, 0))
             await sock.connect((ip, port))
-        return ClientStream(sock, raw, send_timeout_seconds=send_timeout_seconds)
+        return ClientStream(raw, send_timeout_seconds=send_timeout_seconds)
     except trio.TooSlowError:
         sock.close()
         raise ConnectFailed(f"no connection to {ip} port {port} within {timeout_seconds:g} s") from None

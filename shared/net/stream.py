@@ -8,7 +8,8 @@ Laws:
   buffer is free, so reading a few octets at a time does not keep a connection alive for ever.
 - Nothing that came in plaintext is ever taken for something that came under TLS (RFC 3207 §4.2, CVE-2011-0411): this
   class keeps no receive buffer; the session throws away what its core has buffered and says how much it was.
-- Plaintext goes straight to the non-blocking socket: a send that the kernel takes whole is one system call.
+- Both go straight to the non-blocking socket: a send that the kernel takes whole is one system call (under TLS one for each record),
+  and OpenSSL keeps no buffer of a connection that is at rest.
 
 One task may receive while another sends; two senders at once are a mistake of ours and raise `trio.BusyResourceError`.
 """
@@ -18,11 +19,13 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 import trio
 
+from shared.net.binding import END_POINT, EXPORTER, ServerContext
 from shared.net.networks import plain_ip
 
 SEND_TIMEOUT_SECONDS: Final = 60.0
@@ -31,8 +34,11 @@ SEND_TIMEOUT_SECONDS: Final = 60.0
 _YIELD_OCTETS: Final = 256 * 1024
 """After this much was sent without waiting, other tasks get their turn."""
 
-_TLS_CHUNK_OCTETS: Final = 64 * 1024
-"""What is encrypted ahead of the socket, at most."""
+_TLS_RECORD_OCTETS: Final = 16 * 1024
+"""RFC 8446 §5.1: what OpenSSL gives or takes at a time."""
+
+_RETRY_SECONDS: Final = 0.05
+"""Until a reader looks again that would have to write while another task waits to write."""
 
 _CLOSE_SECONDS: Final = 2.0
 """For the close alert and for reading what is left, so that our last reply is not destroyed by a reset."""
@@ -70,9 +76,9 @@ class ClientStream:
         "_raw",
         "_send_timeout",
         "_sending",
-        "_sock",
         "_ssl",
         "_unyielded",
+        "bindings",
         "discarded_octets",
         "local_ip",
         "local_port",
@@ -81,11 +87,11 @@ class ClientStream:
         "tls",
     )
 
-    def __init__(self, sock: trio.socket.SocketType, raw: socket.socket, *, send_timeout_seconds: float) -> None:
-        """Takes over a connected socket: `sock` is trio's view of the non-blocking socket `raw`."""
-        self._sock = sock
+    def __init__(self, raw: socket.socket, *, send_timeout_seconds: float) -> None:
+        """Takes over a connected, non-blocking socket."""
         self._raw = raw
-        self._ssl: trio.SSLStream[_Transport] | None = None
+        self._ssl: ssl.SSLSocket | None = None
+        """The same connection once TLS is on; ``_raw`` is it, too."""
         self._send_timeout = send_timeout_seconds
         self._sending = False
         self._closed = False
@@ -96,6 +102,8 @@ class ClientStream:
         self.local_ip: str = plain_ip(local[0])
         self.local_port: int = local[1]
         self.tls: TlsInfo | None = None
+        self.bindings: Mapping[str, bytes] = {}
+        """Channel bindings by type (RFC 5929, RFC 9266), where we are the server of a TLS connection."""
         self.discarded_octets = 0
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -103,13 +111,13 @@ class ClientStream:
     def from_socket(cls, raw: socket.socket, *, send_timeout_seconds: float = SEND_TIMEOUT_SECONDS) -> ClientStream:
         """Wraps a connected stream socket; raises OSError when the peer is gone already."""
         raw.setblocking(False)
-        return cls(trio.socket.from_stdlib_socket(raw), raw, send_timeout_seconds=send_timeout_seconds)
+        return cls(raw, send_timeout_seconds=send_timeout_seconds)
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Waits for at least one octet and returns at most `max_bytes`; b"" when no more will come, for any reason."""
         try:
             if self._ssl is not None:
-                return bytes(await self._ssl.receive_some(max_bytes))
+                return await self._receive_tls(self._ssl, min(max_bytes, _TLS_RECORD_OCTETS))
             return await self._receive_plain(max_bytes)
         except _GONE:
             return b""
@@ -126,13 +134,9 @@ class ClientStream:
         try:
             if self._ssl is None:
                 await self._send_plain(data)
-            elif len(data) <= _TLS_CHUNK_OCTETS:
-                await self._ssl.send_all(data)
             else:
-                view = memoryview(data)
-                for start in range(0, len(view), _TLS_CHUNK_OCTETS):
-                    await self._ssl.send_all(view[start : start + _TLS_CHUNK_OCTETS])
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):  # ConnectionLost has its own words
+                await self._send_tls(self._ssl, memoryview(data))
+        except (OSError, trio.ClosedResourceError):  # ConnectionLost has its own words
             raise ConnectionLost("the peer closed the connection") from None
         finally:
             self._sending = False
@@ -157,15 +161,16 @@ class ClientStream:
             raise RuntimeError("TLS is already on")
         self.discarded_octets = discarded_octets
         try:
-            stream = trio.SSLStream(
-                _Transport(self),
-                context,
+            self._raw.getpeername()  # OSError when the peer has reset: ssl would leave its socket open then
+            wrapped = context.wrap_socket(
+                self._raw,
                 server_side=server_hostname is None,
                 server_hostname=server_hostname,
-                https_compatible=False,  # we send a close alert, and take its absence for EOF ourselves
+                do_handshake_on_connect=False,
             )
+            self._raw = wrapped  # it has taken the descriptor over
             with trio.fail_after(handshake_timeout_seconds):
-                await stream.do_handshake()
+                bindings = await _handshake(wrapped, context)
         except trio.TooSlowError:
             self.abort()
             raise TlsFailed(f"no TLS handshake within {handshake_timeout_seconds:g} s") from None
@@ -173,10 +178,10 @@ class ClientStream:
             # ValueError: a server name that TLS cannot carry
             self.abort()
             raise TlsFailed(_tls_reason(error)) from None
-        self._ssl = stream
-        cipher = stream.cipher()
-        name, _, bits = cipher or ("unknown", "", 0)
-        self.tls = TlsInfo(stream.version() or "unknown", name, bits)
+        self._ssl = wrapped
+        self.bindings = bindings
+        name, _, bits = wrapped.cipher() or ("unknown", "", 0)
+        self.tls = TlsInfo(wrapped.version() or "unknown", name, bits)
 
     async def aclose(self) -> None:
         """Closes in an orderly way and within about two seconds: what was sent arrives, the peer sees EOF.
@@ -188,22 +193,28 @@ class ClientStream:
         self._closed = True
         try:
             with trio.move_on_after(_CLOSE_SECONDS):
-                await (self._close_plain() if self._ssl is None else self._ssl.aclose())
+                self._close_tls()
+                await self._close_plain()
         except (*_GONE, trio.BusyResourceError):
             pass
         finally:
-            self._sock.close()
+            self._close_socket()
 
     def abort(self) -> None:
         """Closes at once with a reset; what was not yet delivered is lost. Wakes whoever waits on the stream."""
-        if self._sock.fileno() == -1:
+        if self._raw.fileno() == -1:
             return
         self._closed = True
         try:
             self._raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         except OSError:
             pass  # already closed
-        self._sock.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        if self._raw.fileno() != -1:
+            trio.lowlevel.notify_closing(self._raw)
+            self._raw.close()
 
     async def _receive_plain(self, max_bytes: int) -> bytes:
         # As the socket of trio does it, without its layers: a few microseconds less per command.
@@ -220,6 +231,49 @@ class ClientStream:
         # what was received must not be lost to a cancellation, and others must have their turn
         await trio.lowlevel.cancel_shielded_checkpoint()
         return data
+
+    async def _receive_tls(self, wrapped: ssl.SSLSocket, max_bytes: int) -> bytes:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
+        while True:
+            try:
+                data = wrapped.recv(max_bytes)
+            except ssl.SSLWantReadError:
+                waited = True
+                await trio.lowlevel.wait_readable(wrapped)
+            except ssl.SSLWantWriteError:
+                # the answer to a change of keys (RFC 8446 §4.6.3) must leave first
+                waited = True
+                try:
+                    await trio.lowlevel.wait_writable(wrapped)
+                except trio.BusyResourceError:
+                    await trio.sleep(_RETRY_SECONDS)
+            else:
+                if not waited:
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                return data
+
+    async def _send_tls(self, wrapped: ssl.SSLSocket, view: memoryview) -> None:
+        while view:
+            try:
+                sent = wrapped.send(view)
+            except ssl.SSLWantWriteError:
+                # OpenSSL holds a record of it, encrypted: the next try must be with the same octets
+                await self._wait_room()
+                continue
+            view = view[sent:]
+            self._unyielded += sent
+            if self._unyielded > _YIELD_OCTETS:
+                self._unyielded = 0
+                await trio.lowlevel.checkpoint()
+
+    async def _wait_room(self) -> None:
+        self._unyielded = 0
+        with trio.move_on_after(self._send_timeout) as scope:
+            await trio.lowlevel.wait_writable(self._raw)
+        if scope.cancelled_caught:
+            self.abort()
+            raise ConnectionLost(f"the peer took no data for {self._send_timeout:g} s")
 
     async def _send_plain(self, data: bytes | bytearray | memoryview) -> None:
         try:
@@ -248,6 +302,14 @@ class ClientStream:
             self.abort()
             raise ConnectionLost(f"the peer took no data for {self._send_timeout:g} s")
 
+    def _close_tls(self) -> None:
+        """The close alert, if the socket takes it now; then the socket is as a plain one."""
+        if self._ssl is not None:
+            try:
+                self._ssl.unwrap()
+            except (OSError, ValueError):
+                pass  # most often: the peer's own alert is not there yet, and nobody waits for it
+
     async def _close_plain(self) -> None:
         self._raw.shutdown(socket.SHUT_WR)
         # A close with unread input makes the kernel send RST, and that can overtake our last reply. RFC 1122 §4.2.2.13
@@ -256,28 +318,32 @@ class ClientStream:
             while dropped < _LINGER_OCTETS and (data := self._raw.recv(65536)):
                 dropped += len(data)
         except BlockingIOError:
-            if dropped:
-                while dropped < _LINGER_OCTETS and (data := await self._sock.recv(65536)):
-                    dropped += len(data)
+            while 0 < dropped < _LINGER_OCTETS and (data := await self._receive_plain(65536)):
+                dropped += len(data)
 
 
-class _Transport(trio.abc.Stream):
-    """The plaintext side of a connection, as trio's SSLStream wants it."""
-
-    def __init__(self, owner: ClientStream) -> None:
-        self._owner = owner
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._owner._send_plain(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.wait_writable(self._owner._raw)
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return await self._owner._receive_plain(max_bytes or _TLS_CHUNK_OCTETS)
-
-    async def aclose(self) -> None:
-        await self._owner._close_plain()
+async def _handshake(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> dict[str, bytes]:
+    """The whole handshake; the channel bindings of a server's connection."""
+    bindings: dict[str, bytes] = {}
+    server = context if isinstance(context, ServerContext) else None
+    if server is not None and server.end_point is not None:
+        bindings[END_POINT] = server.end_point
+    await trio.lowlevel.checkpoint_if_cancelled()
+    while True:
+        wait = None
+        try:
+            wrapped.do_handshake()
+        except ssl.SSLWantReadError:
+            wait = trio.lowlevel.wait_readable
+        except ssl.SSLWantWriteError:
+            wait = trio.lowlevel.wait_writable
+        finally:
+            exported = server.take_exporter() if server is not None else None
+        if exported is not None:
+            bindings[EXPORTER] = exported
+        if wait is None:
+            return bindings
+        await wait(wrapped)
 
 
 def _tls_reason(error: BaseException) -> str:

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+from shared.net.binding import ServerContext, end_point_value
+
 CHECK_SECONDS = 1.0
 """How often the certificate files are looked at, at most."""
 
@@ -80,14 +82,25 @@ class ServerTls:
             raise CertificateError(f"cannot read {error.filename}: {error.strerror}") from None
 
     def _load(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         _harden(context)
         try:
             context.load_cert_chain(self._cert, self._key, password=_no_password)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or "not usable"
             raise CertificateError(f"certificate {self._cert} with key {self._key}: {reason}") from None
+        context.end_point = self._end_point()
+        context.open_key_log()
         return context
+
+    def _end_point(self) -> bytes | None:
+        """The binding of the first certificate of the file: the server's own."""
+        text = self._cert.read_text("latin-1")
+        start = text.find(ssl.PEM_HEADER)
+        end = text.find(ssl.PEM_FOOTER, start)
+        if start < 0 or end < 0:
+            return None
+        return end_point_value(ssl.PEM_cert_to_DER_cert(text[start : end + len(ssl.PEM_FOOTER)]))
 
 
 @lru_cache(maxsize=8)
