@@ -148,6 +148,18 @@ UNSUBSCRIBE_ALL: Final = Prepared(sa.delete(subscription).where(subscription.c.a
 SUBSCRIPTIONS_COUNT: Final = Prepared(
     sa.select(sa.func.count()).select_from(subscription).where(subscription.c.account_id == b("account")), "account"
 )
+_exists = (
+    sa.select(_m.id).where(_m.account_id == subscription.c.account_id, _m.name == subscription.c.name).exists()
+)
+SUBSCRIBED_ONLY: Final = Prepared(
+    sa.select(subscription.c.name)
+    .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"), ~_exists)
+    .order_by(subscription.c.name)
+    .limit(b("limit")),
+    "account",
+    "after",
+    "limit",
+)
 LIST_SUBSCRIBED: Final = Prepared(
     sa.select(_m.id, subscription.c.name, _m.special_use, sa.literal_column("1"), _m.uidvalidity, _has_children)
     .join_from(
