@@ -5,6 +5,7 @@ Commands change ``state``, ``selected`` and the like through the methods here on
 
 import math
 import ssl
+from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from services.imap.limits import SessionLimits
 from services.imap.protocol.arguments import Arguments, Command
 from services.imap.protocol.capability import IMPLIED, Extension, capabilities
 from services.imap.protocol.limits import GrammarLimits
-from services.imap.protocol.responses import Reply
+from services.imap.protocol.responses import Reply, build_untagged
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
 from services.imap.rendered import RenderedCache
@@ -152,6 +153,7 @@ class Context:
 
     def capabilities(self) -> tuple[str, ...]:
         return capabilities(
+            message_limit=self.limits.messages_per_command,
             logged_in=self.logged_in,
             tls=self.client.secure,
             starttls=self.shared.tls is not None,
@@ -270,6 +272,22 @@ class Context:
         except InvalidSet as error:
             # RFC 3501 §9: a message sequence number above the mailbox's size is a client's mistake; RFC 5530 §3 CLIENTBUG
             raise CommandFailed(Reply("BAD", str(error).capitalize(), "CLIENTBUG")) from error
+
+    def within_limit(self, uids: "array[int]") -> "array[int]":
+        """RFC 9738 §3: of too many messages those with the highest UIDs; ``say_limit`` tells the client."""
+        limit = self.limits.messages_per_command
+        return uids if len(uids) <= limit else uids[-limit:]
+
+    def say_limit(self, reply: Reply, asked: "array[int]", done: "array[int]") -> Reply:
+        """The reply to a command that worked on ``done`` of ``asked``: with MESSAGELIMIT and the lowest UID where those differ."""
+        if len(done) == len(asked):
+            return reply
+        code = f"MESSAGELIMIT {self.limits.messages_per_command} {done[0]}"
+        if not reply.code:
+            return attrs.evolve(reply, code=code)
+        # RFC 9738 §3: in an untagged NO where the reply has another code
+        self.client.write(build_untagged("NO", "Only some of the messages were worked on", code))
+        return reply
 
     async def write_updates(self, *, expunge: bool, say_modseq: bool = True) -> None:
         """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""

@@ -22,6 +22,8 @@ class SessionLimits:
     grammar: GrammarLimits
     message_octets: int
     """An APPENDed message."""
+    messages_per_command: int
+    """RFC 9738 §3: of FETCH, STORE, COPY, MOVE and UID EXPUNGE."""
     spool_octets: int
     """Of it, what is kept in memory; beyond that it goes to a file."""
     login_attempts: int
@@ -50,6 +52,7 @@ class SessionLimits:
             ),
             grammar=GrammarLimits(search_depth=imap.nesting, section_depth=imap.nesting * 4),
             message_octets=limits.message_octets,
+            messages_per_command=imap.messages_per_command,
             spool_octets=imap.spool_octets,
             login_attempts=settings.auth.attempts_per_connection,
             bad_commands=imap.bad_commands,

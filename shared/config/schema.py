@@ -273,6 +273,12 @@ class ImapSettings:
     )
     unauthenticated_octets: int = key(8192, "longest command before login", minimum=1024, maximum=1 * MIB)
     nesting: int = key(30, "depth of parentheses and search keys", minimum=5, maximum=1000)
+    messages_per_command: int = key(
+        1_000_000,
+        "messages one command works on (RFC 9738 MESSAGELIMIT); the rest is for the next",
+        minimum=1,
+        maximum=2**32 - 1,
+    )
     idle_seconds: float = key(
         1800.0, "silence before log-out (RFC 3501 §5.4: 30 minutes or more)", minimum=1, maximum=86400
     )

@@ -20,7 +20,11 @@ async def handle_copy(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, CopyArguments)
     moving = command.name.endswith("MOVE")
     ranges = context.resolve(arguments.messages, by_uid=command.name.startswith("UID "))
-    uids = context.mailbox.uids_of(ranges)
+    asked = context.mailbox.uids_of(ranges)
+    uids = context.within_limit(asked)
+    if not moving and len(uids) < len(asked):
+        # RFC 9738 §3: a copy is all or nothing
+        return build_no("Too many messages for one command", f"MESSAGELIMIT {context.limits.messages_per_command}")
     target = await find_target(context, arguments.mailbox)
     sources: array[int] = array(U32)
     targets: array[int] = array(U32)
@@ -32,7 +36,8 @@ async def handle_copy(context: Context, command: Command) -> Reply:
         uidvalidity = result.uidvalidity
     if target == context.mailbox_id:
         await context.view.refresh()
-    return _reply(context, command, (len(uids), uidvalidity, sources, targets), moving=moving)
+    reply = _reply(context, command, (len(uids), uidvalidity, sources, targets), moving=moving)
+    return context.say_limit(reply, asked, uids)
 
 
 async def _one_step(context: Context, uids: bytes, target: MailboxId, *, moving: bool) -> CopyResult:

@@ -1,8 +1,11 @@
 """EXPUNGE and UID EXPUNGE, RFC 3501 §6.4.3, RFC 4315 §2.1, RFC 7162 §3.2.7 and §3.2.9 (HIGHESTMODSEQ in the reply)."""
 
+from array import array
+
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, UidExpungeArguments
 from services.imap.protocol.responses import Reply, build_ok
+from shared.model.flags import SystemFlag
 from shared.model.packed import pack_u32, unpack_u32
 
 UIDS_AT_ONCE = 100_000
@@ -15,11 +18,20 @@ async def handle_expunge(context: Context, command: Command) -> Reply:
 
 async def handle_uid_expunge(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, UidExpungeArguments)
-    uids = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=True))
+    asked = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=True))
+    if len(asked) > context.limits.messages_per_command:
+        # RFC 9738 §3: those that would go are counted
+        asked = array(asked.typecode, [uid for uid in asked if _is_deleted(context, uid)])
+    uids = context.within_limit(asked)
     gone = False
     for start in range(0, len(uids), UIDS_AT_ONCE):
         gone |= await _expunge(context, pack_u32(uids[start : start + UIDS_AT_ONCE]))
-    return await _reply(context, "UID EXPUNGE completed", gone=gone)
+    return context.say_limit(await _reply(context, "UID EXPUNGE completed", gone=gone), asked, uids)
+
+
+def _is_deleted(context: Context, uid: int) -> bool:
+    position = context.columns.position(uid)
+    return position >= 0 and bool(context.columns.flags[position] & SystemFlag.DELETED)
 
 
 async def _expunge(context: Context, uids: bytes | None) -> bool:

@@ -63,15 +63,20 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
         raise CommandFailed(build_bad("VANISHED needs UID FETCH and ENABLE QRESYNC"))
     read_only = context.mailbox.read_only
     run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=read_only, dialect=context.dialect))
-    uids = context.mailbox.uids_of(ranges)
+    asked = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:
         if arguments.vanished:
             await _tell_vanished(context, arguments.messages, arguments.changed_since)
-        uids = run.changed_since(uids, arguments.changed_since)
+        asked = run.changed_since(asked, arguments.changed_since)
+    uids = context.within_limit(asked)
     await run_ahead(run.batches(uids), run.send)
-    if run.sent < len(uids):
-        return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
-    return build_ok(f"{command.name} completed")
+    gone = run.sent < len(uids)
+    reply = (
+        build_ok("Some messages were already expunged", "EXPUNGEISSUED")
+        if gone
+        else build_ok(f"{command.name} completed")
+    )
+    return context.say_limit(reply, asked, uids)
 
 
 async def _tell_vanished(context: Context, messages: SequenceSet, modseq: int) -> None:

@@ -25,7 +25,8 @@ _OPERATIONS = {
 async def handle_store(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, StoreArguments)
     by_uid = command.name.startswith("UID ")
-    uids = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=by_uid))
+    asked = context.mailbox.uids_of(context.resolve(arguments.messages, by_uid=by_uid))
+    uids = context.within_limit(asked)
     if arguments.unchanged_since is not None:
         # RFC 7162 §3.1: an enabling command
         context.enable(Extension.CONDSTORE)
@@ -38,10 +39,12 @@ async def handle_store(context: Context, command: Command) -> Reply:
         await _tell(context, arguments, result)
     if failed:
         numbers = failed if by_uid else [n for n in map(context.mailbox.number_of, failed) if n]
-        return build_ok("Conditional STORE failed for some", code_modified(numbers))
-    if done < len(uids):
-        return build_ok("Some messages were already expunged", "EXPUNGEISSUED")
-    return build_ok(f"{command.name} completed")
+        reply = build_ok("Conditional STORE failed for some", code_modified(numbers))
+    elif done < len(uids):
+        reply = build_ok("Some messages were already expunged", "EXPUNGEISSUED")
+    else:
+        reply = build_ok(f"{command.name} completed")
+    return context.say_limit(reply, asked, uids)
 
 
 async def _one_step(context: Context, arguments: StoreArguments, uids: bytes) -> StoreFlagsResult:

@@ -51,12 +51,16 @@ def find_extension(name: str) -> Extension | None:
 
 
 def capabilities(
-    *, logged_in: bool, tls: bool, starttls: bool, passwords: bool, compressed: bool = False
+    *, logged_in: bool, tls: bool, starttls: bool, passwords: bool, message_limit: int, compressed: bool = False
 ) -> tuple[str, ...]:
-    """``starttls``: the listener offers it. ``passwords``: a password may be sent now. ``compressed``: it is already."""
+    """``starttls``: the listener offers it. ``passwords``: a password may be sent now. ``compressed``: it is already.
+
+    ``message_limit``: messages that one command works on.
+    """
     names = list(_ALWAYS)
     if logged_in:
         names.extend(_AFTER_LOGIN)
+        names.append(f"MESSAGELIMIT={message_limit}")  # RFC 9738
         if not compressed:
             names.append("COMPRESS=DEFLATE")  # RFC 4978; after login only: it costs memory
         return tuple(names)

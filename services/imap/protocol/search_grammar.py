@@ -30,7 +30,7 @@ from services.imap.protocol.dates import parse_date
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.sequence_set import parse as parse_set
-from services.imap.protocol.tokens import MAX_NUMBER64, Refused, Scanner, SyntaxFault
+from services.imap.protocol.tokens import MAX_NUMBER, MAX_NUMBER64, Refused, Scanner, SyntaxFault
 
 _FLAGS: Final[dict[str, SearchKey]] = {
     "ALL": KeyAll(),
@@ -168,6 +168,12 @@ class _SearchParser:
             case "UID":
                 scanner.space()
                 return KeyUids(self._set())
+            case "UIDAFTER" | "UIDBEFORE":
+                # RFC 9738 §3.2: how a client goes on where MESSAGELIMIT ended a command
+                scanner.space()
+                uid = scanner.nz_number()
+                low, high = (uid + 1, MAX_NUMBER) if name == "UIDAFTER" else (1, uid - 1)
+                return KeyUids(SequenceSet(((low, high),))) if low <= high else KeyNot(KeyAll())
             case "NOT":
                 scanner.space()
                 return KeyNot(self.key())
