@@ -175,13 +175,3 @@ LIST_SUBSCRIBED: Final = Prepared(
     "after",
     "limit",
 )
-_exists = sa.select(_m.id).where(_m.account_id == subscription.c.account_id, _m.name == subscription.c.name).exists()
-SUBSCRIBED_ONLY: Final = Prepared(
-    sa.select(subscription.c.name)
-    .where(subscription.c.account_id == b("account"), subscription.c.name > b("after"), ~_exists)
-    .order_by(subscription.c.name)
-    .limit(b("limit")),
-    "account",
-    "after",
-    "limit",
-)
