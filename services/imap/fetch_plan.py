@@ -80,6 +80,8 @@ class FetchPlan:
         self.whole_only = bool(self.sections) and all(
             not section.path and section.text is SectionText.ALL for section in self.sections
         )
+        self.bodies_only = self.whole_only and len(self.sections) == 1 and self.sections[0].partial is None
+        """Nothing but whole messages (and what is at hand): the short way."""
         fields = IndexField(0)
         if any(section.path for section in self.sections):
             fields |= IndexField.PARTS
@@ -91,6 +93,7 @@ class FetchPlan:
         )
         self._row = head + b")\r\n"
         self._head = head + (b" " if self.items else b"")
+        self._whole = self._head + self.labels[0] + b" {%d}\r\n" if self.bodies_only else b""
 
     def render(
         self,
@@ -98,12 +101,19 @@ class FetchPlan:
         numbers: Sequence[int],
         positions: Sequence[int],
         rendered: dict[FetchItem, list[bytes]],
+        lengths: Sequence[int] | None = None,
     ) -> list[bytes]:
-        """Rows without sections, complete; or with sections, what comes before the first one."""
+        """Rows without sections, complete; or with sections, what comes before the first one.
+
+        With the ``lengths`` of ``bodies_only``: what comes before their octets.
+        """
         columns: list[Sequence[object]] = [
             _pick(selected.columns.uids, positions) if self._by_uid else numbers,
             *(rendered[item] if item in RENDERED else _column(selected, item, positions) for item in self.items),
         ]
+        if lengths is not None:
+            columns.append(lengths)
+            return [self._whole % row for row in zip(*columns, strict=True)]
         template = self._head if self.sections else self._row
         return [template % row for row in zip(*columns, strict=True)]
 

@@ -4,6 +4,8 @@ attrs classes travel as arrays of their fields in order, so nothing is named on 
 that are missing (an older peer), a longer one is refused. Decoding checks every type: what comes out is what the
 contract promises, or BadRequest.
 
+A result's last field may be a ``Blob``: it travels behind the frame, ``None`` in its place.
+
 A converter is None where the value travels as it is, so that lists of numbers and bytes cost nothing.
 """
 
@@ -18,6 +20,7 @@ import attrs
 from shared.contract.areas import METHODS
 from shared.contract.registry import Method
 from shared.errors import BadRequest
+from shared.model.blob import Blob
 
 Convert = Callable[[Any], Any]
 _PLAIN = (int, str, bytes, float, bool, type(None))
@@ -35,6 +38,8 @@ def encoder(hint: Any) -> Convert | None:
     hint = _strip(hint)
     if hint in _PLAIN or hint is None:
         return None
+    if hint is Blob:
+        return lambda _: None
     origin = get_origin(hint)
     if origin is tuple:
         return _tuple_encoder(get_args(hint))
@@ -102,6 +107,8 @@ def decoder(hint: Any) -> Convert:
         return _decode_float
     if hint is None or hint in _PLAIN:
         return _check(type(None) if hint is None else hint)
+    if hint is Blob:
+        return _check(Blob)
     origin = get_origin(hint)
     if origin is tuple:
         return _tuple_decoder(get_args(hint))
@@ -164,6 +171,8 @@ class MethodCodec:
     parameter_decoders: tuple[Convert, ...]
     encode_result: Convert | None
     decode_result: Convert
+    blob: str | None = None
+    """The result's field that travels behind the frame."""
 
     def encode_parameters(self, values: tuple[Any, ...]) -> list[Any]:
         return [
@@ -178,6 +187,11 @@ class MethodCodec:
         return [convert(value) for convert, value in zip(self.parameter_decoders, values, strict=True)]
 
 
+def _blob_field(returns: Any) -> str | None:
+    last = attrs.fields(returns)[-1] if attrs.has(returns) else None
+    return last.name if last is not None and last.type is Blob else None
+
+
 def _codec(method: Method) -> MethodCodec:
     hints = [hint for _, hint in method.parameters]
     return MethodCodec(
@@ -186,6 +200,7 @@ def _codec(method: Method) -> MethodCodec:
         parameter_decoders=tuple(decoder(hint) for hint in hints),
         encode_result=encoder(method.returns),
         decode_result=decoder(method.returns),
+        blob=_blob_field(method.returns),
     )
 
 

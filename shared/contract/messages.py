@@ -5,6 +5,7 @@ Except where said otherwise, UIDs that are not there are passed over. All calls 
 
 from typing import Protocol
 
+from shared.contract.contents import Contents
 from shared.contract.registry import Role, call
 from shared.contract.types import (
     AppendResult,
@@ -69,6 +70,17 @@ class MessagesApi(Protocol):
 
         The reply is cut at MAX_REPLY_OCTETS: fewer answers than ranges mean "ask again for the rest"; a first range that is larger
         alone is answered with its beginning.
+        """
+        ...
+
+    @call(Role.IMAP)
+    async def read_many(
+        self, grant: Grant, mailbox_id: MailboxId, uids: bytes, starts: bytes, octets: bytes
+    ) -> Contents:
+        """As ``read``, for many messages at little cost: UIDs, where to start and how much (all packed u32).
+
+        Empty ``starts``: all from their beginning; empty ``octets``: all to their end. Cut like ``read``: fewer lengths than UIDs
+        mean "ask again for the rest", a first range that is larger alone is answered with its beginning.
         """
         ...
 

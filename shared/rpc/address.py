@@ -1,6 +1,7 @@
 """Where the store listens: a Unix socket, also below a path that is longer than ``sun_path`` holds."""
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,6 +10,9 @@ import trio
 
 SUN_PATH_OCTETS: Final = 100
 """Linux holds 108 octets with the final zero; the rest is margin."""
+
+BUFFER_OCTETS: Final = 1024 * 1024
+"""Of the kernel for what was sent and not yet read: a whole answer, where the system allows as much."""
 
 
 @contextmanager
@@ -27,7 +31,9 @@ def short_socket_path(path: str) -> Iterator[str]:
 async def connect_unix(path: str) -> trio.SocketStream:
     """Raises OSError when nobody listens there."""
     with short_socket_path(path) as short:
-        return await trio.open_unix_socket(short)
+        stream = await trio.open_unix_socket(short)
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_OCTETS)
+    return stream
 
 
 async def listen_unix(path: str, mode: int, backlog: int = 64) -> trio.SocketListener:
@@ -41,6 +47,8 @@ async def listen_unix(path: str, mode: int, backlog: int = 64) -> trio.SocketLis
         with short_socket_path(path) as short:
             await sock.bind(short)
         os.chmod(path, mode)
+        # Linux gives it to every connection that is accepted
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_OCTETS)
         sock.listen(backlog)
     except BaseException:
         sock.close()

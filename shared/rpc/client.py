@@ -151,7 +151,7 @@ class RpcClient:
     async def _run_connection(self, stream: trio.abc.Stream) -> bool:
         """Serve one connection to its end; whether the handshake succeeded."""
         connection = _Connection(stream)
-        reader = FrameReader()
+        reader = FrameReader(blobs=True)
         greeted = False
         try:
             async with trio.open_nursery() as nursery:
@@ -213,6 +213,12 @@ class RpcClient:
                     self.on_notification(message)
                 else:
                     raise FrameError("the store sent a request")
+            if reader.room and isinstance(stream, trio.SocketStream):
+                octets = await stream.socket.recv_into(reader.room)
+                reader.filled(octets)
+                if not octets:
+                    raise FrameError("closed by the store")
+                continue
             data = await stream.receive_some(frames.READ_OCTETS)
             if not data:
                 raise FrameError("closed by the store")
@@ -235,7 +241,10 @@ class RpcClient:
                 raise TooLarge(str(error)) from None
             if response.error is not None:
                 raise error_from_wire(*response.error)
-            return codec.decode_result(response.result)
+            result = response.result
+            if codec.blob is not None and type(result) is list and result:
+                result[-1] = response.blob
+            return codec.decode_result(result)
 
     def post(self, method: str, values: tuple[Any, ...]) -> None:
         """Send a call and forget it; nothing when the store is away."""

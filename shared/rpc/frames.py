@@ -2,7 +2,8 @@
 
 Request ``[0, id, method, params]``, response ``[1, id, error, result]``, notification ``[2, method, params]``. The first three
 parameters of a request are its envelope: operation id (bytes or nil), seconds it may take (float or nil), trace id (str); the rest
-are the call's. An error is ``[code, detail]``. msgpack frames itself, so there is no length prefix; a message above
+are the call's. A response whose result has a blob is ``[3, id, octets, result]``, and the blob's octets follow it as they are. An error
+is ``[code, detail]``. msgpack frames itself, so there is no length prefix; a message above
 MAX_FRAME_OCTETS, or bytes that are no such message, end the connection with FrameError: the stream cannot be trusted any more.
 """
 
@@ -11,6 +12,8 @@ from typing import Any, Final
 
 import attrs
 import msgpack
+
+from shared.model.blob import Blob
 
 MAX_FRAME_OCTETS: Final = 1024 * 1024
 READ_OCTETS: Final = 128 * 1024
@@ -36,6 +39,7 @@ class Response:
     id: int
     error: tuple[str, str] | None
     result: Any
+    blob: Blob | None = None
 
 
 @attrs.frozen
@@ -59,6 +63,13 @@ def encode_result(id_: int, result: Any) -> bytes:
     return _bounded(_pack([1, id_, None, result]))
 
 
+def encode_blob_result(id_: int, result: Any, octets: int) -> bytes:
+    """What goes before the blob itself. Raises FrameError."""
+    if octets > MAX_FRAME_OCTETS:
+        raise FrameError(f"blob of {octets} octets is above {MAX_FRAME_OCTETS}")
+    return _bounded(_pack([3, id_, octets, result]))
+
+
 def encode_error(id_: int, code: str, detail: str) -> bytes:
     return _bounded(_pack([1, id_, [code, detail[:500]], None]))
 
@@ -74,9 +85,17 @@ def _bounded(frame: Any) -> bytes:
 
 
 class FrameReader:
-    """Feed bytes, iterate messages. Memory is bounded by one frame and one read."""
+    """Feed bytes, iterate messages. Memory is bounded by one frame, one blob and one read.
 
-    def __init__(self) -> None:
+    What is missing of a blob may be received straight into ``room``, and is then reported with ``filled``.
+    """
+
+    def __init__(self, *, blobs: bool = False) -> None:
+        """``blobs``: whether the peer may send some."""
+        self._blobs = blobs
+        self._response: Response | None = None
+        """Which waits for the rest of its blob."""
+        self._room = memoryview(b"")
         self._unpacker = msgpack.Unpacker(
             raw=False,
             use_list=True,
@@ -88,15 +107,34 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take at most READ_OCTETS and then drain ``messages``. Raises FrameError."""
+        if self._room:
+            taken = min(len(data), len(self._room))
+            self._room[:taken] = data[:taken]
+            self.filled(taken)
+            data = data[taken:]
         try:
             self._unpacker.feed(data)
         except msgpack.BufferFull:
             raise FrameError(f"frame above {MAX_FRAME_OCTETS} octets") from None
 
+    @property
+    def room(self) -> memoryview:
+        """Where the next octets of the stream belong, empty when that is not a blob."""
+        return self._room
+
+    def filled(self, octets: int) -> None:
+        """So much was put into ``room``."""
+        self._room = self._room[octets:]
+
     def messages(self) -> Iterator[Message]:
         """All messages that are complete. Raises FrameError."""
         unpacker = self._unpacker
         while True:
+            if self._response is not None:
+                if self._room:
+                    return
+                response, self._response = self._response, None
+                yield response
             try:
                 raw = unpacker.unpack()
             except msgpack.OutOfData:
@@ -108,7 +146,20 @@ class FrameReader:
             if end - self._end_of_last > MAX_FRAME_OCTETS:
                 raise FrameError(f"frame above {MAX_FRAME_OCTETS} octets")
             self._end_of_last = end
+            if self._blobs and type(raw) is list and len(raw) == 4 and raw[0] == 3:
+                self._begin_blob(*raw[1:])
+                continue
             yield _parse(raw)
+
+
+    def _begin_blob(self, id_: Any, octets: Any, result: Any) -> None:
+        if type(id_) is not int or type(octets) is not int or not 0 <= octets <= MAX_FRAME_OCTETS:
+            raise FrameError("not a response with a blob")
+        buffer = bytearray(octets)
+        there = self._unpacker.read_bytes(octets)
+        buffer[: len(there)] = there
+        self._room = memoryview(buffer)[len(there) :]
+        self._response = Response(id_, None, result, Blob((buffer,)))
 
 
 def _parse(raw: Any) -> Message:

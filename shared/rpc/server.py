@@ -8,7 +8,7 @@ connection are under way, beyond that its stream is not read.
 import inspect
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -20,6 +20,7 @@ from shared.contract.areas import AREAS, METHODS
 from shared.contract.codec import CODECS, MethodCodec
 from shared.contract.registry import Role
 from shared.errors import BadRequest, DeadlineExceeded, Forbidden, Internal, StoreError
+from shared.model.blob import Blob, Buffer
 from shared.observe.log import Logger
 from shared.observe.trace import TRACE
 from shared.rpc import frames
@@ -190,8 +191,8 @@ class RpcServer:
                 reader.feed(bytes(data))
             nursery.cancel_scope.cancel()
 
-    async def answer(self, request: Request, peer: Peer) -> bytes:
-        """Run one call; the frame to answer with. Raises only Cancelled."""
+    async def answer(self, request: Request, peer: Peer) -> Sequence[Buffer]:
+        """Run one call; the frame to answer with, and its blob. Raises only Cancelled."""
         self.calls += 1
         TRACE.set(request.trace)
         try:
@@ -204,10 +205,10 @@ class RpcServer:
             result = await self._handlers[request.method](Call(peer, request.op_id, request.trace), *parameters)
             return _encode_result(request.id, codec, result)
         except StoreError as error:
-            return frames.encode_error(request.id, error.code, error.detail)
+            return (frames.encode_error(request.id, error.code, error.detail),)
         except Exception as error:
             self._log.exception("call failed", error, method=request.method, role=str(peer.role))
-            return frames.encode_error(request.id, Internal.code, type(error).__name__)
+            return (frames.encode_error(request.id, Internal.code, type(error).__name__),)
 
 
 class _Calls:
@@ -269,7 +270,7 @@ class _Calls:
         with worker.scope:
             while True:
                 request = worker.request
-                self._outbox.put_nowait(await self._server.answer(request, self._peer))
+                self._outbox.put_nowait(*await self._server.answer(request, self._peer))
                 self._ended(request)
                 if len(self._idle) >= IDLE_WORKERS:
                     return
@@ -300,9 +301,12 @@ class _Worker:
         await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
 
 
-def _encode_result(id_: int, codec: MethodCodec, result: Any) -> bytes:
+def _encode_result(id_: int, codec: MethodCodec, result: Any) -> Sequence[Buffer]:
     plain = result if codec.encode_result is None else codec.encode_result(result)
-    return frames.encode_result(id_, plain)
+    if codec.blob is None:
+        return (frames.encode_result(id_, plain),)
+    blob: Blob = getattr(result, codec.blob)
+    return (frames.encode_blob_result(id_, plain, blob.octets), *blob.pieces)
 
 
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,6 +14,7 @@ from typing import Final
 import attrs
 import trio
 
+from services.imap.bodies import Bodies, read_bodies
 from services.imap.client import ClientGone
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
@@ -47,6 +48,8 @@ class _Batch:
     """Finished octets of each section; None: NIL."""
     spans: dict[int, list[Span | None]]
     """Of a message that is to be streamed instead; then it is alone in its batch."""
+    bodies: Bodies | None = None
+    """Instead of sections, where whole messages are all that was asked for."""
     seen: frozenset[int] = frozenset()
     """UIDs whose \\Seen this command has set."""
 
@@ -124,11 +127,8 @@ class _Fetch:
         last = min(start + BATCH_MESSAGES, len(uids))
         if not self._plan.sections:
             return last
-        columns = self._context.columns
         octets = 0
-        for index in range(start, last):
-            position = columns.position(uids[index])
-            size = columns.sizes[position] if position >= 0 else 0
+        for index, size in enumerate(self._context.columns.sizes_of(uids[start:last]), start):
             if size > STREAM_OCTETS:
                 return index if index > start else index + 1
             octets += size if self._plan.whole_only else min(size, 4 * _HEADER_GUESS_OCTETS)
@@ -140,7 +140,11 @@ class _Fetch:
         plan = self._plan
         batch = _Batch(uids, await self._rendered(uids), {}, {})
         if plan.sections:
-            await self._read_sections(batch)
+            if plan.bodies_only and self._context.columns.sizes_of(uids[:1])[0] <= STREAM_OCTETS:
+                batch.bodies = await read_bodies(self._context, uids)
+                batch.uids = batch.bodies.uids
+            else:
+                await self._read_sections(batch)
             if plan.sets_seen:
                 batch.seen = await self._set_seen(uids)
         return batch
@@ -236,11 +240,15 @@ class _Fetch:
         keywords = selected.render_keywords()
         if keywords:
             client.write(keywords)
-        rows = plan.render(selected, numbers, positions, rendered)
+        bodies = batch.bodies
+        rows = plan.render(selected, numbers, positions, rendered, None if bodies is None else bodies.lengths_of(uids))
         if plan.tells_flags:
             selected.forget_pending_flags(uids)
         if not plan.sections:
             client.write(b"".join(rows))
+        elif bodies is not None:
+            ends = [self._end(batch, uid) for uid in uids] if batch.seen else None
+            client.write(bodies.join(uids, rows, ends))
         elif batch.spans:
             await self._stream(rows[0], uids[0], batch)
         else:
@@ -251,9 +259,10 @@ class _Fetch:
         """Sequence numbers, positions and UIDs of the batch's messages that are still there and were read."""
         selected, columns = self._context.mailbox, self._context.columns
         uids = batch.uids
-        first = selected.number_of(uids[0])
+        first = selected.number_of(uids[0]) if len(uids) else 0
+        found = len(batch.sections) + len(batch.spans) if batch.bodies is None else len(batch.bodies.uids)
         complete = all(len(octets) == len(uids) for octets in batch.rendered.values()) and (
-            not self._plan.sections or len(batch.sections) + len(batch.spans) == len(uids)
+            not self._plan.sections or found == len(uids)
         )
         if complete and selected.in_step and selected.told[first - 1 : first - 1 + len(uids)] == uids:
             return range(first, first + len(uids)), range(first - 1, first - 1 + len(uids)), uids
@@ -262,7 +271,7 @@ class _Fetch:
             position = columns.position(uid)
             if position < 0 or any(uid not in octets for octets in batch.rendered.values()):
                 continue
-            if self._plan.sections and uid not in batch.sections and uid not in batch.spans:
+            if self._plan.sections and not batch.bodies and uid not in batch.sections and uid not in batch.spans:
                 continue
             numbers.append(selected.number_of(uid))
             positions.append(position)

@@ -7,6 +7,7 @@ from services.store.reads import messages as reads
 from services.store.writer import Command
 from services.store.writes import filing, transfer
 from services.store.writes.flags import store_flags
+from shared.contract.contents import Contents
 from shared.contract.types import (
     AppendResult,
     ChangesPage,
@@ -116,6 +117,13 @@ class MessagesArea:
     ) -> tuple[bytes | None, ...]:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(content_reads.read, account, mailbox_id, ranges)
+
+    async def read_many(
+        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, starts: bytes, octets: bytes
+    ) -> Contents:
+        account = self._core.account_of(call, grant)
+        wanted = (uid_list(uids), uid_list(starts), uid_list(octets))
+        return await self._core.readers.run(content_reads.read_many, account, mailbox_id, *wanted)
 
     async def store_flags(
         self,

@@ -20,10 +20,10 @@ rebuild every mailbox. A REFERENCE record has meta and no payload: content that 
 """
 
 import struct
-import zlib
 from collections.abc import Sequence
 from enum import IntFlag
 from typing import Final
+from zlib import crc32
 
 import attrs
 import msgpack
@@ -127,7 +127,7 @@ def encode_header(header: RecordHeader, meta: bytes) -> bytes:
         header.digest,
         header.payload_crc,
     )
-    return head + TABLE_CRC.pack(zlib.crc32(meta, zlib.crc32(head)))
+    return head + TABLE_CRC.pack(crc32(meta, crc32(head)))
 
 
 def decode_header(data: bytes | memoryview) -> RecordHeader:
@@ -142,17 +142,37 @@ def decode_header(data: bytes | memoryview) -> RecordHeader:
     end = HEADER_OCTETS + meta_octets
     if len(data) < end:
         raise CorruptRecordError("shorter than its meta")
-    if zlib.crc32(data[HEADER_OCTETS:end], zlib.crc32(data[: _HEAD.size])) != header_crc:
+    if crc32(data[HEADER_OCTETS:end], crc32(data[: _HEAD.size])) != header_crc:
         raise CorruptRecordError("header checksum")
     if raw > RAW_MAX or stored > RAW_MAX:
         raise CorruptRecordError("length out of bounds")
     return RecordHeader(RecordFlag(flags), meta_octets, stored, raw, digest, payload_crc)
 
 
+def sound_payload(data: memoryview, at: int, length: int, raw_octets: int) -> int:
+    """Where the payload begins of a record of one frame that takes ``length`` octets from ``at`` on, all checksums checked.
+
+    -1: something does not fit, ``decode_header`` says what. This is the short way for many records in one buffer.
+    """
+    magic, version, _, meta_octets, stored, raw, _, payload_crc, header_crc = _HEADER.unpack_from(data, at)
+    begin: int = at + HEADER_OCTETS + meta_octets
+    end = at + length
+    if (
+        magic != RECORD_MAGIC
+        or version != RECORD_VERSION
+        or raw != raw_octets
+        or begin + stored != end
+        or crc32(data[at + HEADER_OCTETS : begin], crc32(data[at : at + _HEAD.size])) != header_crc
+        or crc32(data[begin:end]) != payload_crc
+    ):
+        return -1
+    return begin
+
+
 def encode_table(frames: Sequence[tuple[int, int]]) -> bytes:
     """The table after the frames of a FRAMED payload: (stored length, CRC-32) of each, and its own CRC-32."""
     table = b"".join(TABLE_ENTRY.pack(length, crc) for length, crc in frames)
-    return table + TABLE_CRC.pack(zlib.crc32(table))
+    return table + TABLE_CRC.pack(crc32(table))
 
 
 def table_octets(frames: int) -> int:
@@ -162,6 +182,6 @@ def table_octets(frames: int) -> int:
 def decode_table(data: bytes) -> list[tuple[int, int]]:
     """Raises CorruptRecordError."""
     table = data[: -TABLE_CRC.size]
-    if len(table) % TABLE_ENTRY.size or zlib.crc32(table) != TABLE_CRC.unpack(data[-TABLE_CRC.size :])[0]:
+    if len(table) % TABLE_ENTRY.size or crc32(table) != TABLE_CRC.unpack(data[-TABLE_CRC.size :])[0]:
         raise CorruptRecordError("frame table")
     return list(TABLE_ENTRY.iter_unpack(table))

@@ -10,18 +10,28 @@ from hypothesis import strategies as st
 
 from shared.contract import types
 from shared.contract.codec import CODECS, decoder, encoder
+from shared.contract.contents import Contents
 from shared.errors import BadRequest
+from shared.model.blob import Blob
 
-CLASSES = [cls for cls in vars(types).values() if isinstance(cls, type) and attrs.has(cls)]
+CLASSES = [cls for cls in (*vars(types).values(), Contents) if isinstance(cls, type) and attrs.has(cls)]
 
 st.register_type_strategy(int, st.integers(-(2**63), 2**64 - 1))
 st.register_type_strategy(float, st.floats(allow_nan=False))
 
 
+st.register_type_strategy(Blob, st.lists(st.binary(), max_size=3).map(Blob))
+
+
 def through_the_wire(hint: Any, value: Any) -> Any:
     encode = encoder(hint)
     plain = value if encode is None else encode(value)
-    return decoder(hint)(msgpack.unpackb(msgpack.packb(plain), raw=False))
+    received = msgpack.unpackb(msgpack.packb(plain), raw=False)
+    last = attrs.astuple(value, recurse=False)[-1:] if attrs.has(type(value)) else ()
+    if last and isinstance(last[0], Blob):
+        assert received[-1] is None
+        received[-1] = Blob((last[0].joined(),))
+    return decoder(hint)(received)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.model.blob import Blob
 from shared.rpc import frames
 from shared.rpc.frames import FrameError, FrameReader, Message, Notification, Request, Response
 
@@ -61,6 +62,7 @@ def test_arbitrary_bytes_give_messages_or_a_frame_error(data: bytes, size: int) 
         [1, 1, [1, 2], None],
         [2, 1, []],
         [3, 1, None, None],
+        [3, 1, 5, [None]],
         {"a": 1},
         None,
     ],
@@ -82,3 +84,46 @@ def test_a_frame_above_the_bound_is_neither_sent_nor_taken() -> None:
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(FrameError):
         read_all([b"\x91" * 100_000])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    blobs=st.lists(st.binary(max_size=300), min_size=1, max_size=5),
+    cuts=st.lists(st.tuples(st.integers(1, 400), st.booleans()), min_size=1, max_size=20),
+)
+def test_blobs_come_whole_whatever_the_split(blobs: list[bytes], cuts: list[tuple[int, bool]]) -> None:
+    """``straight``: the reader's room is filled as a socket would fill it."""
+    stream = b"".join(
+        frames.encode_blob_result(number, [number, None], len(blob)) + blob + frames.encode_result(number, "next")
+        for number, blob in enumerate(blobs)
+    )
+    reader, found, at, turn = FrameReader(blobs=True), [], 0, 0
+    while at < len(stream):
+        size, straight = cuts[turn % len(cuts)]
+        turn += 1
+        if straight and reader.room:
+            piece = stream[at : at + min(size, len(reader.room))]
+            reader.room[: len(piece)] = piece
+            reader.filled(len(piece))
+        else:
+            piece = stream[at : at + size]
+            reader.feed(piece)
+        at += len(piece)
+        found.extend(reader.messages())
+    expected: list[Message] = []
+    for number, blob in enumerate(blobs):
+        expected += [Response(number, None, [number, None], Blob((blob,))), Response(number, None, "next")]
+    assert found == expected
+
+
+@pytest.mark.parametrize("octets", [-1, frames.MAX_FRAME_OCTETS + 1, None, True, "x", 1.0])
+def test_a_blob_out_of_bounds_is_refused(octets: Any) -> None:
+    reader = FrameReader(blobs=True)
+    reader.feed(msgpack.packb([3, 1, octets, [None]]))
+    with pytest.raises(FrameError):
+        list(reader.messages())
+
+
+def test_a_blob_above_the_bound_is_not_sent() -> None:
+    with pytest.raises(FrameError):
+        frames.encode_blob_result(1, [None], frames.MAX_FRAME_OCTETS + 1)

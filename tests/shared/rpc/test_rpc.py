@@ -10,10 +10,13 @@ import pytest
 import trio
 
 from shared.contract.areas import AREAS, METHODS
+from shared.contract.contents import Contents
 from shared.contract.events import CHANGED
 from shared.contract.registry import Role
 from shared.contract.types import Resolution, ResolutionKind
 from shared.errors import AuthenticationFailed, DeadlineExceeded, Forbidden, Internal, Overloaded, Unavailable
+from shared.model.blob import Blob
+from shared.model.ids import Grant, MailboxId
 from shared.observe.log import Level, Logger
 from shared.rpc import client as client_module
 from shared.rpc import store_client as store_client_module
@@ -87,6 +90,37 @@ FOUND = Resolution(ResolutionKind.DELIVERABLE, (), ("a@b.example",))
 async def resolve(call: Call, address: str) -> Resolution:
     await trio.lowlevel.checkpoint()
     return FOUND if address == "a" else Resolution(ResolutionKind.UNKNOWN)
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"x"], [b"abc" * 7000] * 40, [bytes([n % 256]) for n in range(3000)], []])
+def test_blobs_travel_beside_other_calls(tmp_path: Path, pieces: list[bytes]) -> None:
+    """Small, large and in thousands of pieces, several under way at once, with ordinary answers in between."""
+
+    async def read_many(call: Call, *_: Any) -> Contents:
+        await trio.lowlevel.checkpoint()
+        return Contents(b"lengths", Blob([memoryview(piece) for piece in pieces]))
+
+    async def main() -> None:
+        stand_in = StandIn()
+        stand_in.answers |= {"directory.resolve": resolve, "messages.read_many": read_many}
+        async with (
+            serving(tmp_path / "s", stand_in, KEYS),
+            connected(tmp_path / "s", Role.IMAP, KEYS[Role.IMAP]) as imap,
+            connected(tmp_path / "s", Role.SMTP_IN, KEYS[Role.SMTP_IN]) as smtp_in,
+        ):
+            found: list[Contents] = []
+
+            async def one() -> None:
+                found.append(await imap.messages.read_many(Grant(b""), MailboxId(1), b"", b"", b""))
+                assert await smtp_in.directory.resolve("a") == FOUND
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(10):
+                    nursery.start_soon(one)
+            assert {bytes(contents.data.joined()) for contents in found} == {b"".join(pieces)}
+            assert {contents.lengths for contents in found} == {b"lengths"}
+
+    run(main)
 
 
 def test_many_calls_share_one_connection(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.contract.contents import GONE_OCTETS
 from shared.contract.types import (
     MAX_INLINE_OCTETS,
     ContentRange,
@@ -82,6 +83,57 @@ async def test_a_reply_is_cut_between_answers(world) -> None:
             calls += 1
         assert pieces == [*[bytes([number]) * 250_000 for number in range(6)], None]
         assert calls == 2
+
+
+@trio_test
+async def test_many_contents_at_once(world) -> None:
+    async with world() as w:
+        contents = [b"Subject: %d\r\n\r\n" % number + bytes([number]) * (7_000 * number) for number in range(40)]
+        for content in contents:
+            await w.deliver(content)
+        await w.imap.messages.expunge(w.grant, w.inbox, pack_u32([7]), False)
+        lengths: list[int] = []
+        data = b""
+        calls = 0
+        asked = [*range(1, 41), 99, 7, 3]
+        while len(lengths) < len(asked):
+            reply = await w.imap.messages.read_many(w.grant, w.inbox, pack_u32(asked[len(lengths) :]), b"", b"")
+            lengths += unpack_u32(reply.lengths)
+            data += reply.data.joined()
+            calls += 1
+        expected = [*contents, None, contents[6], contents[2]]
+        assert lengths == [GONE_OCTETS if content is None else len(content) for content in expected]
+        assert data == b"".join(content for content in expected if content is not None)
+        assert calls == -(-len(data) // 900_000)
+        # ranges, far apart
+        uids, starts, octets = [40, 2, 2, 40, 5], [3, 0, 5, 270_000, 10**6], [4, 2**31, 0, 20, 5]
+        reply = await w.imap.messages.read_many(
+            w.grant, w.inbox, pack_u32(uids), pack_u32(starts), pack_u32(octets)
+        )
+        cut = [contents[u - 1][s : s + n] for u, s, n in zip(uids, starts, octets, strict=True)]
+        assert list(unpack_u32(reply.lengths)) == [len(piece) for piece in cut]
+        assert reply.data.joined() == b"".join(cut)
+
+
+@trio_test
+async def test_a_first_content_that_is_too_large_alone_is_cut(world) -> None:
+    async with world() as w:
+        await w.deliver(BIG)
+        reply = await w.imap.messages.read_many(w.grant, w.inbox, pack_u32([1, 1]), b"", b"")
+        (length,) = unpack_u32(reply.lengths)
+        assert 800_000 < length < len(BIG)
+        assert reply.data.joined() == BIG[:length]
+
+
+@pytest.mark.parametrize(("uids", "starts", "octets"), [(b"\1", b"", b""), (bytes(8), bytes(4), b""), (bytes(8), b"", bytes(4))])
+def test_columns_that_do_not_fit_are_refused(world, uids: bytes, starts: bytes, octets: bytes) -> None:
+    @trio_test
+    async def run() -> None:
+        async with world() as w:
+            with pytest.raises(BadRequest):
+                await w.imap.messages.read_many(w.grant, w.inbox, uids, starts, octets)
+
+    run()
 
 
 @trio_test

@@ -136,6 +136,15 @@ LOCATIONS: Final = PreparedIn(
     ),
     "mailbox",
 )
+LOCATIONS_BETWEEN: Final = Prepared(
+    sa.select(*(sa.func.json_group_array(column) for column in (_m.uid, *_location[1:])))
+    .join_from(message, content, content.c.id == _m.content_id)
+    .where(_in_mailbox, _m.uid >= b("low"), _m.uid <= b("high")),
+    "mailbox",
+    "low",
+    "high",
+)
+"""Uid, pack, offset, length, octets: five columns, each as JSON. SQLite gives the interpreter up at every row: here there is one."""
 GONE_LOCATIONS: Final = PreparedIn(
     lambda uids: (
         sa.select(tombstone.c.uid, *_location)
