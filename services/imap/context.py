@@ -18,14 +18,16 @@ from services.imap.limits import SessionLimits
 from services.imap.protocol.arguments import Arguments, Command
 from services.imap.protocol.capability import IMPLIED, Extension, capabilities
 from services.imap.protocol.limits import GrammarLimits
-from services.imap.protocol.responses import Reply, build_untagged
+from services.imap.protocol.responses import Reply, build_untagged, describe_flags
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
 from services.imap.rendered import RenderedCache
+from services.imap.seats import Seat
 from services.imap.updates import Dialect, Selected
 from services.imap.view import Columns
 from services.imap.views import View, Views
 from shared.model.ids import AccountId, Grant, MailboxId
+from shared.model.rights import Rights
 from shared.observe.log import Logger
 from shared.rpc.store_client import StoreClient
 
@@ -109,6 +111,7 @@ class Context:
         """Set when the selected mailbox has news; replaced by whoever waits for it."""
         self._login: Login | None = None
         self._view: View | None = None
+        self._seat: Seat | None = None
         self._await_login()
 
     # --- login ---
@@ -240,10 +243,13 @@ class Context:
             raise RuntimeError("no mailbox in this state")
         return self._view
 
-    def open_mailbox(self, view: View, *, read_only: bool, first_recent_uid: int) -> Selected:
-        """Enter the selected state with an acquired view."""
+    def open_mailbox(
+        self, view: View, *, read_only: bool, first_recent_uid: int, seat: Seat | None = None
+    ) -> Selected:
+        """Enter the selected state with an acquired view; ``seat``: what the session may do there, None: everything."""
         self._view = view
-        view.attach(self._wake)
+        self._seat = Seat(self.grant) if seat is None else seat
+        view.attach(self._wake, self._seat)
         self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid, dialect=self.dialect)
         self.state = State.SELECTED
         return self.selected
@@ -254,13 +260,30 @@ class Context:
             self._view.detach(self._wake)
             self.shared.views.release(self._view)
             self._view = None
+            self._seat = None
             self.selected = None
             self.state = State.AUTHENTICATED
 
     @property
     def mailbox_lost(self) -> bool:
         """The selected mailbox or the login is gone; the session must end."""
-        return self._view is not None and self._view.lost is not None
+        return self._view is not None and (self._view.lost is not None or self.seat.lost is not None)
+
+    @property
+    def seat(self) -> Seat:
+        if self._seat is None:
+            raise RuntimeError("no mailbox in this state")
+        return self._seat
+
+    @property
+    def rights(self) -> Rights:
+        """What the session may do with the selected mailbox; after EXAMINE it still does not."""
+        return self.seat.rights
+
+    def write_flags(self) -> None:
+        """FLAGS and PERMANENTFLAGS (RFC 3501 §7.2.6, §7.1; RFC 4314 §5.1.1: as the rights are)."""
+        self.seat.told = self.seat.rights
+        self.client.write(describe_flags(self.columns.keywords, self.seat.rights, read_only=self.mailbox.read_only))
 
     def _wake(self) -> None:
         self.changed.set()
@@ -292,6 +315,8 @@ class Context:
     async def write_updates(self, *, expunge: bool, say_modseq: bool = True) -> None:
         """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""
         if self.selected is not None:
+            if self.seat.told != self.seat.rights and not self.mailbox.read_only:
+                self.write_flags()
             data = self.selected.render(expunge=expunge, say_modseq=say_modseq)
             if data:
                 self.client.write(data)

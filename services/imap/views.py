@@ -10,10 +10,13 @@ from typing import Final
 
 import trio
 
+from services.imap.seats import GONE, Seat, expel
 from services.imap.view import Columns, Wake
-from shared.errors import GrantExpired, LimitExceeded, NoSuchMailbox, StoreError
+from shared.contract.types import ChangesPage
+from shared.errors import LimitExceeded, StoreError
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.packed import unpack_u32
+from shared.model.rights import Rights
 from shared.rpc.store_client import StoreClient
 
 PAGE_MESSAGES: Final = 20_000
@@ -29,22 +32,59 @@ class View(Columns):
         self.grant = grant
         self.lost: StoreError | None = None
         """Why this view can no longer be kept: the mailbox or the login is gone."""
-        self._wakes: set[Wake] = set()
+        self._seats: dict[Wake, Seat | None] = {}
+        self._acl_version = -1
         self._lock = trio.Lock()
         self._started = 0
         self._finished = 0
 
-    def attach(self, wake: Wake) -> None:
-        """Call ``wake`` after each change."""
-        self._wakes.add(wake)
+    def attach(self, wake: Wake, seat: Seat | None = None) -> None:
+        """Call ``wake`` after each change, and when the seat's rights have changed or it is lost."""
+        self._seats[wake] = seat
+        if seat is not None and not seat.own and seat.acl_version != self._acl_version:
+            # the rights changed while it came in: the next page looks again
+            self._acl_version = -1
 
     def detach(self, wake: Wake) -> None:
-        self._wakes.discard(wake)
+        self._seats.pop(wake, None)
 
     def wake_all(self) -> None:
         """After a change that a session applied itself."""
-        for wake in tuple(self._wakes):
+        for wake in tuple(self._seats):
             wake()
+
+    def _expel(self, grant: Grant, error: StoreError) -> bool:
+        """A grant opens the mailbox no longer; whether there is another one to go on with."""
+        if self.grant != grant:
+            return True
+        other = expel(filter(None, self._seats.values()), grant, error)
+        if other is not None:
+            self.grant = other
+            self.wake_all()
+        return other is not None
+
+    async def _changes(self, since: ModSeq, after: Uid) -> ChangesPage:
+        """A page, by whoever may still ask for it. Raises StoreError."""
+        while True:
+            grant = self.grant
+            try:
+                return await self._store.messages.changes(grant, self.mailbox_id, since, after, PAGE_MESSAGES)
+            except GONE as error:
+                if not self._expel(grant, error):
+                    raise
+
+    async def _check_guests(self, version: int) -> None:
+        """The mailbox's rights have changed: look what each guest may do now. Raises StoreError for a store that is away."""
+        for wake, seat in tuple(self._seats.items()):
+            if seat is None or seat.own or seat.lost is not None or seat.acl_version == version:
+                continue
+            try:
+                seat.rights = Rights(await self._store.mailboxes.rights(seat.grant, self.mailbox_id))
+            except GONE as error:
+                seat.lost = error
+            seat.acl_version = version
+            wake()
+        self._acl_version = version
 
     async def refresh(self) -> None:
         """Return when everything that was committed before this call is in. Raises StoreError."""
@@ -76,13 +116,15 @@ class View(Columns):
         cursor = None
         changed = False
         while True:
-            page = await self._store.messages.changes(self.grant, self.mailbox_id, since, after, PAGE_MESSAGES)
+            page = await self._changes(since, after)
             if cursor is None:
                 cursor = page.highest_modseq
             changed |= self.apply_page(page)
             if not since and before:
                 listed.extend(unpack_u32(page.uids))
             if not page.more:
+                if page.acl_version != self._acl_version:
+                    await self._check_guests(page.acl_version)
                 break
             after = Uid(int.from_bytes(page.uids[-4:], "little"))
         if not since and before:
@@ -101,7 +143,9 @@ class View(Columns):
                         await watch.wait()
                         await self.refresh()
             except StoreError as error:
-                if isinstance(error, NoSuchMailbox) or (isinstance(error, GrantExpired) and self.grant == grant):
+                if isinstance(error, GONE):
+                    if self._expel(grant, error):
+                        continue
                     self.lost = error
                     self.wake_all()
                     return

@@ -70,6 +70,9 @@ class ServerSettings:
 
 @attrs.frozen
 class AuthSettings:
+    administrators: tuple[str, ...] = key(
+        (), "addresses of accounts that may see and set everybody's quota over IMAP (SETQUOTA)"
+    )
     plaintext_networks: tuple[str, ...] = key(
         (), "networks (CIDR) from which a password is accepted without TLS; empty: from nowhere", form=NETWORKS
     )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from shared.contract.registry import Role, call
 from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
-from shared.model.ids import Grant
+from shared.model.ids import Grant, MailboxId
 
 
 class MailboxesApi(Protocol):
@@ -28,6 +28,11 @@ class MailboxesApi(Protocol):
     @call(Role.IMAP)
     async def locate(self, grant: Grant, name: str) -> MailboxAccess:
         """A mailbox on which the account has any right that shows it (RFC 4314 §4, MYRIGHTS). Raises NoSuchMailbox."""
+        ...
+
+    @call(Role.IMAP)
+    async def rights(self, grant: Grant, mailbox_id: MailboxId) -> int:
+        """What the account may do with a mailbox that it may read. Raises NoSuchMailbox, NoPermission."""
         ...
 
     @call(Role.IMAP, write=True)

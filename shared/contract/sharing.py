@@ -48,5 +48,15 @@ class SharingApi(Protocol):
 
     @call(Role.IMAP)
     async def quota(self, grant: Grant, name: str) -> Quota:
-        """Of the account that a mailbox belongs to (RFC 9208 §4.1.2). Raises NoSuchMailbox, NoPermission."""
+        """Of the account that a mailbox belongs to; one's own need not be there (RFC 9208 §4.1.2). Raises NoSuchMailbox, NoPermission."""
+        ...
+
+    @call(Role.IMAP)
+    async def quota_root(self, grant: Grant, root: str) -> Quota:
+        """Of an account by its address: one's own, or any to an administrator. Raises NoSuchMailbox."""
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def set_quota(self, grant: Grant, root: str, messages: int | None, octets: int | None) -> Quota:
+        """New limits (None: no limit), by an administrator (``auth.administrators``). Raises NoPermission, NoSuchMailbox, BadRequest."""
         ...

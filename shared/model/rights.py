@@ -3,7 +3,7 @@
 The obsolete rights ``c`` and ``d`` of RFC 2086 are read as what they stand for (``kx`` and ``et``) and shown beside them (RFC 4314 §2.1.1).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntFlag
 from typing import Final
 
@@ -75,3 +75,11 @@ def effective(entries: Iterable[tuple[bool, int]]) -> Rights:
         else:
             given |= bits
     return Rights(given & ~denied)
+
+
+def permitted_names(names: Sequence[str], rights: Rights) -> tuple[str, ...]:
+    """Of flag names those that rights let an account set."""
+    if FLAG_RIGHTS & rights == FLAG_RIGHTS:
+        return tuple(names)
+    needed = {"\\seen": Rights.SEEN, "\\deleted": Rights.DELETE_MESSAGES}
+    return tuple(name for name in names if rights & needed.get(name.lower(), Rights.WRITE))

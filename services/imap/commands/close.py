@@ -5,10 +5,12 @@ from services.imap.protocol.arguments import Command
 from services.imap.protocol.responses import Reply, build_ok
 from shared.model.flags import SystemFlag
 from shared.model.packed import unpack_u32
+from shared.model.rights import Rights
 
 
 async def handle_close(context: Context, command: Command) -> Reply:
-    if not context.mailbox.read_only:
+    # RFC 4314 §4: without the right CLOSE only closes
+    if not context.mailbox.read_only and context.rights & Rights.EXPUNGE:
         view = context.view
         await view.refresh()
         if view.any_with(SystemFlag.DELETED):

@@ -9,9 +9,10 @@ from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.protocol.arguments import Command, CopyArguments
 from services.imap.protocol.responses import Reply, build_no, build_ok, build_untagged, code_copy_uid
 from shared.contract.types import CopyResult
-from shared.errors import NoSuchMailbox
+from shared.errors import NoPermission, NoSuchMailbox
 from shared.model.ids import MailboxId
 from shared.model.packed import U32, pack_u32, unpack_u32
+from shared.model.rights import Rights
 
 UIDS_AT_ONCE = 50_000
 
@@ -68,8 +69,12 @@ def _reply(
 
 
 async def find_target(context: Context, name: str) -> MailboxId:
-    """The mailbox that a COPY, MOVE or APPEND goes to. Raises CommandFailed with TRYCREATE (RFC 3501 §6.3.11, §6.4.7)."""
+    """The mailbox that a COPY, MOVE or APPEND goes to. Raises NoPermission, CommandFailed with TRYCREATE (RFC 3501 §6.3.11, §6.4.7)."""
     try:
-        return (await context.store.mailboxes.status(context.grant, name)).mailbox_id
+        access = await context.store.mailboxes.locate(context.grant, name)
     except NoSuchMailbox as error:
         raise CommandFailed(build_no("No such mailbox", "TRYCREATE")) from error
+    # RFC 4314 §4: to be refused before the message is sent; the store checks again
+    if not access.rights & Rights.INSERT:
+        raise NoPermission
+    return access.mailbox_id

@@ -9,8 +9,8 @@ async def handle_delete(context: Context, command: Command) -> Reply:
     name = arguments_of(command, MailboxArguments).mailbox
     is_selected = False
     if context.selected is not None:
-        state = await context.store.mailboxes.status(context.grant, name)
-        is_selected = state.mailbox_id == context.mailbox_id
+        access = await context.store.mailboxes.locate(context.grant, name)
+        is_selected = access.mailbox_id == context.mailbox_id
     await context.store.mailboxes.delete(context.grant, name)
     if is_selected:
         context.close_mailbox()

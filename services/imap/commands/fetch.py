@@ -29,6 +29,7 @@ from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, Ind
 from shared.model.flags import SystemFlag
 from shared.model.ids import Uid
 from shared.model.packed import pack_u32, unpack_u32, unpack_u64
+from shared.model.rights import Rights
 
 BATCH_MESSAGES: Final = 256
 BATCH_OCTETS: Final = 768 * 1024
@@ -64,7 +65,8 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     if arguments.vanished and not (by_uid and context.qresync):
         # RFC 7162 §3.2.6
         raise CommandFailed(build_bad("VANISHED needs UID FETCH and ENABLE QRESYNC"))
-    read_only = context.mailbox.read_only
+    # RFC 4314 §4: without the right nothing becomes \\Seen
+    read_only = context.mailbox.read_only or not context.rights & Rights.SEEN
     run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=read_only, dialect=context.dialect))
     asked = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:

@@ -10,25 +10,26 @@ from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import (
     Reply,
     build_bad,
-    build_flags,
     build_list_line,
     build_ok,
-    build_permanent_flags,
     build_untagged,
+    describe_flags,
     vanished_lines,
 )
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.resync import difference_since, last_agreed_uid
+from services.imap.seats import Seat
 from services.imap.updates import Selected
 from shared.contract.types import ListScope, MailboxState
-from shared.model.flags import MAX_KEYWORDS, SYSTEM_FLAG_NAMES, SystemFlag
+from shared.model.flags import SystemFlag
+from shared.model.rights import Rights
 
 _CLOSED = build_untagged("OK", "The mailbox that was selected is closed", "CLOSED")
 
 
 async def handle_select(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, SelectArguments)
-    read_only = command.name == "EXAMINE"
+    examine = command.name == "EXAMINE"
     if arguments.resync is not None:
         _check_resync(context, arguments.resync)
     if context.selected is not None:
@@ -37,9 +38,12 @@ async def handle_select(context: Context, command: Command) -> Reply:
         context.client.write(_CLOSED)
     if arguments.condstore:
         context.enable(Extension.CONDSTORE)
-    state = await context.store.mailboxes.select(context.grant, arguments.mailbox, not read_only)
+    state = await context.store.mailboxes.select(context.grant, arguments.mailbox, not examine)
     view = await context.shared.views.acquire(context.grant, state.mailbox_id, state.uidvalidity)
-    selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid)
+    seat = Seat(context.grant, state.own, Rights(state.rights), state.acl_version)
+    # RFC 4314 §5.2: READ-ONLY where nothing may be changed
+    read_only = examine or not seat.may_write
+    selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid, seat=seat)
     context.client.write(_describe(context, selected, state))
     if context.rev2:
         context.client.write(await _list_line(context, state.name))
@@ -81,14 +85,8 @@ async def _tell_difference(context: Context, selected: Selected, resync: Resync)
 
 def _describe(context: Context, selected: Selected, state: MailboxState) -> bytes:
     columns = selected.columns
-    flags = [*SYSTEM_FLAG_NAMES, *columns.keywords]
-    if selected.read_only:
-        permanent = build_permanent_flags((), "Nothing can be changed")
-    else:
-        # RFC 3501 §7.1: "\*" says that new keywords can be made
-        more = ("\\*",) if len(columns.keywords) < MAX_KEYWORDS else ()
-        permanent = build_permanent_flags([*flags, *more], "Flags that are kept")
-    lines = [build_flags(flags), permanent, b"* %d EXISTS\r\n" % len(selected.told)]
+    flags = describe_flags(columns.keywords, context.rights, read_only=selected.read_only)
+    lines = [flags, b"* %d EXISTS\r\n" % len(selected.told)]
     if not context.rev2:
         # RFC 9051 appendix E, 11 and 12: neither RECENT nor UNSEEN
         lines.append(b"* %d RECENT\r\n" % selected.recent())

@@ -13,16 +13,22 @@ from services.imap.commands.delete import handle_delete
 from services.imap.commands.enable import handle_enable
 from services.imap.commands.expunge import handle_expunge, handle_uid_expunge
 from services.imap.commands.fetch import handle_fetch
+from services.imap.commands.getacl import handle_getacl
+from services.imap.commands.getmetadata import handle_getmetadata, handle_setmetadata
+from services.imap.commands.getquota import handle_getquota, handle_getquotaroot, handle_setquota
 from services.imap.commands.id import handle_id
 from services.imap.commands.idle import handle_idle
 from services.imap.commands.list import handle_list, handle_lsub
+from services.imap.commands.listrights import handle_listrights
 from services.imap.commands.login import handle_authenticate, handle_login
 from services.imap.commands.logout import handle_logout
+from services.imap.commands.myrights import handle_myrights
 from services.imap.commands.namespace import handle_namespace
 from services.imap.commands.noop import handle_noop
 from services.imap.commands.rename import handle_rename
 from services.imap.commands.search import handle_search
 from services.imap.commands.select import handle_select
+from services.imap.commands.setacl import handle_deleteacl, handle_setacl
 from services.imap.commands.starttls import handle_starttls
 from services.imap.commands.status import handle_status
 from services.imap.commands.store import handle_store
@@ -55,6 +61,16 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "STATUS": handle_status,
     "APPEND": handle_append,
     "NAMESPACE": handle_namespace,
+    "GETACL": handle_getacl,
+    "SETACL": handle_setacl,
+    "DELETEACL": handle_deleteacl,
+    "LISTRIGHTS": handle_listrights,
+    "MYRIGHTS": handle_myrights,
+    "GETMETADATA": handle_getmetadata,
+    "SETMETADATA": handle_setmetadata,
+    "GETQUOTA": handle_getquota,
+    "GETQUOTAROOT": handle_getquotaroot,
+    "SETQUOTA": handle_setquota,
     "ENABLE": handle_enable,
     "IDLE": handle_idle,
     "COMPRESS": handle_compress,

@@ -7,6 +7,9 @@ from enum import Enum, StrEnum, auto
 
 import attrs
 
+from services.imap.protocol.acl_grammar import AclArguments, SetAclArguments
+from services.imap.protocol.metadata_grammar import GetMetadataArguments, SetMetadataArguments
+from services.imap.protocol.quota_grammar import QuotaArguments
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.protocol.sequence_set import SequenceSet
 
@@ -64,7 +67,7 @@ class SelectArguments:
 
 @attrs.frozen
 class MailboxArguments:
-    """DELETE, SUBSCRIBE, UNSUBSCRIBE."""
+    """DELETE, SUBSCRIBE, UNSUBSCRIBE, GETACL, MYRIGHTS, GETQUOTAROOT."""
 
     mailbox: str
 
@@ -368,6 +371,11 @@ Arguments = (
     | CopyArguments
     | UidExpungeArguments
     | SearchArguments
+    | AclArguments
+    | SetAclArguments
+    | QuotaArguments
+    | GetMetadataArguments
+    | SetMetadataArguments
 )
 
 

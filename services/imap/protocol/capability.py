@@ -24,6 +24,13 @@ _AFTER_LOGIN: Final = (
     "QRESYNC",  # RFC 7162 §3.2
     "UIDONLY",  # RFC 9586
     "STATUS=SIZE",  # RFC 8438
+    "ACL",  # RFC 4314
+    "RIGHTS=kxte",  # RFC 4314 §5.1.1
+    "METADATA",  # RFC 5464
+    "QUOTA",  # RFC 9208
+    "QUOTA=RES-STORAGE",  # RFC 9208 §5.1
+    "QUOTA=RES-MESSAGE",  # RFC 9208 §5.2
+    "QUOTASET",  # RFC 9208 §4.1.3
 )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import attrs
 
-from services.imap.protocol import mutf7
+from services.imap.protocol.acl_grammar import parse_acl, parse_set_acl
 from services.imap.protocol.arguments import (
     AppendArguments,
     Arguments,
@@ -35,6 +35,9 @@ from services.imap.protocol.fetch_grammar import parse_fetch
 from services.imap.protocol.framing import CommandFrame
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_status_items
+from services.imap.protocol.mailbox_grammar import parse_mailbox
+from services.imap.protocol.metadata_grammar import parse_get_metadata, parse_set_metadata
+from services.imap.protocol.quota_grammar import parse_get_quota, parse_set_quota
 from services.imap.protocol.responses import Reply, build_bad, build_no
 from services.imap.protocol.resync_grammar import parse_select_parameters
 from services.imap.protocol.search_grammar import parse_search
@@ -52,18 +55,6 @@ class CommandError(Exception):
 
 
 Parser = Callable[[Scanner, GrammarLimits], Arguments]
-
-
-def parse_mailbox(scanner: Scanner, limits: GrammarLimits) -> str:
-    """RFC 3501 §5.1 and §9: mailbox = "INBOX" / astring."""
-    octets = scanner.astring()
-    if len(octets) > limits.mailbox_octets:
-        raise Refused("mailbox name too long", "LIMIT")
-    try:
-        name = mutf7.decode(octets, utf8=limits.utf8_names)
-    except mutf7.InvalidName as error:
-        raise Refused(f"not a mailbox name: {error}", "CANNOT") from error
-    return "INBOX" if name.upper() == "INBOX" else name
 
 
 def _no_arguments(scanner: Scanner, limits: GrammarLimits) -> NoArguments:
@@ -323,6 +314,16 @@ PARSERS: Final[dict[str, Parser]] = {
     "STATUS": _status,
     "APPEND": _append_without_message,
     "NAMESPACE": _no_arguments,
+    "GETACL": _mailbox,
+    "SETACL": parse_set_acl,
+    "DELETEACL": parse_acl,
+    "LISTRIGHTS": parse_acl,
+    "MYRIGHTS": _mailbox,
+    "GETMETADATA": parse_get_metadata,
+    "SETMETADATA": parse_set_metadata,
+    "GETQUOTA": parse_get_quota,
+    "GETQUOTAROOT": _mailbox,
+    "SETQUOTA": parse_set_quota,
     "ENABLE": _enable,
     "IDLE": _no_arguments,
     "COMPRESS": _compress,

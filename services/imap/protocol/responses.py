@@ -11,6 +11,8 @@ import attrs
 from services.imap.protocol.encode import build_flag_list, build_mailbox, build_nstring
 from services.imap.protocol.sequence_set import compact
 from shared import errors
+from shared.model.flags import MAX_KEYWORDS, SYSTEM_FLAG_NAMES
+from shared.model.rights import Rights, permitted_names
 
 
 @attrs.frozen
@@ -86,6 +88,17 @@ def build_flags(names: Sequence[str]) -> bytes:
 def build_permanent_flags(names: Sequence[str], text: str) -> bytes:
     """RFC 3501 §7.1 PERMANENTFLAGS."""
     return build_untagged("OK", text, f"PERMANENTFLAGS {build_flag_list(names).decode('ascii')}")
+
+
+def describe_flags(keywords: Sequence[str], rights: Rights, *, read_only: bool) -> bytes:
+    """FLAGS and PERMANENTFLAGS of a mailbox, as the session's rights are (RFC 4314 §5.1.1)."""
+    flags = [*SYSTEM_FLAG_NAMES, *keywords]
+    if read_only:
+        return build_flags(flags) + build_permanent_flags((), "Nothing can be changed")
+    kept = permitted_names(flags, rights)
+    # RFC 3501 §7.1: "\*" says that new keywords can be made
+    more = ("\\*",) if len(keywords) < MAX_KEYWORDS and rights & Rights.WRITE else ()
+    return build_flags(flags) + build_permanent_flags([*kept, *more], "Flags that are kept")
 
 
 def build_list_line(

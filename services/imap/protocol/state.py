@@ -74,6 +74,16 @@ COMMANDS: Final[dict[str, Rule]] = {
     "STATUS": Rule(AFTER_LOGIN),
     "APPEND": Rule(AFTER_LOGIN),
     "NAMESPACE": Rule(AFTER_LOGIN),  # RFC 2342 §5
+    "GETACL": Rule(AFTER_LOGIN),  # RFC 4314 §3
+    "SETACL": Rule(AFTER_LOGIN),
+    "DELETEACL": Rule(AFTER_LOGIN),
+    "LISTRIGHTS": Rule(AFTER_LOGIN),
+    "MYRIGHTS": Rule(AFTER_LOGIN),
+    "GETMETADATA": Rule(AFTER_LOGIN),  # RFC 5464 §4
+    "SETMETADATA": Rule(AFTER_LOGIN),
+    "GETQUOTA": Rule(AFTER_LOGIN),  # RFC 9208 §4.1
+    "GETQUOTAROOT": Rule(AFTER_LOGIN),
+    "SETQUOTA": Rule(AFTER_LOGIN),
     "ENABLE": Rule(AFTER_LOGIN),  # RFC 5161 §3.1
     "IDLE": Rule(AFTER_LOGIN, refresh=True),  # RFC 2177 §3
     "COMPRESS": Rule(AFTER_LOGIN, Updates.NONE),  # RFC 4978 §5: command-auth

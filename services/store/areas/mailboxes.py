@@ -10,7 +10,7 @@ from services.store.reads import mailboxes as reads
 from services.store.writer import Command
 from services.store.writes import mailboxes as writes
 from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
-from shared.model.ids import Grant
+from shared.model.ids import Grant, MailboxId
 from shared.rpc.server import Call
 
 
@@ -34,6 +34,10 @@ class MailboxesArea:
     async def locate(self, call: Call, grant: Grant, name: str) -> MailboxAccess:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(reads.locate, account, name)
+
+    async def rights(self, call: Call, grant: Grant, mailbox_id: MailboxId) -> int:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.rights, account, mailbox_id)
 
     async def create(self, call: Call, grant: Grant, name: str, special_use: str) -> MailboxInfo:
         account = self._core.account_of(call, grant)

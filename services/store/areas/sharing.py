@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from services.store.core import Core
+from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.reads import sharing as reads
 from services.store.writer import Command
 from services.store.writes import sharing as writes
@@ -16,6 +17,7 @@ class SharingArea:
     def __init__(self, core: Core) -> None:
         self._core = core
         store = core.settings.store
+        self._administrators = frozenset(map(_normal, core.settings.auth.administrators))
         self._limits = writes.AnnotationLimits(
             store.annotation_octets, store.annotations_octets, store.annotations_per_mailbox
         )
@@ -53,6 +55,26 @@ class SharingArea:
         account = self._core.account_of(call, grant)
         await self._write(call, "set_metadata", writes.set_metadata, account, name, entries, self._limits)
 
+    async def quota_root(self, call: Call, grant: Grant, root: str) -> Quota:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(reads.quota_root, account, root, self._administrators)
+
+    async def set_quota(self, call: Call, grant: Grant, root: str, messages: int | None, octets: int | None) -> Quota:
+        account = self._core.account_of(call, grant)
+        arguments = (account, root, messages, octets, self._administrators)
+        quota: Quota = await self._core.writer.submit(
+            Command("sharing.set_quota", call.op_id, writes.set_quota, arguments)
+        )
+        return quota
+
     async def quota(self, call: Call, grant: Grant, name: str) -> Quota:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(reads.quota, account, name)
+
+
+def _normal(address: str) -> str:
+    """As the store keeps it; what is no address is nobody."""
+    try:
+        return normalize_address(address)
+    except InvalidAddressError:
+        return ""

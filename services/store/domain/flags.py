@@ -8,7 +8,7 @@ import attrs
 from shared.contract.types import FlagOperation
 from shared.errors import BadRequest, LimitExceeded
 from shared.model.flags import FIRST_KEYWORD_BIT, MAX_KEYWORD_OCTETS, MAX_KEYWORDS, SystemFlag, split_flag_names
-from shared.model.rights import FLAG_RIGHTS, Rights
+from shared.model.rights import Rights
 
 SEEN: Final = SystemFlag.SEEN.value
 DELETED: Final = SystemFlag.DELETED.value
@@ -74,14 +74,6 @@ def permitted_mask(rights: Rights) -> int:
     if rights & Rights.WRITE:
         mask |= ~(SEEN | DELETED)
     return mask
-
-
-def permitted_names(names: Sequence[str], rights: Rights) -> tuple[str, ...]:
-    """Of flag names those that rights let an account set."""
-    if FLAG_RIGHTS & rights == FLAG_RIGHTS:
-        return tuple(names)
-    needed = {"\\seen": Rights.SEEN, "\\deleted": Rights.DELETE_MESSAGES}
-    return tuple(name for name in names if rights & needed.get(name.lower(), Rights.WRITE))
 
 
 def translate(bits: int, table: Mapping[int, int]) -> int:

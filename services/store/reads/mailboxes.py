@@ -57,6 +57,12 @@ def readable_row(cursor: Cursor, account_id: int, mailbox_id: int) -> MailboxRow
     return MailboxRow(*access.find_by_id(cursor, account_id, mailbox_id, Rights.READ))
 
 
+def rights(snapshot: Snapshot, account_id: int, mailbox_id: int) -> int:
+    """Raises NoSuchMailbox, NoPermission."""
+    row = readable_row(snapshot.cursor, account_id, mailbox_id)
+    return int(access.rights_on(snapshot.cursor, account_id, row.account_id, mailbox_id))
+
+
 def status(snapshot: Snapshot, account_id: int, name: str) -> MailboxState:
     """Raises NoSuchMailbox, NoPermission."""
     found = access.find(snapshot.cursor, account_id, name, Rights.READ)

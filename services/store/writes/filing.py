@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from services.store.domain.addresses import InvalidAddressError, split_address
-from services.store.domain.flags import bits_of, keyword_slots, permitted_names
+from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
@@ -20,7 +20,7 @@ from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledC
 from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, NotFound
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
-from shared.model.rights import Rights
+from shared.model.rights import Rights, permitted_names
 
 _MAX_RECIPIENTS: Final = 100_000
 

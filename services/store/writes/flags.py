@@ -6,7 +6,7 @@ the same new modseq.
 
 from collections.abc import Sequence
 
-from services.store.domain.flags import apply_operation, permitted_mask, permitted_names
+from services.store.domain.flags import apply_operation, permitted_mask
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import Transaction
 from services.store.writes.filing import flag_bits
@@ -14,7 +14,7 @@ from shared.contract.types import FlagOperation, StoreFlagsResult
 from shared.errors import NoPermission
 from shared.model.ids import ModSeq
 from shared.model.packed import pack_u32, pack_u64
-from shared.model.rights import FLAG_RIGHTS, Rights
+from shared.model.rights import FLAG_RIGHTS, Rights, permitted_names
 
 
 def store_flags(

@@ -12,7 +12,15 @@ from services.store.reads.sharing import ADMIN_ENTRY, EVERYBODY, SERVER, annotat
 from services.store.sql.statements import annotations, directory, sharing
 from services.store.transaction import MailboxRow, Transaction
 from shared.contract.sharing_types import AclChange, Annotation, Quota
-from shared.errors import BadRequest, CannotChangeMailbox, LimitExceeded, NoPermission, NotFound, TooLarge
+from shared.errors import (
+    BadRequest,
+    CannotChangeMailbox,
+    LimitExceeded,
+    NoPermission,
+    NoSuchMailbox,
+    NotFound,
+    TooLarge,
+)
 from shared.model.rights import ALL_RIGHTS_BITS, Rights
 
 ENTRIES_MAX: Final = 1000
@@ -138,6 +146,23 @@ def quota_set(transaction: Transaction, address: str, messages: int | None, octe
     account_id = _account(transaction, address)
     directory.SET_QUOTA.run(transaction.cursor, messages, octets, account_id)
     return _quota_changed(transaction, account_id)
+
+
+def set_quota(
+    transaction: Transaction,
+    account_id: int,
+    root: str,
+    messages: int | None,
+    octets: int | None,
+    administrators: frozenset[str],
+) -> Quota:
+    """SETQUOTA by an account. Raises NoPermission, NoSuchMailbox, BadRequest."""
+    if directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, account_id) not in administrators:
+        raise NoPermission
+    try:
+        return quota_set(transaction, root, messages, octets)
+    except NotFound:
+        raise NoSuchMailbox from None
 
 
 def quota_recount(transaction: Transaction, address: str) -> Quota:

@@ -19,7 +19,7 @@ KEPT = {"shared", "store", "limits", "client", "changed", "failed_logins"}
 class FakeView(Columns):
     lost = None
 
-    def attach(self, wake):
+    def attach(self, wake, seat):
         pass
 
     def detach(self, wake):

@@ -2,15 +2,18 @@
 
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 import trio.testing
 
+from services.imap.seats import Seat
 from services.imap.views import Views, open_views
 from shared.contract.types import ChangesPage
 from shared.errors import GrantExpired, LimitExceeded, NoSuchMailbox, Unavailable
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.packed import pack_i64, pack_u32, pack_u64
+from shared.model.rights import ALL_RIGHTS, Rights
 
 
 class Watch:
@@ -225,3 +228,87 @@ def test_a_failed_acquire_holds_nothing():
         assert views.statistics()["views"] == 0
 
     run(test)
+
+
+class Guarded(Store):
+    """A store that lets some grants in, and says when that changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.mailboxes = self
+        self.allowed = {b"alice": ALL_RIGHTS, b"bob": Rights.READ, b"carol": Rights.READ}
+        self.version = 0
+
+    async def changes(self, grant, mailbox_id, since, after_uid, limit):
+        if grant not in self.allowed:
+            raise NoSuchMailbox
+        page = await super().changes(grant, mailbox_id, since, after_uid, limit)
+        return attrs.evolve(page, acl_version=self.version)
+
+    async def rights(self, grant, mailbox_id):
+        await trio.lowlevel.checkpoint()
+        if grant not in self.allowed:
+            raise NoSuchMailbox
+        return int(self.allowed[grant])
+
+    def set(self, grant, rights):
+        if rights is None:
+            del self.allowed[grant]
+        else:
+            self.allowed[grant] = rights
+        self.version += 1
+        for watch in self.watches:
+            watch.event.set()
+
+
+def test_a_guest_who_is_shut_out_disturbs_nobody():
+    async def main():
+        store = Guarded()
+        async with open_views(store, linger_seconds=5) as views:
+            seats = {}
+            for name in (b"alice", b"carol", b"bob"):
+                view = await views.acquire(Grant(name), BOX, 7)
+                seats[name] = Seat(Grant(name), own=name == b"alice", rights=store.allowed[name])
+                view.attach(trio.Event().set if name == b"alice" else wakes.setdefault(name, trio.Event()).set, seats[name])
+            await settle()
+            # the view asks with the newest grant, Bob's
+            assert view.grant == b"bob"
+            store.set(b"bob", None)
+            await settle()
+            assert isinstance(seats[b"bob"].lost, NoSuchMailbox)
+            assert wakes[b"bob"].is_set()
+            assert view.lost is None
+            assert view.grant != b"bob"
+            store.set(b"carol", Rights.READ | Rights.SEEN)
+            await settle()
+            assert seats[b"carol"].rights == Rights.READ | Rights.SEEN
+            assert seats[b"alice"].rights == ALL_RIGHTS
+            store.deliver(9)
+            await settle()
+            assert list(view.uids) == [1, 2, 9]
+            # and when nobody may, the view is lost
+            store.set(b"carol", None)
+            store.set(b"alice", None)
+            store.deliver(10)
+            await settle()
+            assert isinstance(view.lost, NoSuchMailbox)
+            assert all(seat.lost for seat in seats.values())
+
+    wakes = {}
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_rights_that_changed_while_a_guest_came_in_are_looked_at_again():
+    async def main():
+        store = Guarded()
+        async with open_views(store, linger_seconds=5) as views:
+            view = await views.acquire(Grant(b"alice"), BOX, 7)
+            view.attach(lambda: None, Seat(Grant(b"alice")))
+            store.version = 5
+            await view.refresh()
+            seat = Seat(Grant(b"bob"), own=False, rights=Rights.READ | Rights.WRITE, acl_version=4)
+            view.attach(lambda: None, seat)
+            await view.refresh()
+            assert (seat.rights, seat.acl_version) == (Rights.READ, 5)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

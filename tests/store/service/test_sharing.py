@@ -306,7 +306,8 @@ async def test_an_account_that_goes_takes_its_rights_along(world) -> None:
 async def test_the_list_of_others_mailboxes(world) -> None:
     async with world() as w:
         two = await add_bob(w)
-        assert (await w.imap.mailboxes.list_shared(two.bob, "")).mailboxes == ()
+        before = await w.imap.mailboxes.list_shared(two.bob, "")
+        assert not [info for info in before.mailboxes if w.address in info.name]
         for name in ("a", "a/hidden", "a/hidden/seen", "b", "b-c"):
             await w.imap.mailboxes.create(w.grant, name, "")
         for name in ("a", "a/hidden/seen", "b-c"):
