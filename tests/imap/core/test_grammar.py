@@ -498,6 +498,18 @@ def test_every_cell_of_the_table():
     assert judge("FOO", State.SELECTED, read_only=False) is Verdict.UNKNOWN
 
 
+def test_message_numbers_are_refused_after_enable_uidonly():
+    # RFC 9586 §3: every command that has a sibling by UID
+    by_number = {name for name in COMMANDS if f"UID {name}" in COMMANDS and name != "EXPUNGE"}
+    assert by_number == {name for name, rule in COMMANDS.items() if rule.by_number}
+    assert by_number >= {"FETCH", "STORE", "SEARCH", "COPY", "MOVE"}
+    for name in COMMANDS:
+        verdict = judge(name, State.SELECTED, read_only=False, uidonly=True)
+        assert (verdict is Verdict.UID_REQUIRED) == (name in by_number)
+    assert REFUSALS[Verdict.UID_REQUIRED][0] == "BAD"
+    assert REFUSALS[Verdict.UID_REQUIRED][1].startswith("[UIDREQUIRED] ")
+
+
 def test_expunge_never_while_numbers_are_in_use():
     # RFC 3501 §7.4.1
     for name in ("FETCH", "STORE", "SEARCH"):
