@@ -7,7 +7,7 @@ ClientSilent, wherever a command waits for it.
 
 import math
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import trio
 
@@ -62,6 +62,11 @@ class Client:
     def secure(self) -> bool:
         """Whether TLS is on."""
         return self._stream.tls is not None
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        """Channel bindings by type; empty without TLS."""
+        return self._stream.bindings
 
     @property
     def compressed(self) -> bool:

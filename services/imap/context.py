@@ -161,6 +161,7 @@ class Context:
             tls=self.client.secure,
             starttls=self.shared.tls is not None,
             passwords=self.may_send_password,
+            binding=bool(self.client.bindings),
             compressed=self.client.compressed,
         )
 

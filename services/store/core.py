@@ -8,6 +8,7 @@ from services.store.notify import Notifier
 from services.store.passwords import Passwords
 from services.store.readers import Readers
 from services.store.reads.directory import Rules
+from services.store.scram import Scram
 from services.store.transaction import Changes
 from services.store.uploads import Uploads
 from services.store.writer import Writer
@@ -35,6 +36,7 @@ class Core:
     uploads: Uploads
     grants: Grants
     passwords: Passwords
+    scram: Scram
     directory: DirectoryCache
     deliveries: Counter
     started_at: float

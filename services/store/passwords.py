@@ -89,6 +89,10 @@ class Passwords:
         until = self._clock() + self._remember_seconds
         self._remembered[address] = (self._digest(address, password), password_hash, until)
 
+    async def run(self, function: Callable[[], R]) -> R:
+        """Other slow work with a password, under the same bounds. Raises Overloaded."""
+        return await self._in_thread(function)
+
     async def _in_thread(self, function: Callable[[], R]) -> R:
         if self._waiting >= WAITING_MAX:
             raise Overloaded("too many logins at once")

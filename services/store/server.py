@@ -33,6 +33,7 @@ from services.store.passwords import Passwords
 from services.store.readers import Readers
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
+from services.store.scram import Scram
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.uploads import Uploads
@@ -172,6 +173,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         uploads=uploads,
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account),
         passwords=passwords,
+        scram=Scram(opened.grant_key, passwords),
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from shared.contract.registry import Role, call
-from shared.contract.types import LoginResult
+from shared.contract.types import LoginResult, ScramChallenge, ScramLogin
 
 
 class AuthApi(Protocol):
@@ -12,5 +12,18 @@ class AuthApi(Protocol):
         """Check a password; the grant is for the calling role. ``client`` is the address it came from, for the log.
 
         Raises AuthenticationFailed, after the same time whether or not the user exists; Overloaded when too many wait.
+        """
+        ...
+
+    @call(Role.SMTP_IN, Role.IMAP, Role.POP3)
+    async def scram_begin(self, username: str) -> ScramChallenge:
+        """Salt and iterations of SCRAM-SHA-256 for a user name, whether or not there is such a user."""
+        ...
+
+    @call(Role.SMTP_IN, Role.IMAP, Role.POP3)
+    async def scram_finish(self, username: str, auth_message: bytes, proof: bytes, client: str) -> ScramLogin:
+        """Verify a client's proof over the messages of its exchange (RFC 5802 §3); the grant is for the calling role.
+
+        Raises AuthenticationFailed, after the same work whether or not the user exists.
         """
         ...

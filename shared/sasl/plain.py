@@ -18,7 +18,7 @@ class PlainServer:
         """See ServerMechanism."""
         return Challenge(b"") if initial is None else self.respond(initial)
 
-    def respond(self, response: bytes) -> Step:
+    def respond(self, response: bytes) -> Credentials:
         """See ServerMechanism."""
         # RFC 4616 §2
         fields = response.split(b"\0")

@@ -57,16 +57,26 @@ class ServerSession:
         if initial is None:
             return _encode(self._mechanism.start(None))
         # RFC 4954 §4, RFC 4959 §3: "=" stands for an initial response that is present and empty.
-        return _encode(self._mechanism.start(b"" if initial == b"=" else _decode(initial)))
+        return _encode(self._mechanism.start(decode_initial(initial)))
 
     def feed(self, line: bytes) -> bytes | Credentials:
         """The next challenge as base64, or the credentials. `line` comes without its CRLF.
 
         Raises MalformedExchange, ExchangeCancelled.
         """
-        if line == b"*":
-            raise ExchangeCancelled("authentication cancelled by the client")
-        return _encode(self._mechanism.respond(_decode(line)))
+        return _encode(self._mechanism.respond(decode_response(line)))
+
+
+def decode_initial(text: bytes) -> bytes:
+    """An initial response as it stood on the command line. Raises MalformedExchange."""
+    return b"" if text == b"=" else _decode(text)
+
+
+def decode_response(line: bytes) -> bytes:
+    """A response as it stood on its line. Raises MalformedExchange, ExchangeCancelled."""
+    if line == b"*":
+        raise ExchangeCancelled("authentication cancelled by the client")
+    return _decode(line)
 
 
 def _decode(text: bytes) -> bytes:

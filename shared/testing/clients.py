@@ -145,7 +145,9 @@ def curl_imap(
     return run(argv + (["--ssl-reqd"] if security is Security.STARTTLS else []), login.home)
 
 
-def mbsync(port: int, login: Login, security: Security = Security.TLS) -> Path:
+def mbsync(
+    port: int, login: Login, security: Security = Security.TLS, mechanisms: str = "PLAIN LOGIN"
+) -> Path:
     """Synchronise all mailboxes both ways into Maildirs; the directory that holds them (INBOX, Sent, ...)."""
     kind = {Security.NONE: "None", Security.STARTTLS: "STARTTLS", Security.TLS: "IMAPS"}[security]
     certificate = (
@@ -156,7 +158,7 @@ def mbsync(port: int, login: Login, security: Security = Security.TLS) -> Path:
     config = login.file(
         "mbsyncrc",
         f"IMAPAccount us\nHost localhost\nPort {port}\nUser {login.address}\nPass {login.password}\n"
-        f"SSLType {kind}\n{certificate}AuthMechs PLAIN LOGIN\n\n"
+        f"SSLType {kind}\n{certificate}AuthMechs {mechanisms}\n\n"
         "IMAPStore far\nAccount us\n\n"
         f"MaildirStore near\nPath {mail}/\nInbox {mail}/INBOX\nSubFolders Verbatim\n\n"
         "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",

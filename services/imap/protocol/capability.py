@@ -7,6 +7,8 @@ exempt by the settings.
 from enum import StrEnum
 from typing import Final
 
+from shared.sasl.scram import SCRAM, SCRAM_PLUS
+
 _ALWAYS: Final = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 _AFTER_LOGIN: Final = (
     "IDLE",  # RFC 2177
@@ -58,11 +60,18 @@ def find_extension(name: str) -> Extension | None:
 
 
 def capabilities(
-    *, logged_in: bool, tls: bool, starttls: bool, passwords: bool, message_limit: int, compressed: bool = False
+    *,
+    logged_in: bool,
+    tls: bool,
+    starttls: bool,
+    passwords: bool,
+    message_limit: int,
+    binding: bool = False,
+    compressed: bool = False,
 ) -> tuple[str, ...]:
-    """``starttls``: the listener offers it. ``passwords``: a password may be sent now. ``compressed``: it is already.
+    """``starttls``: the listener offers it. ``passwords``: one may log in now. ``binding``: this connection has a channel binding.
 
-    ``message_limit``: messages that one command works on.
+    ``compressed``: it is already. ``message_limit``: messages that one command works on.
     """
     names = list(_ALWAYS)
     if logged_in:
@@ -74,5 +83,13 @@ def capabilities(
     names.append("IDLE")
     if starttls and not tls:
         names.append("STARTTLS")
-    names.append("AUTH=PLAIN" if passwords else "LOGINDISABLED")
+    if passwords:
+        names.extend(f"AUTH={name}" for name in mechanisms(binding=binding))
+    else:
+        names.append("LOGINDISABLED")
     return tuple(names)
+
+
+def mechanisms(*, binding: bool) -> tuple[str, ...]:
+    """SASL mechanisms where one may log in, the best first. RFC 5802 §6: -PLUS only where the channel can be bound."""
+    return (SCRAM_PLUS, SCRAM, "PLAIN") if binding else (SCRAM, "PLAIN")

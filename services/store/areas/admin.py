@@ -43,12 +43,14 @@ class AdminArea:
 
     async def account_add(self, call: Call, address: str, password: str) -> AccountInfo:
         password_hash = await self._core.passwords.hash(password)
-        added: AccountInfo = await self._write(call, "account_add", writes.account_add, address, password_hash)
+        scram = await self._core.scram.make(password)
+        added: AccountInfo = await self._write(call, "account_add", writes.account_add, address, password_hash, scram)
         return added
 
     async def account_passwd(self, call: Call, address: str, password: str) -> None:
         password_hash = await self._core.passwords.hash(password)
-        await self._write(call, "account_passwd", writes.account_passwd, address, password_hash)
+        scram = await self._core.scram.make(password)
+        await self._write(call, "account_passwd", writes.account_passwd, address, password_hash, scram)
 
     async def account_list(self, call: Call, after: str) -> tuple[AccountInfo, ...]:
         return await self._core.readers.run(reads.accounts, after)

@@ -13,6 +13,7 @@ from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, Resolution
 from shared.errors import NotFound
 from shared.model.ids import AccountId
+from shared.sasl.scram_keys import ScramKeys
 
 PAGE: Final = 1000
 ALIAS_ROWS: Final = 10_000
@@ -53,6 +54,7 @@ class Credentials:
     account_id: int
     address: str
     password_hash: str = attrs.field(repr=False)
+    scram: ScramKeys | None = None
 
 
 def credentials(snapshot: Snapshot, username: str) -> Credentials | None:
@@ -61,8 +63,10 @@ def credentials(snapshot: Snapshot, username: str) -> Credentials | None:
         normal = normalize_address(username)
     except InvalidAddressError:
         return None
-    row = directory.ACCOUNT.one(snapshot.cursor, normal)
-    return None if row is None else Credentials(row[0], normal, row[1])
+    row = directory.CREDENTIALS.one(snapshot.cursor, normal)
+    if row is None:
+        return None
+    return Credentials(row[0], normal, row[1], None if row[2] is None else ScramKeys(*row[2:]))
 
 
 def account_ids(snapshot: Snapshot) -> frozenset[int]:

@@ -46,6 +46,16 @@ account: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 
+scram: Final = sa.Table(
+    "scram",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("iterations", sa.Integer, nullable=False),
+    sa.Column("stored_key", sa.LargeBinary, nullable=False),  # RFC 5802 §3
+    sa.Column("server_key", sa.LargeBinary, nullable=False),
+)
+
 alias: Final = sa.Table(
     "alias",
     metadata,

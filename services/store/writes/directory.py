@@ -11,6 +11,7 @@ from services.store.writes.mailboxes import add_mailbox, remove_mailbox
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo
 from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
 from shared.model.ids import AccountId
+from shared.sasl.scram_keys import ScramKeys
 
 
 def domain_add(transaction: Transaction, name: str) -> DomainInfo:
@@ -59,7 +60,9 @@ def _domain_id(transaction: Transaction, name: str) -> int:
     return int(row[0])
 
 
-def account_add(transaction: Transaction, address: str, password_hash: str) -> AccountInfo:
+def account_add(
+    transaction: Transaction, address: str, password_hash: str, scram: ScramKeys | None = None
+) -> AccountInfo:
     """With its mailboxes, all subscribed. Raises AlreadyExists, NotFound, BadRequest."""
     normal = _normal_address(address)
     domain_id = _domain_id(transaction, domain_of(normal))
@@ -72,6 +75,8 @@ def account_add(transaction: Transaction, address: str, password_hash: str) -> A
     account_id = inserted.lastrowid
     if account_id is None:
         raise RuntimeError("the database gave no id")
+    if scram is not None:
+        _keep_scram(transaction, account_id, scram)
     for name, special_use in DEFAULT_MAILBOXES:
         add_mailbox(transaction, account_id, name, special_use)
         mailboxes.SUBSCRIBE.run(cursor, account_id, name)
@@ -80,10 +85,29 @@ def account_add(transaction: Transaction, address: str, password_hash: str) -> A
     return AccountInfo(AccountId(account_id), normal, 0, 0, transaction.now)
 
 
-def account_passwd(transaction: Transaction, address: str, password_hash: str) -> None:
+def _keep_scram(transaction: Transaction, account_id: int, keys: ScramKeys) -> None:
+    directory.DELETE_SCRAM.run(transaction.cursor, account_id)
+    row = (account_id, keys.salt, keys.iterations, keys.stored_key, keys.server_key)
+    directory.INSERT_SCRAM.run(transaction.cursor, *row)
+
+
+def keep_scram(transaction: Transaction, address: str, password_hash: str, keys: ScramKeys) -> None:
+    """After a login with the password that has this hash; nothing when the password was changed or the account removed meanwhile."""
+    row = directory.ACCOUNT.one(transaction.cursor, address)
+    if row is not None and row[1] == password_hash:
+        _keep_scram(transaction, row[0], keys)
+
+
+def account_passwd(
+    transaction: Transaction, address: str, password_hash: str, scram: ScramKeys | None = None
+) -> None:
     """Raises NotFound, BadRequest."""
     normal = _normal_address(address)
-    directory.SET_PASSWORD.run(transaction.cursor, password_hash, _account_id(transaction, normal))
+    account_id = _account_id(transaction, normal)
+    directory.SET_PASSWORD.run(transaction.cursor, password_hash, account_id)
+    directory.DELETE_SCRAM.run(transaction.cursor, account_id)
+    if scram is not None:
+        _keep_scram(transaction, account_id, scram)
     transaction.changes.directory = True
     transaction.changes.passwords.add(normal)
 
@@ -105,6 +129,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
     sharing.DELETE_GRANTEE.run(cursor, account_id)
     annotations.DELETE_ACCOUNT.run(cursor, account_id)
+    directory.DELETE_SCRAM.run(cursor, account_id)
     directory.DELETE_ACCOUNT.run(cursor, account_id)
     transaction.journal("admin", "account removed", 0, (), normal)
     transaction.changes.directory = True

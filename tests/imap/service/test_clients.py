@@ -114,3 +114,12 @@ def test_fetchmail(stack, login, filled):
         message.split(b"\r\n\r\n", 1)[1] for message in MESSAGES
     ]
     assert filled.ok("STATUS INBOX (MESSAGES)").untagged == (b"* STATUS INBOX (MESSAGES 0)",)
+
+
+@pytest.mark.parametrize("security", Security)
+def test_mbsync_by_scram(stack, login, filled, security):
+    # Cyrus SASL's client side of SCRAM
+    port = stack.port("imaps" if security is Security.TLS else "imap")
+    mail = mbsync(port, login, security, mechanisms="SCRAM-SHA-256")
+    assert len(maildir(mail / "INBOX")) == len(MESSAGES)
+    stack["imap"].wait_for_log("login.*SCRAM-SHA-256")

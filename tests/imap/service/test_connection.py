@@ -104,13 +104,17 @@ def test_the_place_of_the_account_is_free_again(stack, connect):
 
 def test_the_capability_line_in_each_situation():
     def names(**situation):
-        return set(capabilities(**{"logged_in": False, "tls": False, "starttls": True, "passwords": False, **situation}))
+        usual = {"logged_in": False, "tls": False, "starttls": True, "passwords": False, "message_limit": 1000}
+        return set(capabilities(**{**usual, **situation}))
 
     assert {"STARTTLS", "LOGINDISABLED", "LITERAL+", "SASL-IR"} <= names()
     assert "AUTH=PLAIN" not in names()
     assert "LOGINDISABLED" not in names(tls=True, passwords=True)
     assert "STARTTLS" not in names(tls=True, passwords=True)
-    assert {"AUTH=PLAIN", "STARTTLS"} <= names(passwords=True)
+    assert {"AUTH=PLAIN", "AUTH=SCRAM-SHA-256", "STARTTLS"} <= names(passwords=True)
+    assert "AUTH=SCRAM-SHA-256-PLUS" not in names(passwords=True)
+    assert "AUTH=SCRAM-SHA-256-PLUS" in names(passwords=True, tls=True, binding=True)
+    assert not {name for name in names() if name.startswith("AUTH=")}
     after = names(logged_in=True, passwords=True)
     assert {"COMPRESS=DEFLATE", "UNAUTHENTICATE"} <= after
     assert not {name for name in after if name.startswith("AUTH=") or name in ("STARTTLS", "LOGINDISABLED")}

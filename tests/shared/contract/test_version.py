@@ -24,6 +24,8 @@ def test_smtp_in_can_never_read_a_mailbox() -> None:
         "directory.resolve",
         "directory.may_send_as",
         "auth.login",
+        "auth.scram_begin",
+        "auth.scram_finish",
         "content.begin_upload",
         "content.append_upload",
         "content.abort_upload",

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared
-from services.store.sql.schema import account, alias, domain, mailbox
+from services.store.sql.schema import account, alias, domain, mailbox, scram
 
 _a = account.c
 
@@ -23,6 +23,16 @@ DOMAIN_USE: Final = Prepared(sa.select(_accounts, _aliases).select_from(domain).
 ACCOUNT: Final = Prepared(
     sa.select(_a.id, _a.password_hash, _a.created_at).where(_a.address == b("address")), "address"
 )
+CREDENTIALS: Final = Prepared(
+    sa.select(
+        _a.id, _a.password_hash, scram.c.salt, scram.c.iterations, scram.c.stored_key, scram.c.server_key
+    )
+    .select_from(account.outerjoin(scram, scram.c.account_id == _a.id))
+    .where(_a.address == b("address")),
+    "address",
+)
+DELETE_SCRAM: Final = Prepared(sa.delete(scram).where(scram.c.account_id == b("account")), "account")
+INSERT_SCRAM: Final = Prepared(scram.insert(), "account_id", "salt", "iterations", "stored_key", "server_key")
 ACCOUNT_ID: Final = Prepared(sa.select(_a.id).where(_a.address == b("address")), "address")
 ACCOUNT_ADDRESS: Final = Prepared(sa.select(_a.address).where(_a.id == b("id")), "id")
 ACCOUNT_IDS: Final = Prepared(sa.select(_a.id, _a.address))
