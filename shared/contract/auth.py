@@ -2,8 +2,25 @@
 
 from typing import Protocol
 
+import attrs
+
 from shared.contract.registry import Role, call
-from shared.contract.types import LoginResult, ScramChallenge, ScramLogin
+from shared.contract.types import LoginResult
+
+
+@attrs.frozen
+class ScramChallenge:
+    """What the client of a SCRAM exchange needs to make its proof (RFC 5802 §3)."""
+
+    salt: bytes
+    iterations: int
+
+
+@attrs.frozen
+class ScramLogin:
+    login: LoginResult
+    signature: bytes
+    """ServerSignature: what the client verifies us by."""
 
 
 class AuthApi(Protocol):

@@ -46,21 +46,6 @@ class LoginResult:
     grant: Grant
 
 
-@attrs.frozen
-class ScramChallenge:
-    """What the client of a SCRAM exchange needs to make its proof (RFC 5802 §3)."""
-
-    salt: bytes
-    iterations: int
-
-
-@attrs.frozen
-class ScramLogin:
-    login: LoginResult
-    signature: bytes
-    """ServerSignature: what the client verifies us by."""
-
-
 # --- content ---
 
 

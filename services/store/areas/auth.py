@@ -5,7 +5,8 @@ from services.store.reads import directory as reads
 from services.store.reads.directory import Credentials
 from services.store.writer import Command
 from services.store.writes import directory as writes
-from shared.contract.types import LoginResult, ScramChallenge, ScramLogin
+from shared.contract.auth import ScramChallenge, ScramLogin
+from shared.contract.types import LoginResult
 from shared.errors import AuthenticationFailed, StoreError
 from shared.model.ids import AccountId
 from shared.rpc.server import Call

@@ -7,7 +7,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.types import LoginResult, ScramChallenge, ScramLogin
+from shared.contract.auth import ScramChallenge, ScramLogin
+from shared.contract.types import LoginResult
 from shared.errors import AuthenticationFailed
 from shared.model.ids import AccountId, Grant
 from shared.sasl.credentials import ExchangeCancelled, MalformedExchange
