@@ -23,6 +23,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
     AuthRequested,
+    ContentAbandoned,
     ContentDropped,
     ContentEnded,
     ContentPiece,
@@ -203,6 +204,10 @@ class Session:
     async def _on_content_dropped(self, event: ContentDropped) -> None:
         self._finish_message(event.reply, event.octets, "")
 
+    async def _on_content_abandoned(self, event: ContentAbandoned) -> None:
+        self._close_spool()
+        self._transaction = None
+
     async def _on_content_ended(self, event: ContentEnded) -> None:
         transaction, spool = self._under_way(), self._spool
         if spool is None:
@@ -304,6 +309,7 @@ _HANDLERS: dict[type[Event], Callable[[Session, Any], Awaitable[None]]] = {
     AuthRequested: Session._on_auth,
     ContentStarted: Session._on_content_started,
     ContentDropped: Session._on_content_dropped,
+    ContentAbandoned: Session._on_content_abandoned,
     ContentEnded: Session._on_content_ended,
     StartTls: Session._on_starttls,
 }

@@ -1,6 +1,6 @@
 """The verbs of SMTP and what a parsed command carries. Plain data; `parse` makes it, `connection` acts on it.
 
-A verb of issue 4 (BDAT, XCLIENT, LHLO) comes here as a member, into `parse` with its arguments, and into the table of `state`.
+A new verb (XCLIENT, LHLO) comes here as a member, into `parse` with its arguments, and into the table of `state`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Verb(StrEnum):
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
+    BDAT = "BDAT"
     RSET = "RSET"
     NOOP = "NOOP"
     VRFY = "VRFY"
@@ -61,6 +62,14 @@ class Rcpt:
     """RCPT TO."""
 
     recipient: Mailbox
+
+
+@frozen
+class Chunk:
+    """BDAT: how many octets follow, and whether they are the message's last (RFC 3030 §2)."""
+
+    octets: int
+    last: bool
 
 
 @frozen

@@ -11,13 +11,14 @@ Laws:
 - Replies pile up until the input is used up or an event must be seen by the client, so a pipelined batch is answered with
   one write (RFC 2920 §3.2), in order.
 - Order of commands is the table of `state`; a refused command changes nothing.
-- A message ends at CRLF.CRLF and nowhere else. Content that is too big or has a bare CR or LF is read to its real end,
+- By DATA a message ends at CRLF.CRLF and nowhere else, by BDAT with its last chunk. Content that is too big or has a
+  bare CR or LF is read to its real end,
   dropped, and refused there, so the stream stays in step.
 - After STARTTLS nothing survives: not what the client had sent in plaintext behind it, not its EHLO, not its
   log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
 
-RFC 5321, 1870, 2034, 2920, 3207, 4954, 6152, 6531.
+RFC 5321, 1870, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from enum import Enum
 
 from services.smtp_in.protocol import parse, replies
 from services.smtp_in.protocol.commands import Mail, Verb
+from services.smtp_in.protocol.content import ChunkedContent, DataContent, Progress
 from services.smtp_in.protocol.events import (
     AuthRequested,
+    ContentAbandoned,
     ContentDropped,
     ContentEnded,
-    ContentPiece,
     ContentStarted,
     Event,
     MailRequested,
@@ -40,17 +42,12 @@ from services.smtp_in.protocol.events import (
     StartTls,
     ehlo_reply,
 )
+from services.smtp_in.protocol.exchange import Exchange, Step
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.parse import Refused
 from services.smtp_in.protocol.replies import Reply
-from services.smtp_in.protocol.state import TABLE, State
-from shared.sasl.credentials import Credentials, ExchangeCancelled, MalformedExchange
-from shared.sasl.server import ServerSession, UnknownMechanism
-from shared.wire.dots import DotReader
+from services.smtp_in.protocol.state import CHUNK_REFUSALS, IN_TRANSACTION, TABLE, State
 from shared.wire.lines import BareNewline, LineReader, LineTooLong
-
-_CONTENT_STARTED = ContentStarted()
-_START_TLS = StartTls()
 
 
 class _Mode(Enum):
@@ -99,10 +96,9 @@ class Connection:
         self._recipients = 0
         self._idle_commands = 0
         self._auth_failures = 0
-        self._sasl: ServerSession | None = None
-        self._dots: DotReader | None = None
-        self._content_octets = 0
-        self._content_refusal: Reply | None = None
+        self._exchange: Exchange | None = None
+        self._content: DataContent | ChunkedContent | None = None
+        """The message under way; between two chunks it is there while commands are read."""
 
     # What the driver calls.
 
@@ -134,7 +130,7 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         """Between an accepted MAIL and the reply that ends the transaction."""
-        return self.state in (State.MAIL, State.RCPT) or self._mode is _Mode.CONTENT or self._pending is not None
+        return self.state in IN_TRANSACTION or self._mode is _Mode.CONTENT or self._pending is not None
 
     def next_event(self) -> Event | None:
         """The next thing to do, or None when more bytes are needed (or the connection is closed)."""
@@ -302,26 +298,38 @@ class Connection:
 
     def _handle_data(self, argument: bytes, then: State) -> None:
         self._mode = _Mode.CONTENT
-        self._dots = DotReader()
-        self._content_octets = 0
-        self._content_refusal = None
+        self._content = DataContent(self.limits.message_octets)
         self._send(replies.START_DATA)
-        self._events.append(_CONTENT_STARTED)
+        self._events.append(ContentStarted())
+
+    def _handle_bdat(self, argument: bytes, then: State) -> None:
+        try:
+            chunk = parse.parse_chunk(argument)
+        except Refused as refused:
+            # Nobody knows how many octets follow: nothing that comes can be taken for a command.
+            self.close(refused.reply, "errors")
+            return
+        if not isinstance(self._content, ChunkedContent):
+            refusal = CHUNK_REFUSALS.get(self.state)
+            if refusal is None:
+                self._events.append(ContentStarted())
+            self._content = ChunkedContent(self.limits.message_octets, refusal)
+        content = self._content
+        self.state = then
+        content.begin_chunk(chunk.octets, last=chunk.last)
+        if content.will_be_far_too_big:
+            self._refuse_far_too_big(content.octets)
+            return
+        self._mode = _Mode.CONTENT
 
     def _handle_rset(self, argument: bytes, then: State) -> None:
         self._begin(then)
         self._send(replies.RESET)
 
-    def _handle_noop(self, argument: bytes, then: State) -> None:
-        self._send(replies.OK)
-
     def _handle_vrfy(self, argument: bytes, then: State) -> None:
         if not argument:
             raise Refused(replies.NEEDS_ARGUMENT)
         self._send(replies.VRFY)
-
-    def _handle_help(self, argument: bytes, then: State) -> None:
-        self._send(replies.HELP)
 
     def _handle_quit(self, argument: bytes, then: State) -> None:
         self._begin(State.START)
@@ -334,7 +342,7 @@ class Connection:
             raise Refused(replies.TLS_NOT_OFFERED)
         self._send(replies.TLS_READY)
         self._mode = _Mode.TLS
-        self._events.append(_START_TLS)
+        self._events.append(StartTls())
 
     # AUTH.
 
@@ -345,52 +353,30 @@ class Connection:
             raise Refused(replies.ALREADY_AUTHENTICATED)
         if not self._may_auth():
             raise Refused(replies.AUTH_NEEDS_TLS)
-        auth = parse.parse_auth(argument)
-        try:
-            self._sasl = ServerSession(auth.mechanism)
-        except UnknownMechanism:
-            raise Refused(replies.AUTH_UNKNOWN_MECHANISM) from None
+        self._exchange = Exchange(parse.parse_auth(argument))
         self._mode = _Mode.AUTH
-        sasl = self._sasl
-        self._advance_auth(lambda: sasl.start(auth.initial))
+        self._advance_auth(self._exchange.begin())
 
     def _step_auth(self) -> bool:
-        sasl = self._sasl
-        if sasl is None:
+        exchange = self._exchange
+        if exchange is None:
             raise RuntimeError("no exchange under way")
-        try:
-            line = self._reader.next_line()
-        except LineTooLong:
-            self._end_auth(replies.AUTH_LINE_TOO_LONG)
-            return True
-        except BareNewline:
-            self._end_auth(replies.BARE_NEWLINE_IN_COMMAND)
-            return True
-        if line is None:
+        step = exchange.step(self._reader)
+        if step is None:
             return False
-        self._advance_auth(lambda: sasl.feed(line))
+        self._advance_auth(step)
         return True
 
-    def _advance_auth(self, step: Callable[[], bytes | Credentials]) -> None:
-        try:
-            outcome = step()
-        except MalformedExchange:
-            self._end_auth(replies.AUTH_MALFORMED)
-        except ExchangeCancelled:
-            self._end_auth(replies.AUTH_CANCELLED)
-        else:
-            if isinstance(outcome, bytes):
-                self._output.append(replies.challenge(outcome))
-            else:
-                mechanism = self._sasl.mechanism if self._sasl else ""
-                self._end_auth(None)
-                self._pending = AuthRequested(outcome, mechanism)
-
-    def _end_auth(self, refusal: Reply | None) -> None:
-        self._sasl = None
+    def _advance_auth(self, step: Step) -> None:
+        if isinstance(step, bytes):
+            self._output.append(replies.challenge(step))
+            return
+        self._exchange = None
         self._mode = _Mode.COMMANDS
-        if refusal is not None:
-            self._error(refusal)
+        if isinstance(step, AuthRequested):
+            self._pending = step
+        else:
+            self._error(step)
 
     def _after_auth(self, reply: Reply) -> None:
         if reply.is_positive:
@@ -404,40 +390,48 @@ class Connection:
     # Content.
 
     def _step_content(self) -> bool:
-        dots = self._dots
-        if dots is None:
+        content = self._content
+        if content is None:
             raise RuntimeError("no content under way")
-        data = self._reader.take()
-        if not data:
-            return False
-        piece = dots.feed(data)
-        self._content_octets += len(piece)
-        if self._content_refusal is None:
-            if self._content_octets > self.limits.message_octets:
-                self._content_refusal = replies.MESSAGE_TOO_BIG
-            elif dots.bare_newline:
-                self._content_refusal = replies.BARE_NEWLINE
-            elif piece:
-                self._events.append(ContentPiece(piece))
-        if self._content_octets > 2 * self.limits.message_octets:
-            # It was told the limit in EHLO and goes on beyond twice that: reading to the end may have no end.
-            self._events.append(ContentDropped(replies.MESSAGE_TOO_BIG, self._content_octets))
-            self.close(replies.MESSAGE_TOO_BIG, "message too big")
-        elif dots.ended:
-            self._end_content(dots)
+        progress, piece = content.step(self._reader)
+        if piece is not None:
+            self._events.append(piece)
+        match progress:
+            case Progress.NEEDS_MORE:
+                return False
+            case Progress.FAR_TOO_BIG:
+                self._refuse_far_too_big(content.octets)
+            case Progress.CHUNK_ENDED | Progress.ENDED if isinstance(content, ChunkedContent):
+                self._end_chunk(content, progress)
+            case Progress.ENDED:
+                self._end_content(content.refusal, content.octets)
         return True
 
-    def _end_content(self, dots: DotReader) -> None:
+    def _end_chunk(self, content: ChunkedContent, progress: Progress) -> None:
         self._mode = _Mode.COMMANDS
-        self._dots = None
-        self._reader.feed(dots.rest)
-        if self._content_refusal is None:
-            self._events.append(ContentEnded(self._content_octets))
+        if self.state is not State.CHUNKS:
+            # RFC 3030 §2: it was not allowed, and its octets were dropped
+            self._content = None
+            self._error(content.refusal or replies.NEED_MAIL)
+        elif progress is Progress.ENDED:
+            self._end_content(content.refusal, content.octets)
+        else:
+            self._send(content.refusal or replies.chunk_taken(content.chunk_octets))
+
+    def _end_content(self, refusal: Reply | None, octets: int) -> None:
+        self._mode = _Mode.COMMANDS
+        self._content = None
+        if refusal is None:
+            self._events.append(ContentEnded(octets))
             return
-        reply = self._content_refusal
-        self._send(reply)
-        self._events.append(ContentDropped(reply, self._content_octets))
-        self._after_content(reply)
+        self._send(refusal)
+        self._events.append(ContentDropped(refusal, octets))
+        self._after_content(refusal)
+
+    def _refuse_far_too_big(self, octets: int) -> None:
+        self._content = None
+        self._events.append(ContentDropped(replies.MESSAGE_TOO_BIG, octets))
+        self.close(replies.MESSAGE_TOO_BIG, "message too big")
 
     def _after_content(self, reply: Reply) -> None:
         self.messages += 1
@@ -449,6 +443,9 @@ class Connection:
 
     def _begin(self, state: State) -> None:
         """No transaction is under way any more."""
+        if self._content is not None:
+            self._content = None
+            self._events.append(ContentAbandoned())
         self.state = state
         self.mail = None
         self._recipients = 0
@@ -480,7 +477,7 @@ class Connection:
     def _ehlo_reply(self) -> Reply:
         starttls = self.profile.starttls and not self.tls
         auth = self.profile.submission and self._may_auth()
-        return ehlo_reply(self.profile.hostname, self.limits.message_octets, starttls=starttls, auth=auth)
+        return ehlo_reply(self.profile.hostname, self.limits, starttls=starttls, auth=auth)
 
 
 _HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
@@ -489,10 +486,11 @@ _HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
     Verb.MAIL: Connection._handle_mail,
     Verb.RCPT: Connection._handle_rcpt,
     Verb.DATA: Connection._handle_data,
+    Verb.BDAT: Connection._handle_bdat,
     Verb.RSET: Connection._handle_rset,
-    Verb.NOOP: Connection._handle_noop,
+    Verb.NOOP: lambda self, *_: self._send(replies.OK),
     Verb.VRFY: Connection._handle_vrfy,
-    Verb.HELP: Connection._handle_help,
+    Verb.HELP: lambda self, *_: self._send(replies.HELP),
     Verb.QUIT: Connection._handle_quit,
     Verb.STARTTLS: Connection._handle_starttls,
     Verb.AUTH: Connection._handle_auth,

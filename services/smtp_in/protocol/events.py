@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.commands import Mail, Rcpt
+from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
 from shared.sasl.credentials import Credentials
 from shared.sasl.server import SERVER_MECHANISMS
@@ -79,6 +80,11 @@ class ContentDropped:
 
 
 @frozen
+class ContentAbandoned:
+    """The client gave up a message of which it had sent chunks: forget its pieces. Wants no answer."""
+
+
+@frozen
 class StartTls:
     """Send the output, do the handshake, call `tls_started`."""
 
@@ -91,22 +97,26 @@ Event = (
     | ContentPiece
     | ContentEnded
     | ContentDropped
+    | ContentAbandoned
     | StartTls
 )
 
 
 @lru_cache(maxsize=16)
-def ehlo_reply(hostname: str, message_octets: int, *, starttls: bool, auth: bool) -> Reply:
+def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, auth: bool) -> Reply:
     """The answer to EHLO: what is offered now. One of few for all clients, so made once."""
     return replies.ehlo(
         hostname,
         (
             "PIPELINING",
-            f"SIZE {message_octets}",
+            f"SIZE {limits.message_octets}",
             *(("STARTTLS",) if starttls else ()),
             *(("AUTH " + " ".join(SERVER_MECHANISMS),) if auth else ()),
             "ENHANCEDSTATUSCODES",
             "8BITMIME",
             "SMTPUTF8",
+            "CHUNKING",
+            # RFC 9422 §4
+            f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
         ),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from services.smtp_in.protocol import grammar, replies
-from services.smtp_in.protocol.commands import Auth, Body, Mail, Rcpt, Verb
+from services.smtp_in.protocol.commands import Auth, Body, Chunk, Mail, Rcpt, Verb
 from services.smtp_in.protocol.grammar import InvalidPath, Mailbox
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
@@ -19,9 +19,9 @@ _VERBS: dict[bytes, Verb] = {
     for verb in Verb
     if verb not in (Verb.NOT_IMPLEMENTED, Verb.HTTP, Verb.UNKNOWN)
 }
-# RFC 5321 Appendix F.1 and F.6 (TURN, SEND, SOML, SAML), RFC 1985 (ETRN), RFC 3030 (BDAT), and others in use.
+# RFC 5321 Appendix F.1 and F.6 (TURN, SEND, SOML, SAML), RFC 1985 (ETRN), and others in use.
 _VERBS |= dict.fromkeys(
-    (b"TURN", b"SEND", b"SOML", b"SAML", b"ETRN", b"BDAT", b"ATRN", b"BURL", b"XCLIENT", b"XFORWARD", b"LHLO"),
+    (b"TURN", b"SEND", b"SOML", b"SAML", b"ETRN", b"ATRN", b"BURL", b"XCLIENT", b"XFORWARD", b"LHLO"),
     Verb.NOT_IMPLEMENTED,
 )
 _VERBS |= dict.fromkeys((b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"HOST:", b"USER-AGENT:"), Verb.HTTP)
@@ -31,6 +31,8 @@ _FROM = re.compile(rb"FROM:[ \t]*", re.IGNORECASE)
 _TO = re.compile(rb"TO:[ \t]*", re.IGNORECASE)
 # RFC 1870 §4: size-value = 1*20DIGIT
 _SIZE = re.compile(rb"[0-9]{1,20}")
+# RFC 3030 §2: bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CR LF
+_CHUNK = re.compile(rb"([0-9]{1,20})(?:[ \t]+(LAST))?", re.IGNORECASE)
 
 
 class Refused(Exception):
@@ -100,6 +102,14 @@ def parse_rcpt(argument: bytes, limits: Limits, *, smtputf8: bool) -> Rcpt:
     if not smtputf8 and not recipient.is_ascii:
         raise Refused(replies.RECIPIENT_NEEDS_SMTPUTF8)
     return Rcpt(recipient)
+
+
+def parse_chunk(argument: bytes) -> Chunk:
+    """The argument of BDAT. Raises Refused."""
+    match = _CHUNK.fullmatch(argument)
+    if match is None:
+        raise Refused(replies.BAD_CHUNK)
+    return Chunk(int(match.group(1)), match.group(2) is not None)
 
 
 def parse_auth(argument: bytes) -> Auth:

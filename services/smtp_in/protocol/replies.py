@@ -74,6 +74,11 @@ def queued(trace: str) -> Reply:
     return reply(250, "2.0.0", f"Ok: queued as {trace}")
 
 
+def chunk_taken(octets: int) -> Reply:
+    """RFC 3030 §2: a chunk that is not the last arrived whole. It promises nothing."""
+    return reply(250, "2.0.0", f"{octets} octets received")
+
+
 @lru_cache(maxsize=16)
 def closing(hostname: str) -> Reply:
     """RFC 5321 §4.1.1.10."""
@@ -100,7 +105,7 @@ def challenge(text: bytes) -> bytes:
 # Session.
 OK = reply(250, "2.0.0", "Ok")
 RESET = reply(250, "2.0.0", "Ok, transaction reset")
-HELP = reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH QUIT; see RFC 5321")
+HELP = reply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH BDAT QUIT; see RFC 5321")
 # RFC 5321 §3.5.3
 VRFY = reply(252, "2.5.0", "Cannot VRFY user, but will accept message and attempt delivery")
 TLS_READY = reply(220, "2.0.0", "Ready to start TLS")
@@ -115,6 +120,7 @@ NO_ARGUMENTS = reply(501, "5.5.4", "Command takes no arguments")
 NEEDS_ARGUMENT = reply(501, "5.5.4", "Command needs an argument")
 BAD_HOST = reply(501, "5.5.4", "Not a host name")
 BAD_MAIL = reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
+BAD_CHUNK = reply(501, "5.5.4", "Syntax: BDAT octets [LAST]")
 BAD_RCPT = reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
 BAD_SENDER = reply(501, "5.1.7", "Bad sender address syntax")
 BAD_RECIPIENT = reply(501, "5.1.3", "Bad recipient address syntax")
@@ -133,6 +139,7 @@ NEED_EHLO = reply(503, "5.5.1", "Send EHLO first")
 NEED_MAIL = reply(503, "5.5.1", "Send MAIL first")
 NESTED_MAIL = reply(503, "5.5.1", "Sender already given")
 IN_TRANSACTION = reply(503, "5.5.1", "Not while a mail transaction is under way")
+CHUNKS_UNDER_WAY = reply(503, "5.5.1", "Finish the message with BDAT LAST, or RSET")
 NO_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")
 
 # Transaction.

@@ -26,6 +26,7 @@ class State(StrEnum):
     READY = "between transactions"
     MAIL = "sender given"
     RCPT = "at least one recipient accepted"
+    CHUNKS = "some chunks of the content are here"
 
 
 @frozen
@@ -51,7 +52,7 @@ _S = State
 _TO_START = Rule(then=State.START)
 _TO_READY = Rule(then=State.READY)
 # RFC 5321 §4.1.1.5: RSET ends a transaction, and before EHLO it is as good as NOOP.
-_RESET = {_S.START: _STAY, _S.READY: _STAY, _S.MAIL: _TO_READY, _S.RCPT: _TO_READY}
+_RESET = {_S.START: _STAY, _S.READY: _STAY, _S.MAIL: _TO_READY, _S.RCPT: _TO_READY, _S.CHUNKS: _TO_READY}
 
 _ROWS: dict[Verb, dict[State, Rule]] = {
     # RFC 5321 §4.1.4: EHLO later in the session resets as RSET does.
@@ -62,18 +63,30 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
         _S.READY: Rule(then=_S.MAIL),
         _S.MAIL: _refuse(replies.NESTED_MAIL),
         _S.RCPT: _refuse(replies.NESTED_MAIL),
+        _S.CHUNKS: _refuse(replies.CHUNKS_UNDER_WAY),
     },
     Verb.RCPT: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: _refuse(replies.NEED_MAIL),
         _S.MAIL: Rule(then=_S.RCPT),
         _S.RCPT: Rule(then=_S.RCPT),
+        _S.CHUNKS: _refuse(replies.CHUNKS_UNDER_WAY),
     },
     Verb.DATA: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: _refuse(replies.NEED_MAIL),
         _S.MAIL: _refuse(replies.NO_RECIPIENTS),
         _S.RCPT: _TO_READY,
+        # RFC 3030 §2: DATA and BDAT cannot be used in the same transaction
+        _S.CHUNKS: _refuse(replies.CHUNKS_UNDER_WAY),
+    },
+    # Refusals are `connection`'s: the octets of a chunk come whether it is allowed or not (RFC 3030 §2).
+    Verb.BDAT: {
+        _S.START: _STAY,
+        _S.READY: _STAY,
+        _S.MAIL: _STAY,
+        _S.RCPT: Rule(then=_S.CHUNKS),
+        _S.CHUNKS: Rule(then=_S.CHUNKS),
     },
     Verb.RSET: _RESET,
     Verb.NOOP: _everywhere(_STAY),
@@ -87,12 +100,14 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
         _S.READY: _TO_START,
         _S.MAIL: _refuse(replies.IN_TRANSACTION),
         _S.RCPT: _refuse(replies.IN_TRANSACTION),
+        _S.CHUNKS: _refuse(replies.IN_TRANSACTION),
     },
     Verb.AUTH: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: _STAY,
         _S.MAIL: _refuse(replies.IN_TRANSACTION),
         _S.RCPT: _refuse(replies.IN_TRANSACTION),
+        _S.CHUNKS: _refuse(replies.IN_TRANSACTION),
     },
     Verb.NOT_IMPLEMENTED: _everywhere(_refuse(replies.NOT_IMPLEMENTED)),
     Verb.HTTP: _everywhere(_refuse(replies.HTTP_REFUSED)),
@@ -103,3 +118,7 @@ TABLE: Mapping[tuple[Verb, State], Rule] = {
     (verb, state): rule for verb, row in _ROWS.items() for state, rule in row.items()
 }
 """Every verb in every state."""
+
+IN_TRANSACTION = frozenset({State.MAIL, State.RCPT, State.CHUNKS})
+CHUNK_REFUSALS = {State.START: replies.NEED_EHLO, State.READY: replies.NEED_MAIL, State.MAIL: replies.NO_RECIPIENTS}
+"""Where BDAT is refused once its octets are out of the stream."""

@@ -9,6 +9,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
     AuthRequested,
+    ContentAbandoned,
     ContentDropped,
     ContentEnded,
     ContentPiece,
@@ -57,6 +58,7 @@ class Outcome:
     senders: list[str | None] = field(factory=list)
     recipients: list[str] = field(factory=list)
     plaintext_dropped: int = 0
+    abandoned: int = 0
 
     @property
     def codes(self) -> list[str]:
@@ -77,6 +79,7 @@ class Outcome:
             self.output,
             self.messages,
             self.dropped,
+            self.abandoned,
             self.senders,
             self.recipients,
             self.connection.closed,
@@ -127,6 +130,9 @@ class Driver:
                     self._content += data
                 case ContentDropped(reply, _):
                     outcome.dropped.append(reply)
+                case ContentAbandoned():
+                    outcome.abandoned += 1
+                    self._content = b""
                 case StartTls():
                     self._flush()
                     outcome.plaintext_dropped += connection.tls_started()

@@ -29,7 +29,7 @@ A = Mailbox("a", "b.test")
         (b"", Verb.UNKNOWN, b""),
         (b"POST / HTTP/1.1", Verb.HTTP, b"/ HTTP/1.1"),
         (b"Host: x", Verb.HTTP, b"x"),
-        (b"BDAT 5", Verb.NOT_IMPLEMENTED, b"5"),
+        (b"bdat 5 LAST", Verb.BDAT, b"5 LAST"),
         (b"not implemented", Verb.UNKNOWN, b"implemented"),
         (b"UNKNOWN", Verb.UNKNOWN, b""),
     ],

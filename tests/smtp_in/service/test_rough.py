@@ -109,3 +109,25 @@ def test_workers_share_the_ports(start: Start, watch: Watch, dial: Dial) -> None
             first.kill()
             with dial(second.port("smtp")) as client:
                 client.begin(ALICE.encode())
+
+
+def test_chunks(stack, dial, eyes):
+    """RFC 3030: in memory and from the spool's file; given up; broken off."""
+    for subject, size in ((b"chunk-small", 10), (b"chunk-large", 700_000)):
+        message = b"From: a@elsewhere.test\r\nSubject: " + subject + b"\r\n\r\n" + b"0123456789abcd\r\n" * (size // 16) + b".\r\n"
+        with dial(stack.port("smtp")) as raw:
+            assert raw.ask(b"EHLO client.test").startswith(b"250 ")
+            raw.send(b"MAIL FROM:<a@elsewhere.test>\r\nRCPT TO:<alice@example.test>\r\n")
+            half = len(message) // 2
+            raw.send(b"BDAT %d\r\n" % half + message[:half])
+            raw.send(b"BDAT %d LAST\r\n" % (len(message) - half) + message[half:])
+            assert [raw.reply()[:3] for _ in range(4)] == [b"250"] * 4
+            raw.send(b"MAIL FROM:<a@elsewhere.test>\r\nRCPT TO:<alice@example.test>\r\nBDAT 3\r\nabcRSET\r\nQUIT\r\n")
+            assert [raw.reply()[:3] for _ in range(5)] == [b"250", b"250", b"250", b"250", b"221"]
+        (content,) = eyes.with_subject("alice@example.test", subject)
+        assert content.endswith(message)
+    with dial(stack.port("smtp")) as raw:
+        raw.ask(b"EHLO client.test")
+        raw.send(b"MAIL FROM:<a@elsewhere.test>\r\nRCPT TO:<alice@example.test>\r\nBDAT 100\r\nSubject: half\r\n\r\n")
+        assert [raw.reply()[:3] for _ in range(2)] == [b"250", b"250"]
+    assert eyes.with_subject("alice@example.test", b"half") == []

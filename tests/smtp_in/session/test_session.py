@@ -100,7 +100,7 @@ async def connected() -> AsyncIterator[tuple[Hooked, trio.SocketStream]]:
         client = await trio.open_tcp_stream("127.0.0.1", server.getsockname()[1])
         raw, _ = server.accept()
     raw.setblocking(False)
-    stream = Hooked(trio.socket.from_stdlib_socket(raw), raw, send_timeout_seconds=10)
+    stream = Hooked(raw, send_timeout_seconds=10)
     async with client:
         try:
             yield stream, client
