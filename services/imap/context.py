@@ -244,9 +244,7 @@ class Context:
             raise RuntimeError("no mailbox in this state")
         return self._view
 
-    def open_mailbox(
-        self, view: View, *, read_only: bool, first_recent_uid: int, seat: Seat | None = None
-    ) -> Selected:
+    def open_mailbox(self, view: View, *, read_only: bool, first_recent_uid: int, seat: Seat | None = None) -> Selected:
         """Enter the selected state with an acquired view; ``seat``: what the session may do there, None: everything."""
         self._view = view
         self._seat = Seat(self.grant) if seat is None else seat

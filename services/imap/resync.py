@@ -9,10 +9,14 @@ Laws:
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
 
 import attrs
+import trio
 
 from services.imap.context import Context
+from services.imap.protocol.responses import vanished_lines
 from services.imap.protocol.resync_grammar import KnownPairs
 from services.imap.protocol.sequence_set import SequenceSet, ranges_of
 from services.imap.views import PAGE_MESSAGES
@@ -20,6 +24,8 @@ from shared.errors import LimitExceeded
 from shared.model.ids import ModSeq, Uid
 from shared.model.packed import unpack_u32
 
+_LEAF: Final = 64
+"""Messages between which gaps are looked for one by one."""
 Range = tuple[int, int]
 """Inclusive."""
 
@@ -61,6 +67,14 @@ async def difference_since(context: Context, modseq: int, interest: SequenceSet 
     return Difference(vanished, within(changed, spans))
 
 
+async def tell_vanished(context: Context, ranges: Iterable[Range]) -> None:
+    """VANISHED (EARLIER); with many ranges other sessions get their turns in between."""
+    for line in vanished_lines(ranges, earlier=True):
+        context.client.write(line)
+        await context.client.drain()
+        await trio.lowlevel.checkpoint()
+
+
 def within(uids: Sequence[int], spans: Sequence[Range]) -> list[int]:
     """Of ascending UIDs those that are in spans (ascending, not overlapping)."""
     found: list[int] = []
@@ -85,6 +99,10 @@ def gaps(uids: Sequence[int], spans: Sequence[Range]) -> Iterator[Range]:
                 if pending is not None:
                     yield pending
                 pending = (low, high)
+            continue
+        if stop - start < _LEAF:
+            pieces = [(before + 1, after - 1) for before, after in pairwise([low - 1, *uids[start:stop], high + 1])]
+            waiting.extend(piece for piece in reversed(pieces) if piece[0] <= piece[1])
             continue
         # divided where the messages are: around the middle one
         middle = uids[(start + stop) // 2]

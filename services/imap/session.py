@@ -26,7 +26,9 @@ BYE_IDLE: Final = build_untagged("BYE", "Idle for too long")
 BYE_DRAINING: Final = build_untagged("BYE", "The server is stopping", "UNAVAILABLE")
 BYE_BAD: Final = build_untagged("BYE", "Too many wrong commands")
 BYE_LOGINS: Final = build_untagged("BYE", "Too many failed logins")
-BYE_LOST: Final = build_untagged("BYE", "The selected mailbox was deleted or is no longer shared, or the login has expired")
+BYE_LOST: Final = build_untagged(
+    "BYE", "The selected mailbox was deleted or is no longer shared, or the login has expired"
+)
 BYE_STREAM: Final = build_untagged("BYE", "A literal is far too large", "TOOBIG")
 BYE_COMPRESSION: Final = build_untagged("BYE", "What came is not DEFLATE")
 BYE_BUG: Final = build_untagged("BYE", "Internal error", "SERVERBUG")

@@ -2,7 +2,8 @@
 
 Laws:
 - A view holds what the store last told, in compact columns by ascending UID: about 32 octets for each message.
-- ``uids`` is a snapshot: it is replaced, never changed in place, so that sessions can keep it as their sequence numbers for free.
+- ``uids`` is a snapshot: it is replaced, never changed in place, so that sessions can keep it as their sequence numbers for free. The
+  other columns change in place; who needs them to stay as they are copies or borrows them (``lend``).
 - Every change (flags, new, vanished) is one entry in a bounded log; sessions read on from where they are (``updates``). A session that
   fell too far behind compares with the columns instead. Nobody rescans a mailbox for the sake of one message.
 - The mailbox is watched once; the store says "changed", the view asks once for what is new, and wakes its sessions.
@@ -18,11 +19,13 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
 import attrs
 
 from services.imap.protocol.encode import FlagRenderer
+from services.imap.protocol.sequence_set import ranges_of
 from shared.contract.types import ChangesPage
 from shared.model.flags import SystemFlag
 from shared.model.ids import MailboxId, ModSeq, Uid
@@ -33,8 +36,6 @@ _BLOCK: Final = 1024
 _LOW_OCTET: Final = 0 if sys.byteorder == "little" else 7
 _WITHOUT: Final = {flag: bytes(0 if octet & flag.value else 1 for octet in range(256)) for flag in SystemFlag}
 """For ``bytes.translate``: 1 where the flag is not."""
-_FEW: Final = 8
-"""Holes that are closed one by one: a copy and some moves of memory, less than copying piece by piece."""
 MAX_LOG_UIDS: Final = 100_000
 """Of all entries; a session that is further behind compares with the columns."""
 
@@ -73,6 +74,7 @@ class Columns:
         self.uid_next = Uid(1)
         self.highest_modseq = ModSeq(0)
         """Every change up to this is in the columns."""
+        self._lent = False
         self.largest_modseq = 0
         """Of everything in the columns: what sessions did themselves may be ahead of what others did."""
         self._largest_uid = 0
@@ -231,12 +233,19 @@ class Columns:
             return ()
         positions = sorted(set(positions))
         removed = [self.uids[position] for position in positions]
-        self.uids = _without(self.uids, positions)
-        self.modseqs = _without(self.modseqs, positions)
-        self.flags = _without(self.flags, positions)
-        self.sizes = _without(self.sizes, positions)
-        self.dates = _without(self.dates, positions)
+        holes = [(first, last + 1) for first, last in ranges_of(positions)]
+        self.uids = self.uids[:]
+        if self._lent:
+            self.sizes, self.dates = self.sizes[:], self.dates[:]
+            self._lent = False
+        for column in (self.uids, self.modseqs, self.flags, self.sizes, self.dates):
+            _close_holes(column, holes)
         return removed
+
+    def lend(self) -> "tuple[array[int], array[int]]":
+        """Sizes and dates, for who reads them while others change the mailbox: no message that is in them now moves or goes."""
+        self._lent = True
+        return self.sizes, self.dates
 
     def _record(self, change: Change) -> None:
         self.generation += 1
@@ -253,18 +262,11 @@ class Columns:
         return {"messages": len(self.uids), "octets": octets, "log": len(self._log)}
 
 
-def _without(values: "array[int]", positions: Sequence[int]) -> "array[int]":
-    """A copy that leaves out positions (ascending)."""
-    if len(positions) <= _FEW:
-        copy = values[:]
-        for position in reversed(positions):
-            del copy[position]
-        return copy
-    kept: array[int] = array(values.typecode)
-    start = 0
-    for position in positions:
-        if position > start:
-            kept.extend(values[start:position])
-        start = position + 1
-    kept.extend(values[start:])
-    return kept
+def _close_holes(values: "array[int]", holes: Sequence[tuple[int, int]]) -> None:
+    """Take half-open ranges of positions (ascending, apart) out, in place: what is before the first one is not touched."""
+    with memoryview(values) as octets:
+        end = holes[0][0]
+        for (_, start), (stop, _) in pairwise([*holes, (len(values), 0)]):
+            octets[end : end + stop - start] = octets[start:stop]
+            end += stop - start
+    del values[end:]

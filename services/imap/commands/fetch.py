@@ -20,11 +20,10 @@ from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
 from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.responses import Reply, build_bad, build_ok, vanished_lines
-from services.imap.protocol.sequence_set import SequenceSet
+from services.imap.protocol.responses import Reply, build_bad, build_ok
 from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
-from services.imap.resync import difference_since
+from services.imap.resync import difference_since, tell_vanished
 from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, IndexField, IndexRow
 from shared.model.flags import SystemFlag
 from shared.model.ids import Uid
@@ -71,7 +70,9 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     asked = context.mailbox.uids_of(ranges)
     if arguments.changed_since is not None:
         if arguments.vanished:
-            await _tell_vanished(context, arguments.messages, arguments.changed_since)
+            # RFC 7162 §3.2.6: before any FETCH response
+            difference = await difference_since(context, arguments.changed_since, arguments.messages)
+            await tell_vanished(context, difference.vanished)
         asked = run.changed_since(asked, arguments.changed_since)
     uids = context.within_limit(asked)
     await run_ahead(run.batches(uids), run.send)
@@ -82,14 +83,6 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
         else build_ok(f"{command.name} completed")
     )
     return context.say_limit(reply, asked, uids)
-
-
-async def _tell_vanished(context: Context, messages: SequenceSet, modseq: int) -> None:
-    """RFC 7162 §3.2.6: before any FETCH response."""
-    difference = await difference_since(context, modseq, messages)
-    for line in vanished_lines(difference.vanished, earlier=True):
-        context.client.write(line)
-        await context.client.drain()
 
 
 class _Fetch:

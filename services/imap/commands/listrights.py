@@ -15,7 +15,5 @@ async def handle_listrights(context: Context, command: Command) -> Reply:
     except NotFound:
         return NOBODY
     # RFC 4314 §3.4: the identifier as the client wrote it
-    context.client.write(
-        build_list_rights(arguments.mailbox, arguments.identifier, fixed, utf8=context.utf8_names)
-    )
+    context.client.write(build_list_rights(arguments.mailbox, arguments.identifier, fixed, utf8=context.utf8_names))
     return build_ok("LISTRIGHTS completed")

@@ -14,10 +14,9 @@ from services.imap.protocol.responses import (
     build_ok,
     build_untagged,
     describe_flags,
-    vanished_lines,
 )
 from services.imap.protocol.resync_grammar import Resync
-from services.imap.resync import difference_since, last_agreed_uid
+from services.imap.resync import difference_since, last_agreed_uid, tell_vanished
 from services.imap.seats import Seat
 from services.imap.updates import Selected
 from shared.contract.types import ListScope, MailboxState
@@ -69,9 +68,7 @@ async def _tell_difference(context: Context, selected: Selected, resync: Resync)
     pairs = resync.known_pairs
     agreed = last_agreed_uid(pairs, selected.told) if pairs is not None else 0
     difference = await difference_since(context, resync.modseq, resync.known_uids, agreed)
-    for line in vanished_lines(difference.vanished, earlier=True):
-        client.write(line)
-        await client.drain()
+    await tell_vanished(context, difference.vanished)
     keywords = selected.render_keywords()
     if keywords:
         client.write(keywords)
