@@ -9,14 +9,15 @@ Where Dovecot answers otherwise, on purpose:
 - A message without a Date that can be read matches no SENT... key (there it was sent in 1970).
 """
 
-import unicodedata
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
+from services.imap.candidates import Answer, Answers
 from services.imap.protocol.arguments import (
     Comparison,
     DateField,
@@ -38,12 +39,11 @@ from services.imap.protocol.arguments import (
 )
 from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.updates import Selected
-from shared.mail.body_text import part_text
-from shared.mail.content import Content
 from shared.mail.date import parse_date
 from shared.mail.encoded_word import decode_words
-from shared.mail.header import get_all, iter_fields, unfold
+from shared.mail.header import get_all
 from shared.mail.parts import Part
+from shared.mail.search_text import body_text, fold, header_lines
 from shared.model.flags import FIRST_KEYWORD_BIT, SystemFlag
 from shared.model.packed import U32
 
@@ -58,13 +58,6 @@ _BITS: Final = {
 }
 
 
-def fold(text: str) -> str:
-    """The form in which texts are compared."""
-    if text.isascii():
-        return text.lower()
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
 class Need:
     """What a key looks at beyond the columns; the larger includes the smaller."""
 
@@ -73,15 +66,17 @@ class Need:
     TEXT: Final = 2
 
 
-def need_of(key: SearchKey) -> int:
-    """What must be read of a message to evaluate a key."""
+def need_of(key: SearchKey, answers: Answers = MappingProxyType({})) -> int:
+    """What must be read of a message to evaluate a key, where the index has answered some."""
+    if key in answers:
+        return Need.NOTHING
     match key:
         case KeyAnd(keys):
-            return max((need_of(each) for each in keys), default=Need.NOTHING)
+            return max((need_of(each, answers) for each in keys), default=Need.NOTHING)
         case KeyOr(left, right):
-            return max(need_of(left), need_of(right))
+            return max(need_of(left, answers), need_of(right, answers))
         case KeyNot(inner):
-            return need_of(inner)
+            return need_of(inner, answers)
         case KeyHeader():
             return Need.HEADER
         case KeyDate(DateField.SENT):
@@ -172,24 +167,14 @@ class Message:
     def header_text(self) -> str:
         """The whole header, a line for each field."""
         if self._header_text is None:
-            self._header_text = _decode_header(self._header)
+            self._header_text = header_lines(self._header)
         return self._header_text
 
     def body_text(self) -> str:
         """Text of all text parts, and the headers of parts."""
         if self._body_text is None:
-            texts = [fold(part_text(octets, part)) for part, octets in self._parts]
-            texts.append(_decode_header(self._more_headers))
-            self._body_text = "\n".join(texts)
+            self._body_text = body_text(self._parts, self._more_headers)
         return self._body_text
-
-
-def _decode_header(block: Content) -> str:
-    lines = [
-        f"{field.name.decode('latin-1')}: {decode_words(unfold(field.value))}"
-        for field in iter_fields(block, 0, len(block))
-    ]
-    return fold("\n".join(lines))
 
 
 Test = Callable[[int, Message | None], bool]
@@ -197,10 +182,11 @@ Test = Callable[[int, Message | None], bool]
 
 
 class Evaluator:
-    """One search over one snapshot."""
+    """One search over one snapshot; keys that the index has answered are tested on messages only where these are unindexed."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, answers: Answers = MappingProxyType({})) -> None:
         self._snapshot = snapshot
+        self._answers = answers
         self._slots = {keyword.lower(): slot for slot, keyword in enumerate(snapshot.keywords)}
 
     def narrow(self, key: SearchKey) -> tuple[list[int], SearchKey | None]:
@@ -221,8 +207,14 @@ class Evaluator:
             return found, None
         return found, rest[0] if len(rest) == 1 else KeyAnd(tuple(rest))
 
-    def test(self, key: SearchKey) -> Test:  # noqa: C901 - one case for each kind of key
+    def test(self, key: SearchKey) -> Test:
         """A key as a function."""
+        answer = self._answers.get(key)
+        if answer is None:
+            return self._test(key)
+        return _answered_test(answer, self._snapshot.uids, self._test(key))
+
+    def _test(self, key: SearchKey) -> Test:  # noqa: C901 - one case for each kind of key
         snapshot = self._snapshot
         match key:
             case KeyAll():
@@ -312,5 +304,15 @@ def _text_test(wanted: str, *, header_too: bool) -> Test:
         if message is None:
             return False
         return (header_too and wanted in message.header_text()) or wanted in message.body_text()
+
+    return test
+
+
+def _answered_test(answer: Answer, uids: Sequence[int], otherwise: Test) -> Test:
+    matched, unindexed = answer.matched, answer.unindexed
+
+    def test(index: int, message: Message | None) -> bool:
+        uid = uids[index]
+        return uid in matched or (uid in unindexed and otherwise(index, message))
 
     return test

@@ -9,6 +9,7 @@ from services.store.passwords import Passwords
 from services.store.readers import Readers
 from services.store.reads.directory import Rules
 from services.store.scram import Scram
+from services.store.search.keeper import Search
 from services.store.transaction import Changes
 from services.store.uploads import Uploads
 from services.store.writer import Writer
@@ -34,6 +35,7 @@ class Core:
     writer: Writer
     notifier: Notifier
     uploads: Uploads
+    search: Search
     grants: Grants
     passwords: Passwords
     scram: Scram
@@ -52,8 +54,11 @@ class Core:
 class Committed:
     """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
 
-    def __init__(self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords) -> None:
+    def __init__(
+        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search
+    ) -> None:
         self._notifier = notifier
+        self._search = search
         self._directory = directory
         self._passwords = passwords
 
@@ -65,3 +70,4 @@ class Committed:
         for address in changes.passwords:
             self._passwords.forget(address)
         self._notifier.committed(changes)
+        self._search.changed()

@@ -36,6 +36,11 @@ def uploads_path(paths: DataPaths) -> Path:
     return paths.store / "uploads"
 
 
+def search_path(paths: DataPaths) -> Path:
+    """Of the text search index; made by whoever writes there first."""
+    return paths.store / "search"
+
+
 def make_directories(paths: DataPaths) -> None:
     """All directories of the layout. Raises OSError."""
     wanted = [

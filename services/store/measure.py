@@ -24,6 +24,11 @@ def register(metrics: Metrics, core: Core, packs: PackReader) -> None:
         "uploads_octets": ("disk that uploads take", lambda: uploads.statistics()["octets"]),
         "watches": ("watches of all connections", lambda: notifier.statistics()["watches"]),
         "notifications": ("changes that were told", lambda: notifier.sent),
+        "search_indexed": ("contents in the search index", lambda: core.search.indexed),
+        "search_tail": ("contents that the search index does not have yet", lambda: core.search.tail),
+        "search_octets": ("disk that the search index takes", lambda: core.search.octets),
+        "search_runs": ("runs of the indexer", lambda: core.search.runs),
+        "searches": ("searches by the index", lambda: core.search.searches),
         "connections": ("services that are connected", lambda: sum(map(len, core.connections))),
         "pack_cache_octets": ("decompressed contents in memory", lambda: packs.statistics()["cached_octets"]),
     }

@@ -21,6 +21,7 @@ from services.store.areas.events import EventsArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
+from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
 from services.store.core import SEPARATOR, Committed, Core
 from services.store.directory_cache import DirectoryCache
@@ -34,6 +35,7 @@ from services.store.readers import Readers
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.scram import Scram
+from services.store.search.keeper import Search
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.uploads import Uploads
@@ -48,6 +50,7 @@ from shared.service import Service
 
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 8 * 1024
+SEARCH_CACHE_KIB = 2 * 1024
 SOCKET_MODE = 0o600
 FLUSH_SECONDS = 2.0
 
@@ -94,6 +97,7 @@ async def serve(service: Service) -> None:
     core.uploads.clear_directory()
     core.writer.start()
     core.readers.start()
+    core.search.readers.start()
     try:
         core.directory.load_accounts(await core.readers.run(account_ids))
         core.directory.load_quotas(await core.readers.run(limited_accounts))
@@ -101,17 +105,20 @@ async def serve(service: Service) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(core.notifier.run)
             nursery.start_soon(keep_house, core)
+            nursery.start_soon(core.search.run)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
             service.ready({})
             await service.draining.wait()
             accepting.cancel()
             await core.writer.stop()
             await core.readers.stop()
+            await core.search.readers.stop()
             await _flush(server)
             nursery.cancel_scope.cancel()
     finally:
         await core.writer.stop()
         await core.readers.stop()
+        await core.search.readers.stop()
         paths.socket.unlink(missing_ok=True)
         os.close(opened.lock)
 
@@ -141,16 +148,25 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     database = layout.database_path(paths)
     directory = DirectoryCache()
     notifier = Notifier()
+    pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
+    search = Search(
+        layout.search_path(paths),
+        database,
+        layout.packs_path(paths),
+        Readers(partial(connect, database, read_only=True, cache_kib=SEARCH_CACHE_KIB), pack_reader, threads=1),
+        log,
+        enabled=store.search_index,
+        wait_seconds=store.search_wait_seconds,
+    )
     passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
     writer = Writer(
         connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, passwords),
+        on_changes=Committed(notifier, directory, passwords, search),
         log=log,
     )
-    pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
     readers = Readers(
         partial(connect, database, read_only=True, cache_kib=READER_CACHE_KIB),
         pack_reader,
@@ -171,6 +187,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         writer=writer,
         notifier=notifier,
         uploads=uploads,
+        search=search,
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account),
         passwords=passwords,
         scram=Scram(opened.grant_key, passwords),
@@ -187,6 +204,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "mailboxes": MailboxesArea(core),
         "sharing": SharingArea(core),
         "queue": QueueArea(core),
+        "search": SearchArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),
     }

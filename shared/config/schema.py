@@ -165,6 +165,10 @@ class StoreSettings:
         3600.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
     )
     journal_days: float = key(14.0, "how long the journal of changes is kept", minimum=0, maximum=3650)
+    search_index: bool = key(True, "whether an index for text search is kept; without it a search reads all messages")
+    search_wait_seconds: float = key(
+        60.0, "how long a new message waits for the search index when few do", minimum=0, maximum=86400
+    )
     tombstones_per_mailbox: int = key(50_000, "expunged UIDs remembered per mailbox", minimum=0, maximum=10_000_000)
 
 

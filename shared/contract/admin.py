@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from shared.contract.registry import Role, call
+from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
 from shared.model.ids import EntryId
@@ -99,3 +100,14 @@ class AdminApi(Protocol):
 
     @call(Role.ADMIN)
     async def status(self) -> StoreStatus: ...
+
+    @call(Role.ADMIN)
+    async def search_status(self) -> SearchStatus: ...
+
+    @call(Role.ADMIN)
+    async def search_rebuild(self) -> SearchStatus:
+        """Build the text search index anew, beside the old one, in the background; nothing that lasts depends on it.
+
+        Raises BadRequest where it is turned off.
+        """
+        ...

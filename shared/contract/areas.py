@@ -11,6 +11,7 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
 
 AREAS: Final[dict[str, type]] = {
@@ -21,6 +22,7 @@ AREAS: Final[dict[str, type]] = {
     "mailboxes": MailboxesApi,
     "sharing": SharingApi,
     "queue": QueueApi,
+    "search": SearchApi,
     "events": EventsApi,
     "admin": AdminApi,
 }

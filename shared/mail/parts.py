@@ -134,10 +134,13 @@ def _token(value: bytes) -> str:
 
 def unpack_parts(blob: bytes) -> tuple[Part, ...]:
     """The parts, the message itself first, then in the order of the message. Raises ValueError where the blob is no such list."""
-    version, rows = msgpack.unpackb(blob, use_list=False)
-    if version != _FORMAT:
-        raise ValueError(f"list of parts of unknown format {version!r}")
-    return tuple([Part(*row) for row in rows])
+    try:
+        version, rows = msgpack.unpackb(blob, use_list=False)
+        if version != _FORMAT:
+            raise ValueError(f"list of parts of unknown format {version!r}")
+        return tuple([Part(*row) for row in rows])
+    except TypeError as error:
+        raise ValueError("not a list of parts") from error
 
 
 # RFC 3501 §6.4.5, RFC 9051 §6.4.5

@@ -16,6 +16,7 @@ from shared.contract.events import CHANGED, EventsApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
+from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
 from shared.errors import NoSuchUpload, StoreError, Unavailable
@@ -93,6 +94,7 @@ class StoreClient:
     mailboxes: MailboxesApi
     sharing: SharingApi
     queue: QueueApi
+    search: SearchApi
     events: EventsApi
     admin: AdminApi
 

@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 import trio
 
+from services.imap.candidates import ask_index, narrow_by_answers, split_by_answers
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.protocol.arguments import Command, KeyAnd, KeyNot, KeyNumbers, KeyOr, SearchArguments, SearchKey
 from services.imap.protocol.capability import Extension
@@ -20,14 +21,11 @@ from services.imap.reading import read_index, read_ranges
 from services.imap.search_eval import Evaluator, Message, Need, Snapshot, need_of, take_snapshot
 from shared.contract.types import ContentRange, IndexField, IndexRow
 from shared.mail.parts import Part, unpack_parts
+from shared.mail.search_text import Span, plan_header, plan_search
 from shared.model.ids import Uid
 
 BATCH_MESSAGES: Final = 128
 BATCH_OCTETS: Final = 1024 * 1024
-TEXT_OCTETS: Final = 8 * 1024 * 1024
-"""Of one message's text parts that are searched."""
-HEADER_OCTETS: Final = 256 * 1024
-"""Of one header block that are searched."""
 
 
 async def handle_search(context: Context, command: Command) -> Reply:
@@ -37,16 +35,33 @@ async def handle_search(context: Context, command: Command) -> Reply:
         context.enable(Extension.CONDSTORE)
     _check_numbers(context, arguments.key)
     snapshot = take_snapshot(context.mailbox)
-    evaluator = Evaluator(snapshot)
-    found, rest = evaluator.narrow(arguments.key)
+    found, rest = Evaluator(snapshot).narrow(arguments.key)
     if rest is not None:
-        found = await _Reader(context, snapshot, evaluator, rest).matching(found)
+        found = await _matching(context, snapshot, rest, found)
     by_uid = command.name == "UID SEARCH"
     numbers = snapshot.uids if by_uid else snapshot.numbers
     # RFC 7162 §3.1.5: the highest modseq of what was found
     modseq = max((snapshot.modseqs[index] for index in found), default=0) if arguments.uses_modseq else None
     context.client.write(build_search([numbers[index] for index in found], modseq))
     return build_ok(f"{command.name} completed")
+
+
+async def _matching(context: Context, snapshot: Snapshot, key: SearchKey, found: list[int]) -> list[int]:
+    """The indexes, of those found so far, that match a key on texts: by the store's index where it knows, else by reading."""
+    uids = snapshot.uids
+    answers = await ask_index(context.store, context.grant, context.mailbox_id, key, uids, found)
+    evaluator = Evaluator(snapshot, answers)
+    decided, undecided = split_by_answers(answers, uids, narrow_by_answers(key, answers, uids, found))
+    need = need_of(key, answers)
+    if need == Need.NOTHING:
+        test = evaluator.test(key)
+        matched = [index for index in decided if test(index, None)]
+    else:
+        matched = await _Reader(context, snapshot, evaluator, key, need).matching(decided)
+    if undecided:
+        matched += await _Reader(context, snapshot, evaluator, key, need_of(key)).matching(undecided)
+        matched.sort()
+    return matched
 
 
 def _check_numbers(context: Context, key: SearchKey) -> None:
@@ -89,11 +104,13 @@ _Loaded = list[tuple[int, Message]]
 class _Reader:
     """Tests the messages that are in question, batch by batch."""
 
-    def __init__(self, context: Context, snapshot: Snapshot, evaluator: Evaluator, key: SearchKey) -> None:
+    def __init__(
+        self, context: Context, snapshot: Snapshot, evaluator: Evaluator, key: SearchKey, need: int
+    ) -> None:
         self._context = context
         self._snapshot = snapshot
         self._test = evaluator.test(key)
-        self._need = need_of(key)
+        self._need = need
         self._found: list[int] = []
 
     async def matching(self, candidates: Sequence[int]) -> list[int]:
@@ -136,27 +153,16 @@ class _Reader:
                 yield await self._load(waiting)
 
     def _plan(self, index: int, uid: int, row: IndexRow) -> _Piece:
-        header = _ranges(uid, 0, min(row.header_octets, HEADER_OCTETS))
         if self._need < Need.TEXT:
-            return _Piece(index, header, (), ())
-        more: list[ContentRange] = []
-        texts: list[tuple[Part, ContentRange]] = []
-        left, headers_left = TEXT_OCTETS, HEADER_OCTETS
-        for part in unpack_parts(row.parts):
-            if not part.path:
-                continue
-            starts = [(part.header_start, part.header_end)] if part.header_start else []
-            if part.message_header_end:
-                starts.append((part.body_start, part.message_header_end))
-            for begin, end in starts:
-                more.extend(_ranges(uid, begin, min(end, begin + headers_left)))
-                headers_left -= min(end - begin, headers_left)
-            if part.is_searched and left > 0:
-                texts.extend(
-                    (part, each) for each in _ranges(uid, part.body_start, part.body_start + min(part.octets, left))
-                )
-                left -= part.octets
-        return _Piece(index, header, more, texts)
+            span = plan_header(row.header_octets)
+            return _Piece(index, [_range(uid, span)] if span is not None else (), (), ())
+        plan = plan_search(row.header_octets, unpack_parts(row.parts))
+        return _Piece(
+            index,
+            [_range(uid, plan.header)] if plan.header is not None else (),
+            [_range(uid, span) for span in plan.more_headers],
+            [(part, _range(uid, span)) for part, span in plan.texts],
+        )
 
     async def _load(self, pieces: Sequence[_Piece]) -> _Loaded:
         answers = iter(await read_ranges(self._context, [each for piece in pieces for each in piece.ranges()]))
@@ -174,5 +180,6 @@ class _Reader:
         return loaded
 
 
-def _ranges(uid: int, start: int, stop: int) -> list[ContentRange]:
-    return [ContentRange(Uid(uid), start, stop - start)] if stop > start else []
+def _range(uid: int, span: Span) -> ContentRange:
+    start, stop = span
+    return ContentRange(Uid(uid), start, stop - start)

@@ -15,8 +15,10 @@ from services.store.writer import Command
 from services.store.writes import directory as writes
 from services.store.writes import queue as queue_writes
 from services.store.writes import sharing
+from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
+from shared.errors import BadRequest
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
 from shared.version import VERSION
@@ -116,6 +118,16 @@ class AdminArea:
                 for peer in peers.values()
             ),
         )
+
+    async def search_status(self, call: Call) -> SearchStatus:
+        return await self._core.search.status()
+
+    async def search_rebuild(self, call: Call) -> SearchStatus:
+        if not self._core.search.enabled:
+            raise BadRequest("the search index is turned off (store.search_index)")
+        self._core.search.rebuild()
+        self._core.log.info("administration", action="search_rebuild")
+        return await self._core.search.status()
 
 
 def _disk_octets(directory: Path) -> int:

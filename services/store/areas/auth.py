@@ -61,8 +61,6 @@ class AuthArea:
         core = self._core
         try:
             keys = await core.scram.make(password, core.scram.stand_in(found.address).salt)
-            await core.writer.submit(
-                Command("", None, writes.keep_scram, (found.address, found.password_hash, keys))
-            )
+            await core.writer.submit(Command("", None, writes.keep_scram, (found.address, found.password_hash, keys)))
         except StoreError as error:
             core.log.warning("no SCRAM keys made", user=found.address, error=str(error))

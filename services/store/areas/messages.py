@@ -141,9 +141,7 @@ class MessagesArea:
         result: StoreFlagsResult = await self._core.writer.submit(command)
         return result
 
-    async def copy(
-        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId
-    ) -> CopyResult:
+    async def copy(self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId) -> CopyResult:
         account = self._core.account_of(call, grant)
         arguments = (account, mailbox_id, uid_list(uids), target)
         result: CopyResult = await self._core.writer.submit(
@@ -151,9 +149,7 @@ class MessagesArea:
         )
         return result
 
-    async def move(
-        self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId
-    ) -> CopyResult:
+    async def move(self, call: Call, grant: Grant, mailbox_id: MailboxId, uids: bytes, target: MailboxId) -> CopyResult:
         account = self._core.account_of(call, grant)
         arguments = (account, mailbox_id, uid_list(uids), target)
         result: CopyResult = await self._core.writer.submit(

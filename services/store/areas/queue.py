@@ -34,9 +34,7 @@ class QueueArea:
     async def read_content(self, call: Call, worker: str, entry: EntryId, offset: int, octets: int) -> bytes:
         return await self._core.readers.run(reads.read_queued, worker, entry, offset, octets)
 
-    async def report(
-        self, call: Call, worker: str, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]
-    ) -> None:
+    async def report(self, call: Call, worker: str, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         core = self._core
         expire = core.settings.smtp_out.expire_seconds
         async with contents(core, call, [bounce.content for bounce in bounces]) as incoming:

@@ -190,3 +190,11 @@ def test_a_store_that_stopped(tmp_path: Path) -> None:
     with store:
         store.kill()
         assert Pillarbox(tmp_path)("domain", "list").code == 3
+
+
+def test_the_search_index(pillarbox: Pillarbox) -> None:
+    told = pillarbox("search", "status", "--json").json
+    assert (told["enabled"], told["rebuilding"], told["indexed"], told["octets_per_message"]) == (True, False, 0, 0)
+    assert pillarbox("search", "rebuild").out == "0 messages indexed, 0 B on disk\n"
+    assert pillarbox("search", "rebuild", "--json").json["failure"] == ""
+    assert pillarbox("search", "status").out.splitlines()[0] == "0 messages indexed, 0 B on disk"

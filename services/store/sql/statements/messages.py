@@ -106,6 +106,9 @@ COUNT_FROM: Final = Prepared(
     sa.select(sa.func.count()).select_from(message).where(_in_mailbox, _m.uid >= b("first")), "mailbox", "first"
 )
 UIDS: Final = Prepared(sa.select(_m.uid).where(_in_mailbox).order_by(_m.uid), "mailbox")
+CONTENTS_AFTER: Final = Prepared(
+    sa.select(_m.uid, _m.content_id).where(_in_mailbox, _m.uid > b("after")).order_by(_m.uid), "mailbox", "after"
+)
 UPDATE_FLAGS: Final = Prepared(
     sa.update(message)
     .where(_in_mailbox, _m.uid == b("at_uid"))
