@@ -145,9 +145,7 @@ def curl_imap(
     return run(argv + (["--ssl-reqd"] if security is Security.STARTTLS else []), login.home)
 
 
-def mbsync(
-    port: int, login: Login, security: Security = Security.TLS, mechanisms: str = "PLAIN LOGIN"
-) -> Path:
+def mbsync(port: int, login: Login, security: Security = Security.TLS, mechanisms: str = "PLAIN LOGIN") -> Path:
     """Synchronise all mailboxes both ways into Maildirs; the directory that holds them (INBOX, Sent, ...)."""
     kind = {Security.NONE: "None", Security.STARTTLS: "STARTTLS", Security.TLS: "IMAPS"}[security]
     certificate = (
@@ -179,16 +177,26 @@ def _uid(file: Path) -> int:
 
 
 def mutt_save(
-    port: int, login: Login, count: int, mailbox: str = "INBOX", security: Security = Security.TLS
+    port: int,
+    login: Login,
+    count: int,
+    mailbox: str = "INBOX",
+    security: Security = Security.TLS,
+    *,
+    qresync: bool = False,
 ) -> list[bytes]:
     """Open a mailbox with mutt on a terminal and copy its first `count` messages, each into a Maildir of its own; them.
 
-    mutt gives the files of a Maildir random names, so their order would be lost in a common one.
+    mutt gives the files of a Maildir random names, so their order would be lost in a common one. ``qresync``: it remembers
+    what it has seen, and goes on from there the next time (RFC 7162 §3.2.5).
     """
     scheme = "imaps" if security is Security.TLS else "imap"
     # without it mutt asks whether to make it, and takes our first key for the answer
     (login.home / "Mail").mkdir(exist_ok=True)
-    saved = [login.home / f"saved{number}" for number in range(1, count + 1)]
+    run = sum(1 for _ in login.home.glob("saved*-1"))
+    saved = [login.home / f"saved{run}-{number}" for number in range(1, count + 1)]
+    cache = login.home / "headers"
+    cache.mkdir(exist_ok=True)
     for target in saved:
         for name in ("cur", "new", "tmp"):
             (target / name).mkdir(parents=True, exist_ok=True)
@@ -198,7 +206,8 @@ def mutt_save(
         f'set certificate_file="{login.certificate or ""}" ssl_verify_host=no ssl_verify_dates=no mbox_type=Maildir\n'
         f"set ssl_starttls={_yes(security is Security.STARTTLS)} confirmcreate=no confirmappend=no copy=no quit=yes\n"
         "set sort=mailbox-order resolve=no delete=no beep=no wait_key=no sleep_time=0 read_inc=0 write_inc=0\n"
-        'set header_cache="" message_cachedir="" timeout=5 connect_timeout=10\n',
+        f'set header_cache="{cache if qresync else ""}" imap_condstore={_yes(qresync)} imap_qresync={_yes(qresync)}\n'
+        'set message_cachedir="" timeout=5 connect_timeout=10\n',
     )
     keys = "".join(f"{number}<enter><copy-message>{target}<enter>" for number, target in enumerate(saved, start=1))
     _on_terminal(

@@ -108,6 +108,18 @@ def test_mutt(stack, login, filled):
     assert sorted(mutt_save(stack.port("imaps"), login, len(MESSAGES))) == sorted(MESSAGES)
 
 
+def test_mutt_comes_back_by_qresync(stack, login, filled):
+    port = stack.port("imaps")
+    (login.home / "Mail").mkdir(parents=True)
+    assert mutt_save(port, login, len(MESSAGES), qresync=True) == MESSAGES
+    filled.ok("SELECT INBOX")
+    filled.ok("UID STORE 1 +FLAGS.SILENT (\\Deleted)")
+    filled.ok("EXPUNGE")
+    new = b"From: dora@example.test\r\nSubject: while away\r\nMessage-ID: <4@example.test>\r\n\r\nx\r\n"
+    assert filled.append(b"INBOX", new).ok
+    assert mutt_save(port, login, len(MESSAGES), qresync=True) == [*MESSAGES[1:], new]
+
+
 def test_fetchmail(stack, login, filled):
     fetched = fetchmail(stack.port("imaps"), login, protocol="imap", keep=False)
     assert [message.split(b"\r\n\r\n", 1)[1] for message in fetched] == [
