@@ -20,6 +20,7 @@ from services.imap.resync import difference_since, last_agreed_uid, tell_vanishe
 from services.imap.seats import Seat
 from services.imap.updates import Selected
 from shared.contract.types import ListScope, MailboxState
+from shared.errors import StoreError
 from shared.model.flags import SystemFlag
 from shared.model.rights import Rights
 
@@ -44,11 +45,16 @@ async def handle_select(context: Context, command: Command) -> Reply:
     read_only = examine or not seat.may_write
     selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid, seat=seat)
     context.client.write(_describe(context, selected, state))
-    if context.rev2:
-        context.client.write(await _list_line(context, state.name))
-    # RFC 7162 §3.2.5: where UIDVALIDITY is another one the rest is ignored
-    if arguments.resync is not None and arguments.resync.uidvalidity == state.uidvalidity:
-        await _tell_difference(context, selected, arguments.resync)
+    try:
+        if context.rev2:
+            context.client.write(await _list_line(context, state.name))
+        # RFC 7162 §3.2.5: where UIDVALIDITY is another one the rest is ignored
+        if arguments.resync is not None and arguments.resync.uidvalidity == state.uidvalidity:
+            await _tell_difference(context, selected, arguments.resync)
+    except StoreError:
+        # RFC 3501 §6.3.1: a SELECT that fails leaves no mailbox selected
+        context.close_mailbox()
+        raise
     return build_ok(f"{command.name} completed", "READ-ONLY" if read_only else "READ-WRITE")
 
 
