@@ -2,6 +2,7 @@
 
 import attrs
 
+from services.store.checkpoint import Checkpointer
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
 from services.store.notify import Notifier
@@ -33,6 +34,7 @@ class Core:
     log: Logger
     readers: Readers
     writer: Writer
+    checkpointer: Checkpointer
     notifier: Notifier
     uploads: Uploads
     search: Search

@@ -23,6 +23,7 @@ from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
+from services.store.checkpoint import Checkpointer
 from services.store.core import SEPARATOR, Committed, Core
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
@@ -51,6 +52,7 @@ from shared.service import Service
 WRITER_CACHE_KIB = 16 * 1024
 READER_CACHE_KIB = 8 * 1024
 SEARCH_CACHE_KIB = 2 * 1024
+CHECKPOINT_CACHE_KIB = 256
 SOCKET_MODE = 0o600
 FLUSH_SECONDS = 2.0
 
@@ -95,6 +97,7 @@ async def serve(service: Service) -> None:
         log.info("made a self-signed certificate", path=str(paths.certificate(settings)))
     core, server = _assemble(service, opened)
     core.uploads.clear_directory()
+    core.checkpointer.start()
     core.writer.start()
     core.readers.start()
     core.search.readers.start()
@@ -119,6 +122,7 @@ async def serve(service: Service) -> None:
         await core.writer.stop()
         await core.readers.stop()
         await core.search.readers.stop()
+        await trio.to_thread.run_sync(core.checkpointer.stop)
         paths.socket.unlink(missing_ok=True)
         os.close(opened.lock)
 
@@ -159,12 +163,14 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         wait_seconds=store.search_wait_seconds,
     )
     passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
+    checkpointer = Checkpointer(connect(database, read_only=False, cache_kib=CHECKPOINT_CACHE_KIB), log)
     writer = Writer(
         connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
         on_changes=Committed(notifier, directory, passwords, search),
+        on_commit=checkpointer.written,
         log=log,
     )
     readers = Readers(
@@ -185,6 +191,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         log=log,
         readers=readers,
         writer=writer,
+        checkpointer=checkpointer,
         notifier=notifier,
         uploads=uploads,
         search=search,

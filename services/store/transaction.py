@@ -70,6 +70,15 @@ class MailboxRow:
             self.deleted += sign
 
 
+    def recount(self, old: int, new: int, messages: int) -> None:
+        """So many messages had these flags and have those now."""
+        changed = old ^ new
+        if changed & _SEEN:
+            self.unseen += messages if old & _SEEN else -messages
+        if changed & _DELETED:
+            self.deleted += messages if new & _DELETED else -messages
+
+
 @attrs.define
 class Changes:
     """What the watchers are told after the commit."""

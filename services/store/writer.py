@@ -84,6 +84,7 @@ class Writer:
         on_changes: Callable[[Changes], None],
         log: Logger,
         clock: Callable[[], float] = time.time,
+        on_commit: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
@@ -95,6 +96,7 @@ class Writer:
         self._on_changes = on_changes
         self._log = log
         self._clock = clock
+        self._on_commit = on_commit
         self._queue: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._waiting = 0
         self._room = trio.Event()
@@ -216,6 +218,7 @@ class Writer:
             self._record_packs(transaction)
             self._appender.sync()
             cursor.execute("COMMIT")
+            self._on_commit(self._connection.total_changes)
             self._dead = {}
         except Exception as error:  # a failed disk or a mistake of ours: the group as a whole did not happen
             self._fail_group(group, error)

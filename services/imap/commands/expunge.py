@@ -8,11 +8,18 @@ from services.imap.protocol.responses import Reply, build_ok
 from shared.model.flags import SystemFlag
 from shared.model.packed import pack_u32, unpack_u32
 
-UIDS_AT_ONCE = 100_000
+UIDS_AT_ONCE = 1_000
+"""In one transaction of the store: some 10 ms, in which nobody else writes."""
 
 
 async def handle_expunge(context: Context, command: Command) -> Reply:
-    gone = await _expunge(context, None)
+    gone = False
+    flagged = context.columns.uids_with(SystemFlag.DELETED)
+    for start in range(0, len(flagged), UIDS_AT_ONCE):
+        gone |= await _expunge(context, pack_u32(flagged[start : start + UIDS_AT_ONCE]))
+    if not flagged:
+        # whoever may not expunge is told so; the store knows without looking that there is nothing
+        gone = await _expunge(context, None)
     return await _reply(context, "EXPUNGE completed", gone=gone)
 
 

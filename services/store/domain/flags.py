@@ -55,13 +55,22 @@ def check_keyword(name: str) -> None:
         raise BadRequest("not a keyword")
 
 
-def apply_operation(old: int, operation: FlagOperation, bits: int) -> int:
-    """RFC 3501 §6.4.6."""
+@attrs.frozen
+class FlagChange:
+    """What becomes of flags: those of ``keep`` stay, those of ``add`` are set."""
+
+    keep: int
+    add: int
+
+    def of(self, flags: int) -> int:
+        return (flags & self.keep) | self.add
+
+
+def flag_change(operation: FlagOperation, bits: int, kept: int = 0) -> FlagChange:
+    """RFC 9051 §6.4.6. ``kept``: the bits that REPLACE must leave as they are (RFC 4314 §4)."""
     if operation is FlagOperation.ADD:
-        return old | bits
-    if operation is FlagOperation.REMOVE:
-        return old & ~bits
-    return bits
+        return FlagChange(-1, bits)
+    return FlagChange(~bits, 0) if operation is FlagOperation.REMOVE else FlagChange(kept, bits)
 
 
 def permitted_mask(rights: Rights) -> int:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Final
 
 BUSY_MS: Final = 10_000
-CHECKPOINT_PAGES: Final = 4_000
-"""16 MB of log before its pages are copied back: fewer, larger copies than SQLite's default of 1,000."""
+CHECKPOINT_PAGES: Final = 16_000
+"""64 MB of log before a commit copies its pages back itself; ``services.store.checkpoint`` does so long before."""
 
 
 def connect(path: Path, *, read_only: bool, cache_kib: int) -> sqlite3.Connection:

@@ -4,9 +4,14 @@ Messages that are already so keep their modseq: nobody needs to hear of them aga
 the same new modseq.
 """
 
+import json
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
-from services.store.domain.flags import apply_operation, permitted_mask
+from services.store.domain.flags import flag_change, permitted_mask
+from services.store.domain.runs import Runs, runs_of
+from services.store.sql.prepared import Cursor
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import Transaction
 from services.store.writes.filing import flag_bits
@@ -15,6 +20,8 @@ from shared.errors import NoPermission
 from shared.model.ids import ModSeq
 from shared.model.packed import pack_u32, pack_u64
 from shared.model.rights import FLAG_RIGHTS, Rights, permitted_names
+
+MODSEQ_MAX: Final = 2**63 - 1
 
 
 def store_flags(
@@ -35,37 +42,54 @@ def store_flags(
         raise NoPermission
     kept = ~permitted_mask(rights)
     bits = flag_bits(transaction, row, permitted, create=operation is not FlagOperation.REMOVE)
+    change = flag_change(operation, bits, kept)
     transaction.flush()
     cursor = transaction.cursor
-    found = sorted(set(messages.FLAGS_OF.all(cursor, uids, mailbox_id)))
-    passed: list[tuple[int, int, int]] = []
+    runs = runs_of(uids)
+    there, old, modseqs = _state(cursor, mailbox_id, runs)
     failed: list[int] = []
-    updates: list[tuple[int, int, int, int]] = []
-    new_modseq = row.highest_modseq + 1
-    for uid, old, modseq in found:
-        if unchanged_since is not None and modseq > unchanged_since:
-            failed.append(uid)
-            continue
-        new = apply_operation(old, operation, bits)
-        if kept and operation is FlagOperation.REPLACE:
-            new |= old & kept
-        if new == old:
-            passed.append((uid, old, modseq))
-            continue
-        passed.append((uid, new, new_modseq))
-        updates.append((new, new_modseq, mailbox_id, uid))
-        row.count(old, 0, -1)
-        row.count(new, 0, 1)
-    if updates:
-        transaction.next_modseq(row)
-        messages.UPDATE_FLAGS.run_many(cursor, updates)
-        transaction.journal("imap", "flags", row.id, [update[3] for update in updates], str(operation), bits)
-    keywords = tuple(name for (name,) in mailboxes.KEYWORDS.all(cursor, mailbox_id))
+    if unchanged_since is not None:
+        failed = [uid for uid, modseq in zip(there, modseqs, strict=True) if modseq > unchanged_since]
+        passed = [each for each in zip(there, old, modseqs, strict=True) if each[2] <= unchanged_since]
+        there, old, modseqs = [each[0] for each in passed], [each[1] for each in passed], [each[2] for each in passed]
+    # messages have few different sets of flags
+    becomes = {flags: change.of(flags) for flags in set(old)}
+    new = [becomes[flags] for flags in old]
+    new_modseq = 0
+    if new != old:
+        new_modseq = transaction.next_modseq(row)
+        for flags, count in Counter(old).items():
+            row.recount(flags, becomes[flags], count)
+        limit = MODSEQ_MAX if unchanged_since is None else unchanged_since
+        values = (change.keep, change.add, new_modseq, mailbox_id, limit)
+        for low, high in runs.ranges:
+            messages.CHANGE_FLAGS_BETWEEN.run(cursor, *values, low, high)
+        messages.CHANGE_FLAGS_OF.execute(cursor, runs.singles, *values)
+        changed = [uid for uid, before, after in zip(there, old, new, strict=True) if before != after]
+        modseqs = [
+            new_modseq if before != after else modseq
+            for before, after, modseq in zip(old, new, modseqs, strict=True)
+        ]
+        transaction.journal("imap", "flags", row.id, changed, str(operation), bits)
     return StoreFlagsResult(
-        modseq=ModSeq(new_modseq if updates else 0),
-        uids=pack_u32([uid for uid, _, _ in passed]),
-        flags=pack_u64([flags for _, flags, _ in passed]),
-        modseqs=pack_u64([modseq for _, _, modseq in passed]),
+        modseq=ModSeq(new_modseq),
+        uids=pack_u32(there),
+        flags=pack_u64(new),
+        modseqs=pack_u64(modseqs),
         failed=pack_u32(failed),
-        keywords=keywords,
+        keywords=tuple(name for (name,) in mailboxes.KEYWORDS.all(cursor, mailbox_id)),
     )
+
+
+def _state(cursor: Cursor, mailbox_id: int, runs: Runs) -> tuple[list[int], list[int], list[int]]:
+    """UIDs (ascending), flags and modseqs of messages that are there."""
+    columns: tuple[list[int], list[int], list[int]] = ([], [], [])
+    for low, high in runs.ranges:
+        found = messages.FLAGS_BETWEEN.one(cursor, mailbox_id, low, high) or ()
+        for column, more in zip(columns, found, strict=True):
+            column += json.loads(more)
+    rows = messages.FLAGS_OF.all(cursor, runs.singles, mailbox_id)
+    if runs.ranges and not rows:
+        return columns
+    rows = sorted({*rows, *zip(*columns, strict=True)})
+    return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

@@ -157,6 +157,8 @@ def expunge(
     row = transaction.mailbox_of(account_id, mailbox_id, Rights.READ | Rights.EXPUNGE)
     transaction.flush()
     cursor = transaction.cursor
+    if only_deleted and not row.deleted:
+        return ExpungeResult(b"", ModSeq(row.highest_modseq))
     if uids is None:
         statement = messages.EXPUNGE_DELETED if only_deleted else messages.EXPUNGE_ALL
         gone = statement.all(cursor, mailbox_id)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.store.domain.addresses import InvalidAddressError, candidates, normalize_address, normalize_domain
 from services.store.domain.directory import Lookups, reaches, resolve
-from services.store.domain.flags import apply_operation, bits_of, keyword_slots, translate
+from services.store.domain.flags import bits_of, flag_change, keyword_slots, translate
 from services.store.domain.names import below, check_name, lookup_name, parents
 from services.store.domain.queue import DueEntry, after_outcome, choose_entries
 from shared.contract.types import FlagOperation, Outcome, OutcomeKind, Resolution, ResolutionKind
@@ -123,9 +123,9 @@ def test_slots() -> None:
 
 @given(st.integers(0, 2**58 - 1), st.integers(0, 2**58 - 1))
 def test_operations(old: int, bits: int) -> None:
-    assert apply_operation(old, FlagOperation.ADD, bits) == old | bits
-    assert apply_operation(old, FlagOperation.REMOVE, bits) & bits == 0
-    assert apply_operation(old, FlagOperation.REPLACE, bits) == bits
+    assert flag_change(FlagOperation.ADD, bits).of(old) == old | bits
+    assert flag_change(FlagOperation.REMOVE, bits).of(old) & bits == 0
+    assert flag_change(FlagOperation.REPLACE, bits).of(old) == bits
 
 
 def test_translate() -> None:

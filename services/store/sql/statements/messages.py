@@ -79,6 +79,15 @@ DROP_TOMBSTONES: Final = Prepared(
 FLAGS_OF: Final = PreparedIn(
     lambda uids: sa.select(_m.uid, _m.flags, _m.modseq).where(_in_mailbox, _m.uid.in_(uids)), "mailbox"
 )
+FLAGS_BETWEEN: Final = Prepared(
+    sa.select(*(sa.func.json_group_array(column) for column in (_m.uid, _m.flags, _m.modseq))).where(
+        _in_mailbox, _m.uid >= b("low"), _m.uid <= b("high")
+    ),
+    "mailbox",
+    "low",
+    "high",
+)
+"""Three columns, each as JSON, by ascending UID: SQLite gives the interpreter up at every row, and here there is one."""
 _WHOLE: Final = (
     _m.uid,
     _m.content_id,
@@ -109,12 +118,19 @@ UIDS: Final = Prepared(sa.select(_m.uid).where(_in_mailbox).order_by(_m.uid), "m
 CONTENTS_AFTER: Final = Prepared(
     sa.select(_m.uid, _m.content_id).where(_in_mailbox, _m.uid > b("after")).order_by(_m.uid), "mailbox", "after"
 )
-UPDATE_FLAGS: Final = Prepared(
+_changed_flags = _m.flags.op("&")(b("keep")).op("|")(b("add"))
+_changing = (
     sa.update(message)
-    .where(_in_mailbox, _m.uid == b("at_uid"))
-    .values(flags=b("new_flags"), modseq=b("new_modseq")),
-    "new_flags", "new_modseq", "mailbox", "at_uid",
+    .where(_in_mailbox, _m.modseq + sa.literal_column("0") <= b("limit"), _m.flags != _changed_flags)
+    .values(flags=_changed_flags, modseq=b("new_modseq"))
+)
+CHANGE_FLAGS_BETWEEN: Final = Prepared(
+    _changing.where(_m.uid >= b("low"), _m.uid <= b("high")),
+    "keep", "add", "new_modseq", "mailbox", "limit", "low", "high",
 )  # fmt: skip
+CHANGE_FLAGS_OF: Final = PreparedIn(
+    lambda uids: _changing.where(_m.uid.in_(uids)), "keep", "add", "new_modseq", "mailbox", "limit"
+)
 DELETE_OF: Final = PreparedIn(lambda uids: sa.delete(message).where(_in_mailbox, _m.uid.in_(uids)), "mailbox")
 REFERENCES: Final = Prepared(
     sa.select(_m.content_id, sa.func.count()).where(_in_mailbox).group_by(_m.content_id), "mailbox"
