@@ -1,5 +1,7 @@
 """The pure rules: addresses, the directory, names, flags, turns in the queue."""
 
+import itertools
+import random
 import string
 
 import pytest
@@ -11,6 +13,7 @@ from services.store.domain.directory import Lookups, reaches, resolve
 from services.store.domain.flags import bits_of, flag_change, keyword_slots, translate
 from services.store.domain.names import below, check_name, lookup_name, parents
 from services.store.domain.queue import DueEntry, after_outcome, choose_entries
+from services.store.domain.runs import SHORTEST_RUN, runs_of
 from shared.contract.types import FlagOperation, Outcome, OutcomeKind, Resolution, ResolutionKind
 from shared.errors import BadRequest, InvalidMailboxName, LimitExceeded
 from shared.model.ids import AccountId, EntryId
@@ -126,6 +129,19 @@ def test_operations(old: int, bits: int) -> None:
     assert flag_change(FlagOperation.ADD, bits).of(old) == old | bits
     assert flag_change(FlagOperation.REMOVE, bits).of(old) & bits == 0
     assert flag_change(FlagOperation.REPLACE, bits).of(old) == bits
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(0, 40)), max_size=12), st.randoms())
+def test_runs_are_the_same_set(shape: list[tuple[int, int]], rng: random.Random) -> None:
+    uids = [uid for first, length in shape for uid in range(first, first + length)]
+    rng.shuffle(uids)
+    runs = runs_of(uids)
+    ranged = [uid for low, high in runs.ranges for uid in range(low, high + 1)]
+    assert sorted([*ranged, *runs.singles]) == sorted(set(uids))
+    assert all(high - low + 1 >= SHORTEST_RUN for low, high in runs.ranges)
+    assert list(runs.singles) == sorted(runs.singles)
+    for (_, before), (after, _) in itertools.pairwise(runs.ranges):
+        assert before + 1 < after
 
 
 def test_translate() -> None:

@@ -1,5 +1,7 @@
 """The messages area, over the real socket."""
 
+import random
+
 import pytest
 
 from shared.contract.contents import GONE_OCTETS
@@ -14,7 +16,7 @@ from shared.contract.types import (
 )
 from shared.errors import BadRequest, Forbidden, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
 from shared.model.flags import flag_names
-from shared.model.ids import AccountId, Grant, MailboxId, Uid
+from shared.model.ids import AccountId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.packed import pack_u32, unpack_i64, unpack_u32, unpack_u64
 from shared.testing import trio_test
@@ -218,6 +220,47 @@ async def test_flags(world) -> None:
         state = await w.imap.mailboxes.status(w.grant, "INBOX")
         assert state.unseen == 2
         assert state.keywords == ("$A", "$b")
+
+
+@trio_test
+async def test_flags_of_many_messages(world) -> None:
+    """By ranges, and of what lies between them: the same as one by one, counters and modseqs too."""
+    async with world() as w:
+        for _ in range(100):
+            await w.deliver()
+        store = w.imap.messages
+        await store.expunge(w.grant, w.inbox, pack_u32([10, 11, 70]), False)
+        rng = random.Random(7)
+        model = {uid: (0, None) for uid in range(1, 101) if uid not in (10, 11, 70)}
+        for turn in range(25):
+            first = rng.randrange(1, 90)
+            uids = [*range(first, first + rng.randrange(40)), *rng.sample(range(1, 120), 7)]
+            operation = rng.choice(list(FlagOperation))
+            names = tuple(rng.sample(["\\Seen", "\\Deleted", "\\Flagged"], rng.randrange(1, 4)))
+            bits = sum({"\\Seen": 1, "\\Deleted": 8, "\\Flagged": 4}[name] for name in names)
+            before = (await store.changes(w.grant, w.inbox, ModSeq(0), Uid(0), 1)).highest_modseq
+            since = None if turn % 3 else ModSeq(before - rng.randrange(3))
+            result = await store.store_flags(w.grant, w.inbox, pack_u32(uids), operation, names, since)
+            failed = []
+            for uid in sorted({uid for uid in uids if uid in model}):
+                flags, modseq = model[uid]
+                if since is not None and modseq is not None and modseq > since:
+                    failed.append(uid)
+                    continue
+                new = {FlagOperation.ADD: flags | bits, FlagOperation.REMOVE: flags & ~bits}.get(operation, bits)
+                if new != flags:
+                    model[uid] = (new, before + 1)
+            assert list(unpack_u32(result.failed)) == failed
+            assert list(unpack_u32(result.uids)) == sorted({uid for uid in uids if uid in model} - set(failed))
+            told = dict(zip(unpack_u32(result.uids), zip(unpack_u64(result.flags), unpack_u64(result.modseqs), strict=True), strict=True))
+            assert all(told[uid][0] == model[uid][0] for uid in told)
+            assert all(told[uid][1] == model[uid][1] for uid in told if model[uid][1] is not None)
+            page = await store.changes(w.grant, w.inbox, ModSeq(0), Uid(0), 1000)
+            assert dict(zip(unpack_u32(page.uids), unpack_u64(page.flags), strict=True)) == {
+                uid: flags for uid, (flags, _) in model.items()
+            }
+            state = await w.imap.mailboxes.status(w.grant, "INBOX")
+            assert state.unseen == sum(not flags & 1 for flags, _ in model.values())
 
 
 @trio_test
