@@ -149,6 +149,11 @@ def change(bench: Bench, count: int) -> None:
             for name in ("Few", "Copied", "Moved"):
                 client.command(f"CREATE {name}{number}")
         client.close()
+    for server in bench.servers:
+        with _Probe(bench, server) as probe:
+            time.sleep(0.5)
+        texts = [f"{what} {longest:.1f} ms" for what, (_, _, longest) in probe.times.items()]
+        bench.remark(f"nothing going on, {server.name}: a session's longest wait in half a second: {', '.join(texts)}")
     steps = (
         (f"STORE +FLAGS of {count}", "INBOX", "STORE 1:* +FLAGS (\\Flagged)", count),
         (f"STORE -FLAGS.SILENT of {count}", "INBOX", "STORE 1:* -FLAGS.SILENT (\\Flagged)", count),
