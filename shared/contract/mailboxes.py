@@ -6,8 +6,9 @@ NoSuchMailbox where the account may not know of a mailbox, and NoPermission wher
 
 from typing import Protocol
 
+from shared.contract.mailbox_types import ListScope, MailboxAccess, MailboxInfo, MailboxList
 from shared.contract.registry import Role, call
-from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
+from shared.contract.types import MailboxState
 from shared.model.ids import Grant, MailboxId
 
 
@@ -23,6 +24,11 @@ class MailboxesApi(Protocol):
     @call(Role.IMAP)
     async def list_shared(self, grant: Grant, after: str) -> MailboxList:
         """A page of other accounts' mailboxes that this one may see, with the levels above them; by owner, then name."""
+        ...
+
+    @call(Role.IMAP)
+    async def infos(self, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxInfo, ...]:
+        """What the lists would tell of at most 400 names, in the order asked; number 0: there is no such mailbox to be seen."""
         ...
 
     @call(Role.IMAP)
@@ -64,8 +70,13 @@ class MailboxesApi(Protocol):
         ...
 
     @call(Role.IMAP)
-    async def statuses(self, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxState | None, ...]:
-        """As status, of at most 1,000 mailboxes at once, without their keywords; None: there is none that may be read."""
+    async def statuses(
+        self, grant: Grant, names: tuple[str, ...], deleted_octets: bool
+    ) -> tuple[MailboxState | None, ...]:
+        """As status, of at most 1,000 mailboxes at once, without their keywords; None: there is none that may be read.
+
+        ``deleted_octets`` are counted where asked for: that looks at the messages.
+        """
         ...
 
     @call(Role.IMAP, write=True)

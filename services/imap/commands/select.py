@@ -12,6 +12,7 @@ from services.imap.protocol.responses import (
     build_bad,
     build_list_line,
     build_ok,
+    build_old_name,
     build_untagged,
     describe_flags,
 )
@@ -19,7 +20,8 @@ from services.imap.protocol.resync_grammar import Resync
 from services.imap.resync import difference_since, last_agreed_uid, tell_vanished
 from services.imap.seats import Seat
 from services.imap.updates import Selected
-from shared.contract.types import ListScope, MailboxState
+from shared.contract.mailbox_types import ListScope
+from shared.contract.types import MailboxState
 from shared.errors import StoreError
 from shared.model.flags import SystemFlag
 from shared.model.rights import Rights
@@ -47,7 +49,7 @@ async def handle_select(context: Context, command: Command) -> Reply:
     context.client.write(_describe(context, selected, state))
     try:
         if context.rev2:
-            context.client.write(await _list_line(context, state.name))
+            context.client.write(await _list_line(context, state.name, arguments.mailbox))
         # RFC 7162 §3.2.5: where UIDVALIDITY is another one the rest is ignored
         if arguments.resync is not None and arguments.resync.uidvalidity == state.uidvalidity:
             await _tell_difference(context, selected, arguments.resync)
@@ -102,11 +104,14 @@ def _describe(context: Context, selected: Selected, state: MailboxState) -> byte
     return b"".join(lines)
 
 
-async def _list_line(context: Context, name: str) -> bytes:
+async def _list_line(context: Context, name: str, asked: str) -> bytes:
     """RFC 9051 §6.3.2: LIST with the mailbox's attributes; one page of the list tells them, whatever the number of mailboxes."""
     page = await context.store.mailboxes.list(context.grant, "", ListScope(prefix=name))
     found = [info for info in page.mailboxes[:1] if info.name == name]
     has_children = any(info.has_children for info in found)
     attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
     attributes += [info.special_use for info in found if info.special_use]
+    if asked != name:
+        # RFC 9051 §6.3.2: the name was normalized
+        return build_old_name(name, asked, utf8=context.utf8_names, attributes=attributes)
     return build_list_line(b"LIST", attributes, name, utf8=context.utf8_names)

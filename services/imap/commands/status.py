@@ -7,6 +7,7 @@ from services.imap.protocol.arguments import Command, StatusArguments, StatusIte
 from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_ok, build_status
 from shared.contract.types import MailboxState
+from shared.errors import NoSuchMailbox
 
 
 def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, utf8: bool) -> bytes:
@@ -19,6 +20,7 @@ def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, 
         StatusItem.UNSEEN: state.unseen,
         StatusItem.HIGHESTMODSEQ: max(1, state.highest_modseq),
         StatusItem.DELETED: state.deleted,
+        StatusItem.DELETED_STORAGE: state.deleted_octets,
         StatusItem.SIZE: state.octets,
     }
     return build_status(name, [(item.value, values[item]) for item in items], utf8=utf8)
@@ -26,7 +28,13 @@ def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, 
 
 async def handle_status(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, StatusArguments)
-    state = await context.store.mailboxes.status(context.grant, arguments.mailbox)
+    if StatusItem.DELETED_STORAGE in arguments.items:
+        (found,) = await context.store.mailboxes.statuses(context.grant, (arguments.mailbox,), True)
+        if found is None:
+            raise NoSuchMailbox
+        state = found
+    else:
+        state = await context.store.mailboxes.status(context.grant, arguments.mailbox)
     if StatusItem.HIGHESTMODSEQ in arguments.items:
         # RFC 7162 §3.1: an enabling command
         context.enable(Extension.CONDSTORE)

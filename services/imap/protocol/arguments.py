@@ -8,7 +8,12 @@ from enum import Enum, StrEnum, auto
 import attrs
 
 from services.imap.protocol.acl_grammar import AclArguments, SetAclArguments
-from services.imap.protocol.metadata_grammar import GetMetadataArguments, SetMetadataArguments
+from services.imap.protocol.metadata_grammar import (
+    NO_OPTIONS,
+    GetMetadataArguments,
+    MetadataOptions,
+    SetMetadataArguments,
+)
 from services.imap.protocol.quota_grammar import QuotaArguments
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.protocol.sequence_set import SequenceSet
@@ -88,16 +93,18 @@ class RenameArguments:
 
 
 class ListReturn(StrEnum):
-    """RFC 5258 §3.2, RFC 6154 §2, RFC 5819 §2."""
+    """RFC 5258 §3.2, RFC 6154 §2, RFC 5819 §2, RFC 8440 §3, RFC 9590 §3."""
 
     SUBSCRIBED = "SUBSCRIBED"
     CHILDREN = "CHILDREN"
     SPECIAL_USE = "SPECIAL-USE"
     STATUS = "STATUS"
+    MYRIGHTS = "MYRIGHTS"
+    METADATA = "METADATA"
 
 
 class StatusItem(StrEnum):
-    """RFC 3501 §6.3.10, RFC 7162 §3.1.7, RFC 9051 §6.3.11, RFC 8438 §2."""
+    """RFC 3501 §6.3.10, RFC 7162 §3.1.7, RFC 9051 §6.3.11, RFC 8438 §2, RFC 9208 §4.1.4."""
 
     MESSAGES = "MESSAGES"
     RECENT = "RECENT"
@@ -106,6 +113,7 @@ class StatusItem(StrEnum):
     UNSEEN = "UNSEEN"
     HIGHESTMODSEQ = "HIGHESTMODSEQ"
     DELETED = "DELETED"
+    DELETED_STORAGE = "DELETED-STORAGE"
     SIZE = "SIZE"
 
 
@@ -121,6 +129,8 @@ class ListArguments:
     recursive_match: bool = False
     returns: frozenset[ListReturn] = frozenset()
     status_items: tuple[StatusItem, ...] = ()
+    metadata_entries: tuple[str, ...] = ()
+    metadata_options: MetadataOptions = NO_OPTIONS
 
 
 @attrs.frozen

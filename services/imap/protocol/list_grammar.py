@@ -3,9 +3,12 @@
 RFC 3501 §6.3.8 to §6.3.10, RFC 5258 §3 and §6 (LIST-EXTENDED), RFC 6154 §2 (SPECIAL-USE), RFC 5819 §2 (STATUS).
 """
 
+import attrs
+
 from services.imap.protocol import mutf7
 from services.imap.protocol.arguments import ListArguments, ListReturn, StatusItem
 from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.metadata_grammar import NO_OPTIONS, MetadataOptions, parse_entries, parse_options
 from services.imap.protocol.tokens import Refused, Scanner, SyntaxFault
 
 MAX_PATTERNS = 50
@@ -71,25 +74,52 @@ def _patterns(scanner: Scanner, limits: GrammarLimits) -> tuple[tuple[str, ...],
     return tuple(patterns), True
 
 
-def _returns(scanner: Scanner, limits: GrammarLimits) -> tuple[frozenset[ListReturn], tuple[StatusItem, ...]]:
+@attrs.frozen
+class _Returns:
+    """What a LIST is to tell beside the names."""
+
+    options: frozenset[ListReturn] = frozenset()
+    items: tuple[StatusItem, ...] = ()
+    entries: tuple[str, ...] = ()
+    metadata: MetadataOptions = NO_OPTIONS
+
+
+def _returns(scanner: Scanner, limits: GrammarLimits) -> _Returns:
     """RFC 5258 §6: list-return-opts, after ``RETURN``."""
     scanner.space()
     scanner.expect(b"(")
-    returns: set[ListReturn] = set()
-    items: tuple[StatusItem, ...] = ()
+    found = _Returns()
+    options: set[ListReturn] = set()
     scanner.skip_spaces()
     while not scanner.take(b")"):
         try:
             option = ListReturn(scanner.word())
         except ValueError as error:
             raise SyntaxFault("unknown LIST return option") from error
-        returns.add(option)
+        options.add(option)
         if option is ListReturn.STATUS:
             # RFC 5819 §4: "STATUS" SP "(" status-att *(SP status-att) ")"
             scanner.space()
-            items = parse_status_items(scanner, limits)
+            found = attrs.evolve(found, items=parse_status_items(scanner, limits))
+        elif option is ListReturn.METADATA:
+            scanner.space()
+            found = _metadata(scanner, found)
         scanner.skip_spaces()
-    return frozenset(returns), items
+    return attrs.evolve(found, options=frozenset(options))
+
+
+def _metadata(scanner: Scanner, found: _Returns) -> _Returns:
+    """RFC 9590 §5: "METADATA" SP "(" [options SP] entries ")", which is written as the entries of GETMETADATA are."""
+    if not scanner.looking_at(b"(("):
+        return attrs.evolve(found, entries=parse_entries(scanner))
+    scanner.expect(b"((")
+    options = parse_options(scanner)
+    entries: list[str] = []
+    scanner.skip_spaces()
+    while not scanner.take(b")"):
+        entries.extend(parse_entries(scanner))
+        scanner.skip_spaces()
+    return attrs.evolve(found, entries=tuple(entries), metadata=options)
 
 
 def parse_list(scanner: Scanner, limits: GrammarLimits) -> ListArguments:
@@ -104,12 +134,11 @@ def parse_list(scanner: Scanner, limits: GrammarLimits) -> ListArguments:
     reference = _decode(scanner.astring(), limits)
     scanner.space()
     patterns, listed = _patterns(scanner, limits)
-    returns: frozenset[ListReturn] = frozenset()
-    items: tuple[StatusItem, ...] = ()
+    returns = _Returns()
     scanner.skip_spaces()
     if scanner.take(b"RETURN"):
         extended = True
-        returns, items = _returns(scanner, limits)
+        returns = _returns(scanner, limits)
     scanner.end()
     return ListArguments(
         reference,
@@ -118,8 +147,10 @@ def parse_list(scanner: Scanner, limits: GrammarLimits) -> ListArguments:
         select_subscribed="SUBSCRIBED" in options,
         select_special_use="SPECIAL-USE" in options,
         recursive_match="RECURSIVEMATCH" in options,
-        returns=returns,
-        status_items=items,
+        returns=returns.options,
+        status_items=returns.items,
+        metadata_entries=returns.entries,
+        metadata_options=returns.metadata,
     )
 
 

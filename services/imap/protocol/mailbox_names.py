@@ -1,15 +1,22 @@
 """Which mailbox names a LIST or LSUB pattern means, and the hierarchy they form. Pure; names are Unicode, levels divided by ``/``.
 
 RFC 3501 §6.3.8 (wildcards, \\Noselect parents), RFC 5258 §3 (selection and return options, CHILDINFO), RFC 3348 (\\HasChildren).
-The matcher costs one step per character of a name whatever the pattern: wildcards cannot make it slow.
+
+Laws:
+- The matcher costs one step per character of a name whatever the pattern: wildcards cannot make it slow.
+- A plain LIST is made of one name at a time, so that a hundred thousand mailboxes stream through (``row_of``). What a selection option
+  picks is bounded by the store and is held together (``select_rows``), because a level is told with what is below it.
+- ``Scope`` says what of all names the patterns could match, for the store to leave out the rest.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
 
 from services.imap.protocol.arguments import ListArguments, ListReturn
+from shared.model.rights import ALL_RIGHTS_BITS
 
 DELIMITER: Final = "/"
 
@@ -25,6 +32,11 @@ class Pattern:
                 tokens[-1] = "*" if "*" in (character, tokens[-1]) else "%"
             else:
                 tokens.append(character)
+        literal = re.match(r"[^*%]*", text)
+        self.prefix = literal.group() if literal is not None else ""
+        """What every name that matches begins with."""
+        self.levels = 0 if "*" in tokens else text.count(DELIMITER) + 1
+        """How deep every name that matches is; 0: any."""
         self._exact = text if not {"*", "%"} & set(tokens) else None
         self._all = tokens == ["*"]
         self._masks: dict[str, int] = {}
@@ -58,11 +70,16 @@ class Pattern:
 
 
 @attrs.frozen
-class KnownMailbox:
-    """A mailbox that exists."""
+class Known:
+    """What is known of a name. ``selectable``: it exists and may be read."""
 
+    name: str
+    exists: bool = True
     special_use: str = ""
     subscribed: bool = False
+    has_children: bool = False
+    selectable: bool = True
+    rights: int = ALL_RIGHTS_BITS
 
 
 @attrs.frozen
@@ -71,9 +88,11 @@ class Row:
 
     name: str
     attributes: tuple[str, ...]
-    child_info: bool = False
-    """RFC 5258 §3.5: subscribed mailboxes below it that the pattern does not match."""
+    child_info: tuple[str, ...] = ()
+    """RFC 5258 §3.5: the selection criteria that names below it meet."""
     selectable: bool = True
+    rights: int | None = None
+    """None: there is no such mailbox."""
 
 
 def ancestors(name: str) -> Iterable[str]:
@@ -84,7 +103,8 @@ def ancestors(name: str) -> Iterable[str]:
         end = name.rfind(DELIMITER, 0, end)
 
 
-def _patterns(arguments: ListArguments) -> list[Pattern]:
+def patterns_of(arguments: ListArguments) -> list[Pattern]:
+    """The patterns of a LIST, each with the reference before it."""
     patterns = []
     for text in arguments.patterns:
         full = text if text.startswith(DELIMITER) else arguments.reference + text
@@ -94,64 +114,102 @@ def _patterns(arguments: ListArguments) -> list[Pattern]:
     return patterns
 
 
-def select_list(
-    arguments: ListArguments, mailboxes: Mapping[str, KnownMailbox], subscribed_only: Iterable[str]
-) -> list[Row]:
-    """The rows of a LIST, by name. ``subscribed_only``: subscribed names that do not exist."""
-    patterns = _patterns(arguments)
-    parents = {parent for name in mailboxes for parent in ancestors(name)}
-    candidates = set(mailboxes)
-    missing = set(subscribed_only) if arguments.select_subscribed else set[str]()
-    chosen = {
-        name
-        for name in candidates | missing
-        if (not arguments.select_subscribed or name in missing or mailboxes[name].subscribed)
-        and (not arguments.select_special_use or (name in mailboxes and mailboxes[name].special_use))
-    }
-    below = {parent for name in chosen for parent in ancestors(name)} if arguments.recursive_match else set[str]()
-    if not (arguments.select_subscribed or arguments.select_special_use):
-        # Levels that do not exist themselves are shown where something below them exists.
-        candidates |= parents
-        chosen |= parents
-    return [
-        _row(arguments, name, mailboxes, parents, missing, child_info=name in below)
-        for name in sorted(chosen | below, key=_order)
-        if any(pattern.matches(name) for pattern in patterns)
-    ]
+@attrs.frozen
+class Scope:
+    """``prefix``: of every name that could match. ``levels``: the deepest of them; 0: any."""
+
+    prefix: str
+    levels: int
 
 
-def _row(
-    arguments: ListArguments,
-    name: str,
-    mailboxes: Mapping[str, KnownMailbox],
-    parents: set[str],
-    missing: set[str],
-    *,
-    child_info: bool,
+def scope_of(patterns: Sequence[Pattern]) -> Scope:
+    """What all patterns together could match."""
+    levels = [pattern.levels for pattern in patterns]
+    # what the first and the last in order begin with in common, all begin with
+    first, last = min(pattern.prefix for pattern in patterns), max(pattern.prefix for pattern in patterns)
+    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), len(first))
+    return Scope(first[:same], max(levels) if all(levels) else 0)
+
+
+def may_match_below(patterns: Iterable[Pattern], top: str) -> bool:
+    """Whether a pattern could match a top level or a name below it."""
+    return any(top.startswith(pattern.prefix) or pattern.prefix.startswith(top) for pattern in patterns)
+
+
+def matches_any(patterns: Iterable[Pattern], name: str) -> bool:
+    return any(pattern.matches(name) for pattern in patterns)
+
+
+def row_of(
+    arguments: ListArguments, known: Known, *, extended: bool, child_info: tuple[str, ...] = ()
 ) -> Row:
-    known = mailboxes.get(name)
+    """The row of a name that is to be told. ``extended``: the client knows \\NonExistent (RFC 5258 §3, RFC 9051 §7.3.1)."""
     attributes = []
-    if known is None:
-        # RFC 5258 §3: \NonExistent implies \Noselect
-        attributes.append("\\NonExistent" if arguments.extended else "\\Noselect")
-    attributes.append("\\HasChildren" if name in parents else "\\HasNoChildren")
-    tell_subscribed = arguments.select_subscribed or ListReturn.SUBSCRIBED in arguments.returns
-    if tell_subscribed and (name in missing or (known is not None and known.subscribed)):
+    if not known.exists:
+        # RFC 5258 §3: \\NonExistent implies \\Noselect
+        attributes.append("\\NonExistent" if extended else "\\Noselect")
+    elif not known.selectable:
+        attributes.append("\\Noselect")
+    attributes.append("\\HasChildren" if known.has_children else "\\HasNoChildren")
+    if known.subscribed and (arguments.select_subscribed or ListReturn.SUBSCRIBED in arguments.returns):
         attributes.append("\\Subscribed")
-    if known is not None and known.special_use:
+    if known.special_use:
         attributes.append(known.special_use)
-    return Row(name, tuple(attributes), child_info, selectable=known is not None)
+    rights = known.rights if known.exists else None
+    return Row(known.name, tuple(attributes), child_info, known.exists and known.selectable, rights)
+
+
+def chosen_of(arguments: ListArguments, names: Iterable[Known]) -> dict[str, Known]:
+    """Of the names that one selection option picks those that meet the others too."""
+    return {
+        known.name: known
+        for known in names
+        if (not arguments.select_special_use or known.special_use)
+        and (not arguments.select_subscribed or known.subscribed)
+    }
+
+
+def levels_to_tell(patterns: Sequence[Pattern], chosen: Mapping[str, Known]) -> dict[str, bool]:
+    """Levels above chosen names that match themselves; whether one below is not told by its own row.
+
+    RFC 5258 §3.5: a level that was not chosen is told only then.
+    """
+    levels: dict[str, bool] = {}
+    for name in chosen:
+        hidden = not matches_any(patterns, name)
+        for level in ancestors(name):
+            levels[level] = levels.get(level, False) or hidden
+    return {level: hidden for level, hidden in levels.items() if matches_any(patterns, level)}
+
+
+def select_rows(
+    arguments: ListArguments, patterns: Sequence[Pattern], chosen: Mapping[str, Known], others: Mapping[str, Known]
+) -> list[Row]:
+    """The rows of a LIST with selection options, by name. ``others``: what is known of levels that were not chosen."""
+    levels = levels_to_tell(patterns, chosen) if arguments.recursive_match else {}
+    criteria = tuple(
+        word
+        for word, given in (("SUBSCRIBED", arguments.select_subscribed), ("SPECIAL-USE", arguments.select_special_use))
+        if given
+    )
+    rows = []
+    for name in sorted({name for name in chosen if matches_any(patterns, name)} | levels.keys(), key=_order):
+        if name not in chosen and not levels[name]:
+            continue
+        known = chosen.get(name) or others.get(name) or Known(name, exists=False, selectable=False)
+        rows.append(row_of(arguments, known, extended=True, child_info=criteria if name in levels else ()))
+    return rows
 
 
 def select_lsub(arguments: ListArguments, subscribed: Iterable[str]) -> list[Row]:
     """The rows of an LSUB. RFC 3501 §6.3.9: a level that is not subscribed itself shows as \\Noselect where ``%`` stops at it."""
-    patterns = _patterns(arguments)
+    patterns = patterns_of(arguments)
     names = set(subscribed)
-    rows = {name: Row(name, ()) for name in names if any(pattern.matches(name) for pattern in patterns)}
+    rows = {name: Row(name, ()) for name in names if matches_any(patterns, name)}
     if any("%" in text for text in arguments.patterns):
         for name in names:
             for parent in ancestors(name):
-                if parent not in rows and any(pattern.matches(parent) for pattern in patterns):
+                if parent not in rows and matches_any(patterns, parent):
                     rows[parent] = Row(parent, ("\\Noselect",), selectable=False)
     return [rows[name] for name in sorted(rows, key=_order)]
 

@@ -24,13 +24,16 @@ class MetadataOptions:
     depth: str = "0"
 
 
+NO_OPTIONS: Final = MetadataOptions()
+
+
 @attrs.frozen
 class GetMetadataArguments:
     """An empty ``mailbox`` is the server."""
 
     mailbox: str
     entries: tuple[str, ...]
-    options: MetadataOptions = MetadataOptions()
+    options: MetadataOptions = NO_OPTIONS
 
 
 @attrs.frozen
@@ -94,7 +97,7 @@ def parse_options(scanner: Scanner) -> MetadataOptions:
 def parse_get_metadata(scanner: Scanner, limits: GrammarLimits) -> GetMetadataArguments:
     """RFC 5464 §5: "GETMETADATA" [SP getmetadata-options] SP mailbox SP entries. The examples have the options after the mailbox."""
     scanner.space()
-    options = MetadataOptions()
+    options = NO_OPTIONS
     if scanner.take(b"("):
         options = parse_options(scanner)
         scanner.space()

@@ -121,6 +121,12 @@ def build_list_line(
     )
 
 
+def build_old_name(name: str, old_name: str, *, utf8: bool, attributes: Sequence[str] = ()) -> bytes:
+    """RFC 9051 §6.3.9.7: the mailbox that was called otherwise is called so."""
+    old = b'"OLDNAME" (%b)' % build_mailbox(old_name, utf8=utf8)
+    return build_list_line(b"LIST", attributes, name, (old,), utf8=utf8)
+
+
 def build_status(name: str, values: Sequence[tuple[str, int]], *, utf8: bool = False) -> bytes:
     """RFC 3501 §7.2.4."""
     items = " ".join(f"{item} {value}" for item, value in values).encode()

@@ -9,7 +9,8 @@ from services.store.reads import listing
 from services.store.reads import mailboxes as reads
 from services.store.writer import Command
 from services.store.writes import mailboxes as writes
-from shared.contract.types import ListScope, MailboxAccess, MailboxInfo, MailboxList, MailboxState
+from shared.contract.mailbox_types import ListScope, MailboxAccess, MailboxInfo, MailboxList
+from shared.contract.types import MailboxState
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.server import Call
 
@@ -30,6 +31,10 @@ class MailboxesArea:
     async def list_shared(self, call: Call, grant: Grant, after: str) -> MailboxList:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(listing.list_shared, account, after)
+
+    async def infos(self, call: Call, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxInfo, ...]:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(listing.infos, account, names)
 
     async def locate(self, call: Call, grant: Grant, name: str) -> MailboxAccess:
         account = self._core.account_of(call, grant)
@@ -59,9 +64,11 @@ class MailboxesArea:
         account = self._core.account_of(call, grant)
         return await self._core.readers.run(reads.status, account, name)
 
-    async def statuses(self, call: Call, grant: Grant, names: tuple[str, ...]) -> tuple[MailboxState | None, ...]:
+    async def statuses(
+        self, call: Call, grant: Grant, names: tuple[str, ...], deleted_octets: bool
+    ) -> tuple[MailboxState | None, ...]:
         account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.statuses, account, names)
+        return await self._core.readers.run(reads.statuses, account, names, deleted_octets)
 
     async def select(self, call: Call, grant: Grant, name: str, claim_recent: bool) -> MailboxState:
         account = self._core.account_of(call, grant)

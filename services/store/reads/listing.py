@@ -6,8 +6,10 @@ Laws:
 - What a scope leaves out is jumped over, not read: names below a level cost one look-up together.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
+
+import attrs
 
 from services.store import access
 from services.store.domain.addresses import InvalidAddressError, normalize_address
@@ -15,7 +17,8 @@ from services.store.domain.names import SEPARATOR, below, ceiling_of, floor_of, 
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor, Prepared, Row
 from services.store.sql.statements import directory, mailboxes, sharing
-from shared.contract.types import MAX_REPLY_OCTETS, ListOnly, ListScope, MailboxInfo, MailboxList
+from shared.contract.mailbox_types import ListOnly, ListScope, MailboxInfo, MailboxList
+from shared.contract.types import MAX_REPLY_OCTETS
 from shared.errors import BadRequest, NoPermission, NoSuchMailbox
 from shared.model.ids import MailboxId
 from shared.model.namespace import OTHERS_PREFIX, is_reserved, shared_name, split_shared
@@ -117,7 +120,7 @@ def _subscription(cursor: Cursor, account_id: int, name: str) -> MailboxInfo:
     """A subscribed name that is no mailbox of one's own; perhaps one of another account."""
     nothing = MailboxInfo(MailboxId(0), name, "", True, 0, rights=0)
     if not name.startswith(OTHERS_PREFIX):
-        return nothing
+        return attrs.evolve(nothing, has_children=_has_children(cursor, account_id, name))
     try:
         found = access.find(cursor, account_id, name, Rights.LOOKUP)
     except (NoSuchMailbox, NoPermission):
@@ -129,9 +132,34 @@ def _subscription(cursor: Cursor, account_id: int, name: str) -> MailboxInfo:
     return MailboxInfo(MailboxId(row[0]), name, row[3], True, row[4], children, int(found.rights))
 
 
+def _has_children(cursor: Cursor, account_id: int, name: str) -> bool:
+    """Of a name that is no mailbox."""
+    span = below(name)
+    return mailboxes.ANY_BELOW.one(cursor, account_id, span.low, span.high, 1) is not None
+
+
 def _has_shared_children(cursor: Cursor, account_id: int, owner_id: int, name: str) -> bool:
     span = below(name)
     return sharing.CHILD_SHARED.one(cursor, owner_id, span.low, span.high, account_id, 1) is not None
+
+
+def infos(snapshot: Snapshot, account_id: int, names: Sequence[str]) -> tuple[MailboxInfo, ...]:
+    """Raises BadRequest."""
+    if len(names) > PAGE:
+        raise BadRequest(f"{PAGE} mailboxes at once")
+    return tuple(_named(snapshot.cursor, account_id, name) for name in names)
+
+
+def _named(cursor: Cursor, account_id: int, name: str) -> MailboxInfo:
+    subscribed = mailboxes.SUBSCRIBED.one(cursor, account_id, name) is not None
+    if name.startswith(OTHERS_PREFIX):
+        return attrs.evolve(_subscription(cursor, account_id, name), subscribed=subscribed)
+    row = mailboxes.BY_NAME.one(cursor, account_id, name)
+    if row is None:
+        children = _has_children(cursor, account_id, name)
+        return MailboxInfo(MailboxId(0), name, "", subscribed, 0, children, rights=0)
+    children = bool(mailboxes.HAS_CHILDREN.scalar(cursor, row[0]))
+    return MailboxInfo(MailboxId(row[0]), name, row[3], subscribed, row[4], children)
 
 
 def list_shared(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:

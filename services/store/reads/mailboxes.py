@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from typing import Final
 
+import attrs
+
 from services.store import access
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import bookkeeping, directory, mailboxes, messages
 from services.store.transaction import MailboxRow
 from services.store.writer import recorded_result
-from shared.contract.types import MailboxAccess, MailboxState
+from shared.contract.mailbox_types import MailboxAccess
+from shared.contract.types import MailboxState
 from shared.errors import BadRequest, NoPermission, NoSuchMailbox
 from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.rights import ANY_RIGHTS, READ_WRITE_RIGHTS, Rights
@@ -70,11 +73,23 @@ def status(snapshot: Snapshot, account_id: int, name: str) -> MailboxState:
     return state_of_row(snapshot.cursor, row, found.rights, found.name, own=row.account_id == account_id)
 
 
-def statuses(snapshot: Snapshot, account_id: int, names: Sequence[str]) -> tuple[MailboxState | None, ...]:
+def statuses(
+    snapshot: Snapshot, account_id: int, names: Sequence[str], deleted_octets: bool
+) -> tuple[MailboxState | None, ...]:
     """Raises BadRequest."""
     if len(names) > STATUSES_MAX:
         raise BadRequest(f"{STATUSES_MAX} mailboxes at once")
-    return tuple(_status_or_none(snapshot.cursor, account_id, name) for name in names)
+    states = [_status_or_none(snapshot.cursor, account_id, name) for name in names]
+    if deleted_octets:
+        states = [_with_deleted_octets(snapshot.cursor, state) for state in states]
+    return tuple(states)
+
+
+def _with_deleted_octets(cursor: Cursor, state: MailboxState | None) -> MailboxState | None:
+    """RFC 9208 §4.1.4: the messages are looked at only where there are some."""
+    if state is None or not state.deleted:
+        return state
+    return attrs.evolve(state, deleted_octets=messages.DELETED_OCTETS.scalar(cursor, state.mailbox_id))
 
 
 def _status_or_none(cursor: Cursor, account_id: int, name: str) -> MailboxState | None:

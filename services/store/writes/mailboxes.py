@@ -17,7 +17,8 @@ from services.store.reads.mailboxes import state_of_row
 from services.store.sql.statements import annotations, directory, mailboxes, messages, sharing
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.transfer import move_rows, whole_mailbox
-from shared.contract.types import MailboxInfo, MailboxState
+from shared.contract.mailbox_types import MailboxInfo
+from shared.contract.types import MailboxState
 from shared.errors import (
     BadRequest,
     CannotChangeMailbox,

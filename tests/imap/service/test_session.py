@@ -128,7 +128,7 @@ def test_special_use_and_namespace(connect):
     for name in (b"Drafts", b"Sent", b"Junk", b"Trash", b"Archive"):
         assert b'* LIST (\\HasNoChildren \\%b) "/" %b' % (name, name) in rows
     assert client.ok('LIST "" ""').untagged == (b'* LIST (\\Noselect) "/" ""',)
-    assert client.ok("NAMESPACE").untagged == (b'* NAMESPACE (("" "/")) NIL NIL',)
+    assert client.ok("NAMESPACE").untagged == (b'* NAMESPACE (("" "/")) (("shared/" "/")) NIL',)
     assert len(client.ok('LIST (SPECIAL-USE) "" "*"').untagged) == 5
     answer = client.ok('LIST "" (INBOX "S%") RETURN (SUBSCRIBED STATUS (MESSAGES UNSEEN))')
     assert b"* STATUS Sent (MESSAGES 0 UNSEEN 0)" in answer.untagged

@@ -63,7 +63,7 @@ def test_no_terminal_and_no_password_stdin_is_wrong_use(
         assert "use --password-stdin" in wrong_use(["account", "add", "alice@example.test"], capsys)
 
 
-@pytest.mark.parametrize("noun", ["up", "run", "domain", "account", "alias", "queue", "status"])
+@pytest.mark.parametrize("noun", ["up", "run", "domain", "account", "alias", "quota", "queue", "status"])
 def test_everything_has_help(noun: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_command([noun, "--help"])

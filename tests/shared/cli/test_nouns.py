@@ -120,6 +120,28 @@ def test_accounts(pillarbox: Pillarbox) -> None:
     assert pillarbox("account", "list") == Answer(0, "", "")
 
 
+def test_quota(pillarbox: Pillarbox) -> None:
+    pillarbox("account", "add", "full@example.test", "--password-stdin", stdin=b"secret\n")
+    nothing = {"address": "full@example.test", "messages": 0, "octets": 0, "most_messages": None, "most_octets": None}
+    assert pillarbox("quota", "show", "full@example.test", "--json").json == [nothing]
+    limited = pillarbox("quota", "set", "full@example.test", "2G", "10000")
+    assert [line.split() for line in limited.out.splitlines()] == [
+        ["ACCOUNT", "SIZE", "OF", "MESSAGES", "OF"], ["full@example.test", "0", "B", "2.0", "GB", "0", "10000"],
+    ]  # fmt: skip
+    # what is not named stays
+    assert pillarbox("quota", "set", "full@example.test", "512MiB", "--json").json == {
+        **nothing, "most_messages": 10000, "most_octets": 512 << 20
+    }  # fmt: skip
+    assert [row["address"] for row in pillarbox("quota", "show", "--json").json] == ["full@example.test"]
+    assert pillarbox("quota", "recount", "full@example.test").code == 0
+    assert pillarbox("quota", "set", "full@example.test", "none", "--json").json == nothing
+    wrong = pillarbox("quota", "set", "full@example.test", "lots")
+    assert wrong == Answer(1, "", "pillarbox: lots: neither a size (2G, 500M) nor a number of messages\n")
+    nobody = pillarbox("quota", "set", "nobody@example.test", "1G")
+    assert nobody == Answer(1, "", "pillarbox: account nobody@example.test: not found\n")
+    pillarbox("account", "remove", "full@example.test")
+
+
 @pytest.mark.parametrize(
     ("stdin", "said"),
     [

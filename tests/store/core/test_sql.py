@@ -45,6 +45,50 @@ def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
     migrate(database)
 
 
+def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
+    from alembic import command
+
+    from services.store.sql.upgrade import config as alembic
+
+    database = tmp_path / "db"
+    connection = connect(database, read_only=False, cache_kib=1000)
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
+    with engine.connect() as bound:
+        settings = alembic()
+        settings.attributes["connection"] = bound
+        command.upgrade(settings, "0001")
+    execute = connection.execute
+    execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
+    for account_id in (1, 2):
+        execute("INSERT INTO account VALUES (?, 1, ?, 'hash', 1.0)", (account_id, f"a{account_id}@x.test"))
+    columns = "id, account_id, name, special_use, uidvalidity, uid_next, highest_modseq, first_recent_uid"
+    columns += ", messages, unseen, deleted, octets, tombstone_floor"
+    boxes = [
+        (1, 1, "INBOX", 3, 300), (2, 1, "Sent", 1, 70), (3, 2, "INBOX", 0, 0), (4, 1, "shared", 1, 1), (5, 1, "shared/x", 1, 1),
+        (6, 1, "Shared", 0, 0), (7, 1, "sharedx", 0, 0), (8, 2, "shared", 0, 0), (9, 2, "own-shared", 0, 0),
+    ]  # fmt: skip
+    for box_id, account_id, name, messages, octets in boxes:
+        execute(
+            f"INSERT INTO mailbox ({columns}) VALUES (?, ?, ?, '', 1, 9, 9, 1, ?, 0, 0, ?, 0)",
+            (box_id, account_id, name, messages, octets),
+        )
+    execute("INSERT INTO subscription VALUES (1, 'shared/x')")
+    connection.close()
+    engine.dispose()
+    migrate(database)
+    connection = connect(database, read_only=False, cache_kib=1000)
+    found = connection.execute("SELECT mailboxes, messages, octets, quota_messages, quota_octets FROM account").fetchall()
+    assert found == [(6, 6, 372, None, None), (3, 0, 0, None, None)]
+    names = dict(connection.execute("SELECT id, name FROM mailbox").fetchall())
+    # where other accounts' mailboxes are now, one's own have made room; a name that is taken is left alone
+    assert names == {
+        1: "INBOX", 2: "Sent", 3: "INBOX", 4: "own-shared", 5: "own-shared/x", 6: "Shared", 7: "sharedx", 8: "shared", 9: "own-shared"
+    }  # fmt: skip
+    assert connection.execute("SELECT name FROM subscription").fetchall() == [("own-shared/x",)]
+    assert connection.execute("SELECT acl_version FROM mailbox WHERE id = 1").fetchall() == [(0,)]
+    connection.close()
+
+
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "db"
     migrate(database)

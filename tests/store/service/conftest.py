@@ -7,16 +7,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import attrs
 import pytest
 
+from shared.contract.mailbox_types import ListScope, MailboxInfo
 from shared.contract.registry import Role
-from shared.contract.types import (
-    ContentSource,
-    Delivery,
-    DeliveryResult,
-    ListScope,
-    LocalRecipient,
-    MailboxInfo,
-    RemoteRecipient,
-)
+from shared.contract.types import ContentSource, Delivery, DeliveryResult, LocalRecipient, RemoteRecipient
 from shared.model.ids import AccountId, Grant, MailboxId
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient

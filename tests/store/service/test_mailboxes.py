@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.types import ListOnly, ListScope
+from shared.contract.mailbox_types import ListOnly, ListScope
 from shared.errors import BadRequest, CannotChangeMailbox, InvalidMailboxName, MailboxExists, NoSuchMailbox
 from shared.model.packed import unpack_u32
 from shared.testing import trio_test

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 import attrs
 import pytest
 
+from shared.contract.mailbox_types import ListOnly, ListScope
 from shared.contract.sharing_types import AclChange, AclEntry, Annotation, AnnotationDepth
-from shared.contract.types import ContentRange, ContentSource, FlagOperation, ListOnly, ListScope
+from shared.contract.types import ContentRange, ContentSource, FlagOperation
 from shared.errors import (
     BadRequest,
     CannotChangeMailbox,
@@ -359,12 +360,12 @@ async def test_statuses_of_many_mailboxes_at_once(world) -> None:
         two = await add_bob(w)
         await w.deliver()
         await two.give("INBOX", "lr")
-        states = await w.imap.mailboxes.statuses(two.bob, ("INBOX", two.theirs("INBOX"), two.theirs("Sent"), "nothing"))
+        states = await w.imap.mailboxes.statuses(two.bob, ("INBOX", two.theirs("INBOX"), two.theirs("Sent"), "nothing"), False)
         assert [None if state is None else (state.messages, state.own) for state in states] == [
             (0, True), (1, False), None, None,
         ]  # fmt: skip
         with pytest.raises(BadRequest):
-            await w.imap.mailboxes.statuses(two.bob, ("INBOX",) * 1001)
+            await w.imap.mailboxes.statuses(two.bob, ("INBOX",) * 1001, False)
 
 
 @trio_test

@@ -90,6 +90,12 @@ COUNTERS: Final = Prepared(
 COUNTERS_OF: Final = PreparedIn(
     lambda ids: _counters.where(_m.account_id == b("account"), _m.id.in_(ids)), "account"
 )
+ANY_BELOW: Final = Prepared(
+    sa.select(_m.id)
+    .where(_m.account_id == b("account"), _m.name > b("low"), _m.name < b("high"))
+    .limit(b("one")),
+    "account", "low", "high", "one",
+)  # fmt: skip
 INSERT: Final = Prepared(
     mailbox.insert(), "account_id", "name", "special_use", "uidvalidity", "uid_next", "highest_modseq",
     "first_recent_uid", "messages", "unseen", "deleted", "octets", "tombstone_floor",

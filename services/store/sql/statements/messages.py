@@ -111,6 +111,9 @@ _deleted = _m.flags.op("&")(sa.literal_column("8")) != sa.literal_column("0")
 EXPUNGE_DELETED: Final = Prepared(
     sa.select(_m.uid, _m.content_id, _m.flags, _m.octets).where(_in_mailbox, _deleted).order_by(_m.uid), "mailbox"
 )
+DELETED_OCTETS: Final = Prepared(
+    sa.select(sa.func.coalesce(sa.func.sum(_m.octets), sa.literal_column("0"))).where(_in_mailbox, _deleted), "mailbox"
+)
 COUNT_FROM: Final = Prepared(
     sa.select(sa.func.count()).select_from(message).where(_in_mailbox, _m.uid >= b("first")), "mailbox", "first"
 )
