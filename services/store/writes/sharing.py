@@ -96,6 +96,9 @@ def set_metadata(
         annotations.DELETE.run(cursor, mailbox_id, whose, entry.name)
         if value is not None:
             annotations.INSERT.run(cursor, mailbox_id, whose, entry.name, value)
+    if mailbox_id != SERVER:
+        # RFC 7162 §3.2: SETMETADATA moves the mailbox's modseq
+        transaction.next_modseq(transaction.mailbox(mailbox_id))
     transaction.journal("imap", "annotated", mailbox_id, (), [entry.full for entry, _ in wanted])
 
 

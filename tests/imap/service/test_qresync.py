@@ -110,3 +110,13 @@ def test_it_survives_a_restart_of_the_store(stack, account, connect):
     uidvalidity, modseq = number(known, b"UIDVALIDITY"), number(known, b"HIGHESTMODSEQ")
     answer = client.ok(f"SELECT INBOX (QRESYNC ({uidvalidity} {modseq}))")
     assert answer.of(b"VANISHED") == [b"* VANISHED (EARLIER) 3:5"]
+
+
+def test_an_annotation_moves_the_mailbox_on(connect):
+    # RFC 7162 §3.2
+    client = connect()
+    client.ok("ENABLE QRESYNC")
+    before = number(client.ok("SELECT INBOX"), b"HIGHESTMODSEQ")
+    client.ok('SETMETADATA INBOX (/private/comment "x")')
+    client.ok('SETMETADATA "" (/private/comment "of the server, of no mailbox")')
+    assert number(client.ok("SELECT INBOX"), b"HIGHESTMODSEQ") == before + 1
