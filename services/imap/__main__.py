@@ -20,6 +20,8 @@ from shared.service import Service, run_service
 
 GIVE_BACK_SECONDS = 600.0
 """Rendered metadata that nobody used for so long is given back."""
+SILENCE_GRAIN_SECONDS = 1.0
+"""How much longer than it may a client is silent at the most."""
 
 
 def refusal_line(listener: Listener, refusal: Refusal) -> bytes:
@@ -80,6 +82,14 @@ class Server:
         for session in tuple(self._sessions):
             session.stop()
 
+    async def end_silent_sessions(self) -> None:
+        """One look at all sessions now and then costs less than a timer in each."""
+        while True:
+            await trio.sleep(SILENCE_GRAIN_SECONDS)
+            now = trio.current_time()
+            for session in tuple(self._sessions):
+                session.end_if_silent(now)
+
     async def give_back(self) -> None:
         """Forget what nobody used for a while."""
         while True:
@@ -120,6 +130,7 @@ async def main(service: Service) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.stop_sessions, service.draining)
             nursery.start_soon(server.give_back)
+            nursery.start_soon(server.end_silent_sessions)
             service.ready(bound_ports(listeners))
             await serve(
                 listeners,

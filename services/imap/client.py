@@ -1,8 +1,8 @@
 """The client's end of a session: framed input, collected output, TLS.
 
 One task reads and one writes at most (IDLE has one of each). Output is handed on in large pieces; a client that does not read is
-dropped by the stream's send timeout, with no more than one buffer of ours waiting. A client that is silent for too long raises
-ClientSilent, wherever a command waits for it.
+dropped by the stream's send timeout, with no more than one buffer of ours waiting. Until when a client may be silent is noted here
+wherever a command waits for it; the end comes from outside (``Session.end_if_silent``), so that waiting takes no timer.
 """
 
 import math
@@ -34,10 +34,6 @@ class StreamBroken(Exception):
     """What follows in the stream cannot be told from a refused literal: the connection must end."""
 
 
-class ClientSilent(Exception):
-    """Nothing came for too long."""
-
-
 class Client:
     """Input and output of one connection."""
 
@@ -53,6 +49,8 @@ class Client:
         """How long to wait for input."""
         self.input_deadline = math.inf
         """On trio's clock: when waiting for input ends in any case (the time to log in)."""
+        self.waiting_until = math.inf
+        """On trio's clock: when waiting for input has lasted too long; infinite while nobody waits."""
 
     @property
     def peer_ip(self) -> str:
@@ -80,7 +78,7 @@ class Client:
     # --- input ---
 
     async def _receive(self) -> None:
-        """More input for the framer. Raises ClientGone, ClientSilent, CompressionBroken."""
+        """More input for the framer. Raises ClientGone, CompressionBroken."""
         await self.flush()
         compression = self._compression
         if compression is None:
@@ -93,11 +91,9 @@ class Client:
         await trio.lowlevel.checkpoint()
 
     async def _read(self) -> bytes:
-        deadline = min(trio.current_time() + self.silence_seconds, self.input_deadline)
-        with trio.CancelScope(deadline=deadline) as scope:
-            data = await self._stream.receive_some(RECEIVE_OCTETS)
-        if scope.cancelled_caught:
-            raise ClientSilent
+        self.waiting_until = min(trio.current_time() + self.silence_seconds, self.input_deadline)
+        data = await self._stream.receive_some(RECEIVE_OCTETS)
+        self.waiting_until = math.inf
         if not data:
             raise ClientGone
         self.octets_in += len(data)

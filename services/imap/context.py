@@ -109,6 +109,7 @@ class Context:
         """Inside IDLE: the session may be ended at any time."""
         self.changed = trio.Event()
         """Set when the selected mailbox has news; replaced by whoever waits for it."""
+        self._plain_passwords = shared.passwords_without_tls(client.peer_ip)
         self._login: Login | None = None
         self._view: View | None = None
         self._seat: Seat | None = None
@@ -152,7 +153,7 @@ class Context:
     @property
     def may_send_password(self) -> bool:
         """RFC 3501 §6.2.3: LOGINDISABLED where this is not so."""
-        return self.client.secure or self.shared.passwords_without_tls(self.client.peer_ip)
+        return self.client.secure or self._plain_passwords
 
     def capabilities(self) -> tuple[str, ...]:
         return capabilities(

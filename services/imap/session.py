@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from services.imap.client import Client, ClientGone, ClientSilent, StreamBroken
+from services.imap.client import Client, ClientGone, StreamBroken
 from services.imap.commands.table import HANDLERS
 from services.imap.context import CommandFailed, Context, Shared
 from services.imap.protocol.arguments import Command
@@ -45,6 +45,13 @@ class Session:
         self._working = False
         self._scope = trio.CancelScope()
         self._stopping = False
+        self._silent = False
+
+    def end_if_silent(self, now: float) -> None:
+        """End when the client was waited for longer than it may be silent. ``now`` is trio's time."""
+        if self._client.waiting_until <= now:
+            self._silent = True
+            self._scope.cancel()
 
     def stop(self) -> None:
         """The process drains: end as soon as no command is under way."""
@@ -59,13 +66,10 @@ class Session:
             with self._scope:
                 await self._run()
             if self._scope.cancelled_caught:
-                why = "draining"
-                await self._client.say_goodbye(BYE_DRAINING)
+                why, goodbye = ("silence", BYE_IDLE) if self._silent else ("draining", BYE_DRAINING)
+                await self._client.say_goodbye(goodbye)
         except (ClientGone, TlsFailed):
             why = "the client closed the connection"
-        except ClientSilent:
-            why = "silence"
-            await self._client.say_goodbye(BYE_IDLE)
         except StreamBroken:
             why = "a literal far too large"
             await self._client.say_goodbye(BYE_STREAM)

@@ -192,9 +192,14 @@ class ClientStream:
             return
         self._closed = True
         try:
-            with trio.move_on_after(_CLOSE_SECONDS):
-                self._close_tls()
-                await self._close_plain()
+            self._close_tls()
+            self._raw.shutdown(socket.SHUT_WR)
+            dropped = self._drop_input()
+            if dropped:
+                with trio.move_on_after(_CLOSE_SECONDS):
+                    await self._await_end(dropped)
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
         except (*_GONE, trio.BusyResourceError):
             pass
         finally:
@@ -310,16 +315,26 @@ class ClientStream:
             except (OSError, ValueError):
                 pass  # most often: the peer's own alert is not there yet, and nobody waits for it
 
-    async def _close_plain(self) -> None:
-        self._raw.shutdown(socket.SHUT_WR)
-        # A close with unread input makes the kernel send RST, and that can overtake our last reply. RFC 1122 §4.2.2.13
+    def _drop_input(self) -> int:
+        """Read what is there and forget it; 0 when that was nothing or the end.
+
+        A close with unread input makes the kernel send RST, and that can overtake our last reply. RFC 1122 §4.2.2.13
+        """
         dropped = 0
         try:
-            while dropped < _LINGER_OCTETS and (data := self._raw.recv(65536)):
+            while dropped < _LINGER_OCTETS:
+                data = self._raw.recv(65536)
+                if not data:
+                    return 0
                 dropped += len(data)
         except BlockingIOError:
-            while 0 < dropped < _LINGER_OCTETS and (data := await self._receive_plain(65536)):
-                dropped += len(data)
+            pass
+        return dropped
+
+    async def _await_end(self, dropped: int) -> None:
+        """A client that still talks: read on, for a while."""
+        while dropped < _LINGER_OCTETS and (data := await self._receive_plain(65536)):
+            dropped += len(data)
 
 
 async def _handshake(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> dict[str, bytes]:

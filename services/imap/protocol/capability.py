@@ -4,6 +4,7 @@ RFC 3501 §7.2.1, RFC 5161 (ENABLE). Before TLS no password is taken (LOGINDISAB
 exempt by the settings.
 """
 
+import functools
 from enum import StrEnum
 from typing import Final
 
@@ -61,6 +62,7 @@ def find_extension(name: str) -> Extension | None:
     return next((extension for extension in Extension if extension.value.upper() == wanted), None)
 
 
+@functools.lru_cache(maxsize=64)
 def capabilities(
     *,
     logged_in: bool,

@@ -28,10 +28,11 @@ class FakeView(Columns):
 
 def make_context():
     limits = SimpleNamespace(before_login="before", after_login="after", unauthenticated_seconds=60.0)
-    client = SimpleNamespace(limits=None, input_deadline=None)
+    client = SimpleNamespace(limits=None, input_deadline=None, peer_ip="::1")
     client.set_limits = lambda given: setattr(client, "limits", given)
     views = SimpleNamespace(release=lambda view: None)
     shared = SimpleNamespace(store=None, limits=limits, accounts=AccountCounter(1), views=views)
+    shared.passwords_without_tls = lambda ip: True
     return Context(shared, client)
 
 
