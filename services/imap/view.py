@@ -189,6 +189,7 @@ class Columns:
         surprises = frozenset[int]()
         if expected is not None and teller is not None:
             surprises = frozenset(self._surprises(uids, flags, expected))
+        self.largest_modseq = max(self.largest_modseq, max(modseqs, default=0))
         flagged = self._update(uids, flags, modseqs)
         if not flagged:
             return False

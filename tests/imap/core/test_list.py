@@ -114,7 +114,9 @@ def test_example_8():
 
 def test_example_9():
     subscribed = ["foo2/bar1", "foo2/bar2", "baz2/bar2", "baz2/bar22", "baz2/bar222", "eps2", "eps2/mamba", "qux2/bar2"]
-    tree = Tree("INBOX foo2 foo2/bar1 foo2/bar2 baz2 baz2/bar2 baz2/bar22 baz2/bar222 eps2 eps2/mamba qux2/bar2", subscribed)
+    tree = Tree(
+        "INBOX foo2 foo2/bar1 foo2/bar2 baz2 baz2/bar2 baz2/bar22 baz2/bar222 eps2 eps2/mamba qux2/bar2", subscribed
+    )
     assert tree.told('LIST (SUBSCRIBED) "" "*"', SUB) == dict.fromkeys(subscribed, SUB)
     # without what the RFC calls redundant
     assert tree.told('LIST (RECURSIVEMATCH SUBSCRIBED) "" "*2"', SUB, NON) == {
@@ -167,17 +169,17 @@ def test_return_options():
 @pytest.mark.parametrize(
     "text",
     [
-        "LIST (RECURSIVEMATCH) \"\" *",
-        "LIST (RECURSIVEMATCH REMOTE) \"\" *",
-        "LIST (NONSENSE) \"\" *",
-        "LIST \"\" ()",
-        "LIST \"\" (" + "a " * 51 + ")",
-        "LIST \"\" * RETURN",
-        "LIST \"\" * RETURN (NONSENSE)",
-        "LIST \"\" * RETURN (STATUS ())",
-        "LIST \"\" * RETURN (METADATA ())",
-        "LIST \"\" * RETURN (METADATA (comment))",
-        "LIST \"\" * RETURN (STATUS (NONSENSE))",
+        'LIST (RECURSIVEMATCH) "" *',
+        'LIST (RECURSIVEMATCH REMOTE) "" *',
+        'LIST (NONSENSE) "" *',
+        'LIST "" ()',
+        'LIST "" (' + "a " * 51 + ")",
+        'LIST "" * RETURN',
+        'LIST "" * RETURN (NONSENSE)',
+        'LIST "" * RETURN (STATUS ())',
+        'LIST "" * RETURN (METADATA ())',
+        'LIST "" * RETURN (METADATA (comment))',
+        'LIST "" * RETURN (STATUS (NONSENSE))',
     ],
 )
 def test_what_is_refused(text):

@@ -155,7 +155,10 @@ def test_the_responses():
     assert metadata.build_metadata("", [("/shared/comment", b"Shared comment")], utf8=False) == (
         b'* METADATA "" (/shared/comment "Shared comment")\r\n'
     )
-    values = [("/private/filters/values/small", b"SMALLER 5000"), ("/private/filters/values/boss", b'FROM "boss@example.com"')]
+    values = [
+        ("/private/filters/values/small", b"SMALLER 5000"),
+        ("/private/filters/values/boss", b'FROM "boss@example.com"'),
+    ]
     assert metadata.build_metadata("INBOX", values, utf8=False) == (
         b'* METADATA INBOX (/private/filters/values/small "SMALLER 5000"'
         b' /private/filters/values/boss "FROM \\"boss@example.com\\"")\r\n'
@@ -184,7 +187,9 @@ def test_negative_rights_win():
     assert effective([]) == NO_RIGHTS
 
 
-NAMES = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")), min_size=1, max_size=40)
+NAMES = st.text(
+    st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")), min_size=1, max_size=40
+)
 
 
 @given(NAMES, NAMES, st.sampled_from(["", "+", "-"]), st.integers(0, int(ALL_RIGHTS)))
@@ -201,7 +206,11 @@ def test_set_acl_comes_back(mailbox, identifier, mode, bits):
 ENTRY = st.from_regex(r"/(private|shared)(/[a-z0-9_.-]{1,10}){1,4}", fullmatch=True)
 
 
-@given(st.dictionaries(ENTRY, st.none() | st.binary(max_size=60).filter(lambda value: b"}\r\n" not in value), min_size=1, max_size=8))
+@given(
+    st.dictionaries(
+        ENTRY, st.none() | st.binary(max_size=60).filter(lambda value: b"}\r\n" not in value), min_size=1, max_size=8
+    )
+)
 def test_set_metadata_comes_back(values):
     pairs = b" ".join(b"%b %b" % (entry.encode(), build_nstring(value)) for entry, value in values.items())
     command = (b"a SETMETADATA INBOX (%b)" % pairs).replace(b"}\r\n", b"+}\r\n")

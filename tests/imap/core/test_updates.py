@@ -11,6 +11,7 @@ from services.imap.protocol.responses import vanished_lines
 from services.imap.updates import PLAIN, Dialect, Selected, missing
 from services.imap.view import Columns
 from shared.contract.types import ChangesPage
+from shared.model.flags import SystemFlag
 from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.packed import pack_i64, pack_u32, pack_u64
 
@@ -347,3 +348,38 @@ def test_removing_keeps_columns_together():
     assert len(columns.sizes) == len(columns.dates) == len(columns.uids) == 194
     assert columns.position(8) == 3
     assert array("I", [2, 3, 4, 8]) == columns.uids[:4]
+
+
+@settings(deadline=None)
+@given(st.sets(st.integers(1, 120)), st.lists(st.sets(st.integers(1, 130)), max_size=4))
+def test_expunging_leaves_the_others_as_they_were(uids, rounds):
+    rows = [(uid, uid % 7, uid * 3) for uid in sorted(uids)]
+    columns = make(*rows)
+    told = columns.uids
+    before = list(told)
+    sizes, dates = columns.lend()
+    for gone in rounds:
+        assert list(columns._remove(gone)) == sorted(gone & {row[0] for row in rows})
+        rows = [row for row in rows if row[0] not in gone]
+        assert list(zip(columns.uids, columns.flags, columns.modseqs, strict=True)) == rows
+        assert len(columns.sizes) == len(columns.dates) == len(rows)
+    # what was shared and lent is still what it was
+    assert list(told) == before
+    assert len(sizes) == len(dates) == len(before)
+
+
+def test_looking_for_a_system_flag():
+    columns = make((1, 1, 1), (2, 1 | 1 << 63, 1), (3, 1 << 40, 1), (5, 9, 1))
+    assert columns.first_without(SystemFlag.SEEN) == 2
+    assert columns.any_with(SystemFlag.DELETED)
+    assert not columns.any_with(SystemFlag.DRAFT)
+    assert columns.first_without(SystemFlag.DRAFT) == 0
+    assert make().first_without(SystemFlag.SEEN) == -1
+    assert make((1, 1, 1)).first_without(SystemFlag.SEEN) == -1
+
+
+def test_what_changed_after_a_modseq_in_a_large_mailbox():
+    columns = make(*[(uid, 0, uid) for uid in range(1, 5001)])
+    columns.apply_flags([7, 4000], [1, 1], [5001, 5002], (), None)
+    assert columns.changed_after(5000) == [7, 4000]
+    assert columns.changed_after(4998) == [7, 4000, 4999, 5000]

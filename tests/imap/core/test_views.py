@@ -269,7 +269,9 @@ def test_a_guest_who_is_shut_out_disturbs_nobody():
             for name in (b"alice", b"carol", b"bob"):
                 view = await views.acquire(Grant(name), BOX, 7)
                 seats[name] = Seat(Grant(name), own=name == b"alice", rights=store.allowed[name])
-                view.attach(trio.Event().set if name == b"alice" else wakes.setdefault(name, trio.Event()).set, seats[name])
+                view.attach(
+                    trio.Event().set if name == b"alice" else wakes.setdefault(name, trio.Event()).set, seats[name]
+                )
             await settle()
             # the view asks with the newest grant, Bob's
             assert view.grant == b"bob"
