@@ -3,6 +3,10 @@
 One thread uses it. ``append`` gives the location that a record will have; nothing may rely on it before ``sync`` returned.
 A failed write is taken back (the file is cut to where the group began); where that fails, and after every failed
 fdatasync, the pack is given up: the next group opens a new one, and the next start mends the old one's tail.
+
+Behind the last record the file holds zeros, ALLOCATE_OCTETS at the most: a small group overwrites some of them, and its sync need not
+write a new length into the file system's journal, for which it would wait with everybody else's (0.1 ms instead of 2 on a busy ext4).
+They go when the pack is sealed or closed, and with any other tail after a crash.
 """
 
 import os
@@ -23,6 +27,8 @@ from services.store.packs.record import (
 
 _BUFFER_OCTETS: Final = 8 * 1024 * 1024
 _COPY_OCTETS: Final = 1024 * 1024
+ALLOCATE_OCTETS: Final = 256 * 1024
+_ZEROS: Final = bytes(ALLOCATE_OCTETS)
 
 
 class SpoolError(Exception):
@@ -41,6 +47,8 @@ class PackAppender:
         self._dirty = False
         self.number = number
         self._written = 0
+        self._allocated = 0
+        """The file's length."""
         self._end = 0
         self._group_start = 0
         self._sealed: dict[int, int] = {}
@@ -67,7 +75,7 @@ class PackAppender:
 
     def _use(self, fd: int, end: int) -> None:
         self._fd = fd
-        self._written = self._end = self._group_start = end
+        self._written = self._allocated = self._end = self._group_start = end
 
     def _create(self, number: int) -> None:
         path = pack_path(self._directory, number)
@@ -131,6 +139,7 @@ class PackAppender:
                 piece = _read_spool(source, min(left, _COPY_OCTETS))
                 _write_all(self._fd, piece, self._written)
                 self._written += len(piece)
+                self._allocated = max(self._allocated, self._written)
                 left -= len(piece)
         finally:
             os.close(source)
@@ -142,17 +151,23 @@ class PackAppender:
         self._buffer.clear()
         self._buffered = 0
         os.ftruncate(self._fd, offset)
-        self._written = self._end = offset
+        self._written = self._allocated = self._end = offset
 
     def _flush(self) -> None:
         if not self._buffer:
             return
+        end = self._written + self._buffered
+        if end > self._allocated:
+            # no further than the pack will be filled
+            zeros = _ZEROS[: max(0, self._seal_octets - end)]
+            self._buffer.append(zeros)
+            self._allocated = end + len(zeros)
         data = b"".join(self._buffer)
         self._buffer.clear()
         self._buffered = 0
         self._dirty = True
         _write_all(self._fd, data, self._written)
-        self._written += len(data)
+        self._written = end
 
     def sync(self) -> None:
         """Write and fdatasync what was appended since the last time. Raises OSError: nothing of the group counts."""
@@ -189,6 +204,7 @@ class PackAppender:
         if self._fd >= 0:
             self._flush()
             try:
+                os.ftruncate(self._fd, self._end)
                 os.fdatasync(self._fd)
             finally:
                 self._give_up()
@@ -199,12 +215,17 @@ class PackAppender:
         self._buffered = 0
         self._dirty = False
         fd, self._fd = self._fd, -1
-        self._end = self._written = self._group_start = 0
+        self._end = self._written = self._allocated = self._group_start = 0
         if fd >= 0:
             os.close(fd)
 
     def close(self) -> None:
         """Close the file; what was not synced is lost, as it never counted."""
+        if self._fd >= 0 and self._allocated > self._written:
+            try:
+                os.ftruncate(self._fd, self._written)
+            except OSError:
+                pass  # zeros stay behind the end, and the next start cuts them
         self._give_up()
 
 

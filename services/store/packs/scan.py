@@ -115,7 +115,10 @@ def pack_is_ours(path: Path, number: int) -> bool:
 
 
 def mend(path: Path, number: int, known_end: int) -> Mended:
-    """Check a pack and cut its torn tail. ``known_end``: no committed record ends later (0: none is known)."""
+    """Check a pack and cut its torn tail. ``known_end``: no committed record ends later (0: none is known).
+
+    Behind it the first thing that is no sound record is the tail, whatever follows.
+    """
     size = path.stat().st_size
     if size < PACK_HEADER.size or not pack_is_ours(path, number):
         return _mend_headless(path, number, known_end, size)
@@ -124,6 +127,9 @@ def mend(path: Path, number: int, known_end: int) -> Mended:
     unknown = 0
     for found in scan_pack(path):
         if isinstance(found, Damage):
+            if 0 < known_end <= found.start:
+                # Parts of one last group may reach the disk in any order. Nobody was told that it is there: it ends here.
+                break
             damages.append(found)
             continue
         end = found.end

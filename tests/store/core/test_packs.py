@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.store.packs.append import PackAppender, SpoolError
+from services.store.packs.append import ALLOCATE_OCTETS, PackAppender, SpoolError
 from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder, content_digest, encode_content
 from services.store.packs.paths import pack_numbers, pack_path
 from services.store.packs.read import PackReader
@@ -309,7 +309,7 @@ def test_a_failed_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.Monkey
     appender = PackAppender(tmp_path, number=1, end=0, seal_octets=1 << 20)
     first = appender.append(encode_content(b"first", COMPRESSOR), META)
     appender.sync()
-    size = pack_path(tmp_path, 1).stat().st_size
+    size = appender.end
     real = os.pwrite
 
     def full(fd: int, data: bytes, offset: int) -> int:
@@ -353,3 +353,32 @@ def test_the_cache_is_bounded_and_serves_ranges(tmp_path: Path) -> None:
             assert reader.read(location, start, 30_000) == content[start : start + 30_000]
     assert reader.statistics()["cached_octets"] <= 250_000
     assert reader.statistics()["cached_frames"] == 2
+
+
+def test_small_groups_leave_the_length_of_the_file_alone(tmp_path: Path) -> None:
+    appender = PackAppender(tmp_path, number=1, end=0, seal_octets=1 << 22)
+    path = pack_path(tmp_path, 1)
+    lengths = set()
+    for seed in range(400):
+        appender.append(encode_content(noise(1000, seed), COMPRESSOR), META)
+        appender.sync()
+        lengths.add(path.stat().st_size)
+        assert appender.end <= path.stat().st_size <= appender.end + ALLOCATE_OCTETS
+    assert len(lengths) == 2
+    end = appender.end
+    appender.close()
+    assert path.stat().st_size == end
+
+
+def test_a_hole_behind_what_was_committed_is_cut(tmp_path: Path) -> None:
+    """A power cut may keep the second record of a group and not the first; where nothing is known of commits, nothing is cut."""
+    locations = fill(tmp_path, [noise(1000, seed) for seed in range(4)])
+    path = pack_path(tmp_path, 1)
+    data = bytearray(path.read_bytes())
+    data[locations[2].offset : locations[3].offset] = bytes(locations[2].length)
+    path.write_bytes(data)
+    mended = mend(path, 1, 0)
+    assert (mended.end, mended.cut_octets, len(mended.damages)) == (len(data), 0, 1)
+    mended = mend(path, 1, locations[2].offset)
+    assert (mended.end, mended.damages) == (locations[2].offset, ())
+    assert path.stat().st_size == locations[2].offset

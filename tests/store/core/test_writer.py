@@ -204,7 +204,7 @@ async def test_a_full_disk_fails_the_group_and_nothing_of_it_happened(
 ) -> None:
     async with open_bench(tmp_path) as bench:
         await bench.writer.submit(deliver(b"before"))
-        size = pack_path(bench.packs, 1).stat().st_size
+        ((size,),) = bench.rows("SELECT octets FROM pack")
 
         def full(*_: object) -> int:
             raise OSError(28, "No space left on device")
