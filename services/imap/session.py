@@ -186,6 +186,8 @@ class Session:
 
     async def _execute(self, command: Command) -> Reply | None:
         rule = COMMANDS[command.name]
+        if self.context.selected is not None:
+            self.context.selected.numbers_in_use = False
         try:
             if rule.refresh and self.context.selected is not None:
                 await self._refresh()
@@ -210,7 +212,9 @@ class Session:
         rule = COMMANDS.get(command.name)
         if self.context.selected is None or rule is None or rule.updates is Updates.NONE:
             return
-        await self.context.write_updates(expunge=rule.updates is Updates.ALL)
+        # RFC 7162 §3.2.10.2: nor during a UID SEARCH that has message numbers among its keys
+        by_number = command.name.startswith("UID ") and self.context.selected.numbers_in_use
+        await self.context.write_updates(expunge=rule.updates is Updates.ALL and not by_number)
 
 
 def _is_read_only(context: Context) -> bool:

@@ -67,6 +67,8 @@ class Selected:
         self._told_keywords = columns.keywords
         self._held_back = False
         self._owes_modseq = False
+        self.numbers_in_use = False
+        """Whether the command that runs has named messages by their numbers."""
 
     def speak(self, dialect: Dialect) -> None:
         """The client has enabled something while the mailbox is selected."""
@@ -92,6 +94,7 @@ class Selected:
         """Half-open ranges of positions in ``told``. Raises InvalidSet."""
         if by_uid:
             return positions_of_uids(messages, self.told)
+        self.numbers_in_use = True
         return positions_of_numbers(messages, len(self.told))
 
     def uids_of(self, ranges: Sequence[tuple[int, int]]) -> "array[int]":
