@@ -24,6 +24,9 @@ TEXT_OCTETS: Final = 8 * 1024 * 1024
 """Of one message's text parts that are searched."""
 HEADER_OCTETS: Final = 256 * 1024
 """Of one message's header block, and of the headers of its parts together."""
+FOLDED_CHARACTERS: Final = 8 * 1024 * 1024
+"""Of one message's text, folded: there are characters that fold to eighteen."""
+_FOLDED_AT_ONCE: Final = 64 * 1024
 
 Span = tuple[int, int]
 """Start and end of octets in the message; never empty."""
@@ -34,6 +37,22 @@ def fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def fold_bounded(text: str, most: int) -> str:
+    """The beginning of the folded text, ``most`` characters of it; long texts are folded in pieces that end with a line."""
+    if text.isascii() or len(text) <= _FOLDED_AT_ONCE:
+        return fold(text)[:most]
+    pieces: list[str] = []
+    start = size = 0
+    while start < len(text) and size < most:
+        stop = start + _FOLDED_AT_ONCE
+        if stop < len(text):
+            stop = text.rfind("\n", start, stop) + 1 or stop
+        pieces.append(fold(text[start:stop]))
+        size += len(pieces[-1])
+        start = stop
+    return "".join(pieces)[:most]
 
 
 @attrs.frozen
@@ -85,6 +104,11 @@ def header_lines(block: Content) -> str:
 
 def body_text(parts: Sequence[tuple[Part, bytes]], more_headers: bytes) -> str:
     """Text parts with their octets, and the headers inside, folded."""
-    texts = [fold(part_text(octets, part)) for part, octets in parts]
+    texts: list[str] = []
+    left = FOLDED_CHARACTERS
+    for part, octets in parts:
+        if left > 0:
+            texts.append(fold_bounded(part_text(octets, part), left))
+            left -= len(texts[-1])
     texts.append(header_lines(more_headers))
     return "\n".join(texts)

@@ -1,5 +1,6 @@
 """One run over both servers: every case on both in turn, in several rounds; medians and the median of the ratios."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -40,6 +41,9 @@ class Bench:
                 self._filled.add((server.name, user))
                 seconds = fill(server.imap, f"user{user}@{DOMAIN}", corpus(count, octets))
                 say(f"fill user{user} with {count} of {octets} | {server.name}: {count / seconds:.0f}/s")
+                begun = time.monotonic()
+                server.settle()
+                say(f"settled | {server.name}: after {time.monotonic() - begun:.1f} s more")
 
     def note(self, case: str, server: Server, meter: Meter, units: int) -> None:
         """Keep where the CPU went in the last round, for --json."""

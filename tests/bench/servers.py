@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+import trio
+
+from shared.rpc.store_client import StoreClient
 from shared.testing.dnsmasq import free_port
 from shared.testing.postfix import MAIL_UID, Postfix
 from shared.testing.process import Process
@@ -197,6 +200,9 @@ class PostfixDovecot:
         self.roots = {"postfix": self._postfix.pid, "dovecot": self._dovecot.pid}
         return self
 
+    def settle(self) -> None:
+        """Nothing of what it was given is left to be done in the background."""
+
     def __exit__(self, *_: object) -> None:
         self._postfix.close()
         self._dovecot.stop()
@@ -217,7 +223,11 @@ class Pillarbox:
 
     def __init__(self, preload: dict[str, str], profile: Path | None = None) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-bench-"))
-        settings = {"PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8", **preload}
+        settings = {
+            "PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8",
+            "PILLARBOX_STORE__SEARCH_WAIT_SECONDS": "1",
+            **preload,
+        }
         self._stack = Stack(self.base, settings=settings, domain=DOMAIN, argv=profiled(profile) if profile else None)
 
     def __enter__(self) -> Self:
@@ -229,6 +239,15 @@ class Pillarbox:
         self.imap, self.pop3 = self._stack.port("imap"), self._stack.port("pop3")
         self.roots = {name: service.pid for name, service in self._stack.services.items()}
         return self
+
+    def settle(self) -> None:
+        """Return when the indexer rests: what it was given is in the search index."""
+
+        async def wait(store: StoreClient) -> None:
+            while (status := await store.admin.search_status()).tail or status.running:
+                await trio.sleep(0.1)
+
+        self._stack.administer(wait, seconds=600)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

@@ -5,6 +5,7 @@ What is read is bounded by ``shared.mail.search_text``; nothing that a message c
 
 from collections.abc import Callable
 
+from services.store.search.grams import encode_text
 from shared.mail.parts import unpack_parts
 from shared.mail.search_text import Span, body_text, header_lines, plan_search
 
@@ -24,8 +25,3 @@ def searched_texts(parts_blob: bytes, read: Callable[[int, int], bytes]) -> tupl
     header = header_lines(octets((plan.header,))) if plan.header is not None else ""
     body = body_text([(part, read(start, stop)) for part, (start, stop) in plan.texts], octets(plan.more_headers))
     return encode_text(header), encode_text(body)
-
-
-def encode_text(text: str) -> bytes:
-    """As the index holds it. A lone surrogate, which no decoder here lets through, would be kept as it is."""
-    return text.encode("utf-8", "surrogatepass")

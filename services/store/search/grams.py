@@ -28,6 +28,11 @@ _SHIFT: Final = 10
 _MASK: Final = int.from_bytes((ROWS - 1).to_bytes(4, "little") * _CHUNK, "little")
 
 
+def encode_text(text: str) -> bytes:
+    """As the index holds it. A lone surrogate, which no decoder here lets through, would be kept as it is."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _hashes(octets: bytes) -> memoryview:
     """The row of every trigram of at most _CHUNK + 2 octets."""
     count = len(octets) - GRAM + 1

@@ -15,9 +15,8 @@ import attrs
 from services.store.readers import Snapshot
 from services.store.reads.mailboxes import readable_row
 from services.store.search.columns import ColumnsCache, MailboxColumns, Range
-from services.store.search.document import encode_text
 from services.store.search.files import SearchDamageError
-from services.store.search.grams import DOCUMENTS, rows_of
+from services.store.search.grams import DOCUMENTS, encode_text, rows_of
 from services.store.search.partition import Partition, bits
 from shared.contract.search_types import MAX_TERM_CHARACTERS, SearchAnswer, SearchScope, SearchTerm
 from shared.errors import BadRequest
