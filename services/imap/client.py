@@ -31,7 +31,7 @@ class ClientGone(Exception):
 
 
 class StreamBroken(Exception):
-    """What follows in the stream cannot be told from a refused literal: the connection must end."""
+    """What follows in the stream cannot be told from a refused command: the connection must end."""
 
 
 class Client:
@@ -109,6 +109,8 @@ class Client:
         """A line that is no command (SASL response, DONE); None when it was too long. Raises ClientGone."""
         while (event := self._framer.next_line()) is None:
             await self._receive()
+        if isinstance(event, FramingError) and event.fatal:
+            raise StreamBroken
         return event.line if isinstance(event, RawLine) else None
 
     async def read_message(self, *, synchronizing: bool) -> AsyncIterator[bytes]:

@@ -29,7 +29,7 @@ BYE_LOGINS: Final = build_untagged("BYE", "Too many failed logins")
 BYE_LOST: Final = build_untagged(
     "BYE", "The selected mailbox was deleted or is no longer shared, or the login has expired"
 )
-BYE_STREAM: Final = build_untagged("BYE", "A literal is far too large", "TOOBIG")
+BYE_STREAM: Final = build_untagged("BYE", "What cannot be taken is too large to be skipped", "TOOBIG")
 BYE_COMPRESSION: Final = build_untagged("BYE", "What came is not DEFLATE")
 BYE_BUG: Final = build_untagged("BYE", "Internal error", "SERVERBUG")
 
@@ -71,7 +71,7 @@ class Session:
         except (ClientGone, TlsFailed):
             why = "the client closed the connection"
         except StreamBroken:
-            why = "a literal far too large"
+            why = "too large to skip"
             await self._client.say_goodbye(BYE_STREAM)
         except CompressionBroken as error:
             why = str(error)

@@ -30,7 +30,7 @@ class FramingLimits:
     literals: int = 16
     """Literals in one command."""
     skip_octets: int = 1 << 20
-    """A non-synchronizing literal up to this size is skipped when refused; beyond it the connection ends (RFC 7888 §4)."""
+    """So much of a refused command is skipped, literals (RFC 7888 §4) and endless lines alike; beyond it the connection ends."""
     message_literals: bool = False
     """Whether an APPEND's message is offered as ``MessageLiteral`` (after login)."""
 
@@ -124,6 +124,7 @@ class Framer:
         self._literals: list[bytes] = []
         self._spent = 0
         self._remaining = 0
+        self._skipped = 0
         self._offer_synchronizing = False
         self._error: FramingError | None = None
         self._tail = b""
@@ -135,8 +136,9 @@ class Framer:
         self._limits = limits
 
     def feed(self, data: bytes) -> None:
-        """Add what was received."""
-        self._buffer += data
+        """Add what was received; nothing is kept any more behind a fatal error."""
+        if self._mode is not _Mode.DEAD:
+            self._buffer += data
 
     def discard_buffered(self) -> None:
         """Forget what was received but not yet taken.
@@ -259,6 +261,9 @@ class Framer:
     def _skip_line(self) -> FramingError | None:
         """Drop octets up to the line's end, minding a literal there; the error once the command is over."""
         end = self._buffer.find(b"\n")
+        self._skipped += end if end >= 0 else len(self._buffer)
+        if self._skipped > self._limits.skip_octets:
+            return self._give_up()
         if end < 0:
             self._tail = (self._tail + bytes(self._buffer[-_TAIL_OCTETS:]))[-_TAIL_OCTETS:]
             self._buffer.clear()
@@ -273,13 +278,19 @@ class Framer:
         return self._report()
 
     def _start_skip(self, octets: int) -> FramingError | None:
-        if octets > self._limits.skip_octets:
-            self._mode = _Mode.DEAD
-            tag = self._error.tag if self._error is not None else b""
-            return FramingError(tag, "literal too large to skip", too_big=True, fatal=True)
+        self._skipped += octets
+        if self._skipped > self._limits.skip_octets:
+            return self._give_up()
         self._remaining = octets
         self._mode = _Mode.SKIP_LITERAL
         return None
+
+    def _give_up(self) -> FramingError:
+        """More than can be skipped: nothing that follows can be told from it."""
+        self._mode = _Mode.DEAD
+        self._buffer.clear()
+        tag = self._error.tag if self._error is not None else b""
+        return FramingError(tag, "too large to skip", too_big=True, fatal=True)
 
     def _report(self) -> FramingError | None:
         error, self._error = self._error, None
@@ -289,7 +300,7 @@ class Framer:
     def _reset(self) -> None:
         self._fragments.clear()
         self._literals.clear()
-        self._spent = 0
+        self._spent = self._skipped = 0
         self._append_tag = None
         self._mode = _Mode.LINE
         self._scanned = 0

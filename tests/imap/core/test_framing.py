@@ -154,8 +154,24 @@ def test_refused_message_is_out_of_the_stream(plus):
 def test_literal_that_is_too_large_to_skip_is_fatal():
     framer = Framer(LIMITS)
     framer.feed(b"a X {1001+}\r\nb NOOP\r\n")
-    assert framer.next_event() == FramingError(b"a", "literal too large to skip", too_big=True, fatal=True)
+    assert framer.next_event() == FramingError(b"a", "too large to skip", too_big=True, fatal=True)
     assert framer.next_event() is None
+
+
+@pytest.mark.parametrize("piece", [b"x" * 90, b"{5+}\r\nabcde "])
+def test_a_command_without_end_is_fatal_and_nothing_is_kept(piece):
+    framer = Framer(LIMITS)
+    framer.feed(b"a X ")
+    events = []
+    for _ in range(400):
+        framer.feed(piece)
+        while (event := framer.next_event()) is not None:
+            events.append(event)
+    assert events == [FramingError(b"a", "too large to skip", too_big=True, fatal=True)]
+    framer.feed(b"\r\nb NOOP\r\n")
+    assert framer.next_event() is None
+    assert framer.next_line() is None
+    assert framer.buffered_octets == 0
 
 
 def test_before_login_no_message_is_offered():
