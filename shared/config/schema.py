@@ -149,7 +149,7 @@ class StoreSettings:
     )
     uploads: int = key(512, "uploads under way at once", minimum=1, maximum=100_000)
     upload_octets: int = key(4096 * MIB, "disk that uploads under way may take", minimum=MIB, maximum=2**40)
-    mailboxes_per_account: int = key(10_000, "mailboxes of one account", minimum=10, maximum=1_000_000)
+    mailboxes_per_account: int = key(100_000, "mailboxes of one account", minimum=10, maximum=1_000_000)
     mailbox_depth: int = key(20, "levels of a mailbox name", minimum=1, maximum=100)
     mailbox_name_octets: int = key(400, "UTF-8 length of a mailbox name", minimum=20, maximum=1000)
     annotation_octets: int = key(16 * 1024, "size of one annotation (METADATA)", minimum=1024, maximum=64 * 1024)

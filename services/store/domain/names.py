@@ -34,7 +34,7 @@ class NameLimits:
 
     octets: int = 400
     levels: int = 20
-    mailboxes: int = 10_000
+    mailboxes: int = 100_000
     """Of one account."""
 
 

@@ -6,7 +6,7 @@ Laws:
 - What a scope leaves out is jumped over, not read: names below a level cost one look-up together.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -16,7 +16,7 @@ from services.store.domain.addresses import InvalidAddressError, normalize_addre
 from services.store.domain.names import SEPARATOR, below, ceiling_of, floor_of, parents
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor, Prepared, Row
-from services.store.sql.statements import directory, mailboxes, sharing
+from services.store.sql.statements import mailboxes, sharing
 from shared.contract.mailbox_types import ListOnly, ListScope, MailboxInfo, MailboxList
 from shared.contract.types import MAX_REPLY_OCTETS
 from shared.errors import BadRequest, NoPermission, NoSuchMailbox
@@ -25,6 +25,7 @@ from shared.model.namespace import OTHERS_PREFIX, is_reserved, shared_name, spli
 from shared.model.rights import Rights
 
 PAGE: Final = 400
+_CHUNK_MIN: Final = 8
 _PAGE_OCTETS: Final = MAX_REPLY_OCTETS // 2
 """The levels above one more name of 1,000 octets still fit."""
 
@@ -78,12 +79,15 @@ def _all(cursor: Cursor, account_id: int, after: str, scope: ListScope) -> Mailb
     def exists(name: str) -> bool:
         return mailboxes.ID_BY_NAME.one(cursor, account_id, name) is not None
 
+    chunk = PAGE
     while True:
-        rows = mailboxes.LIST.all(cursor, account_id, low, PAGE)
+        rows = mailboxes.LIST.all(cursor, account_id, low, chunk)
+        jumped = 0
         for row in rows:
             name = row[1]
             if name < low:
-                continue  # jumped over
+                jumped += 1
+                continue
             if not name.startswith(scope.prefix):
                 return MailboxList(tuple(page.infos))
             if is_reserved(name):
@@ -99,8 +103,10 @@ def _all(cursor: Cursor, account_id: int, after: str, scope: ListScope) -> Mailb
                 low = name
             if page.full:
                 return MailboxList(tuple(page.infos), low)
-        if len(rows) < PAGE:
+        if len(rows) < chunk:
             return MailboxList(tuple(page.infos))
+        # where most of what is read is jumped over, less is read at a time
+        chunk = max(_CHUNK_MIN, chunk // 4) if jumped > len(rows) // 2 else min(PAGE, chunk * 2)
 
 
 def _chosen(cursor: Cursor, account_id: int, after: str, scope: ListScope, statement: Prepared) -> MailboxList:
@@ -168,9 +174,9 @@ def list_shared(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:
     page = _Page(after)
     after_owner, after_name = split_shared(after) or ("", "")
     rows = sharing.SHARED_WITH.all(cursor, account_id, after_owner, after_name, PAGE)
-    for row in _visible(cursor, account_id, rows):
-        mailbox_id, owner, name, special_use, subscribed, uidvalidity, rights, owner_id = row
+    for mailbox_id, owner, name, special_use, subscribed, uidvalidity, owner_id in rows:
         full = shared_name(owner, name)
+        rights = access.rights_on(cursor, account_id, owner_id, mailbox_id)
 
         def sees(level: str) -> bool:
             return _sees(cursor, account_id, level)
@@ -182,20 +188,7 @@ def list_shared(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:
         )
         if page.full:
             return MailboxList(tuple(page.infos), full)
-    if len(rows) == PAGE:
-        return MailboxList(tuple(page.infos), shared_name(rows[-1][1], rows[-1][2]))
     return MailboxList(tuple(page.infos))
-
-
-def _visible(cursor: Cursor, account_id: int, rows: list[Row]) -> Iterator[Row]:
-    """Rows with the rights and the owner's number; without those that are denied."""
-    owners: dict[str, int] = {}
-    for row in rows:
-        if row[1] not in owners:
-            owners[row[1]] = directory.ACCOUNT_ID.scalar(cursor, row[1])
-        rights = access.rights_on(cursor, account_id, owners[row[1]], row[0])
-        if rights & Rights.LOOKUP:
-            yield (*row, rights, owners[row[1]])
 
 
 def _sees(cursor: Cursor, account_id: int, name: str) -> bool:

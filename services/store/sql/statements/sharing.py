@@ -57,22 +57,24 @@ _subscribed = (
     .where(subscription.c.account_id == b("me"), subscription.c.name == _full_name)
     .exists()
 )
-_given = (
-    sa.select(_a.mailbox_id)
-    .where(_a.grantee.in_([_zero, b("me")]), _a.negative == _zero, _a.rights.op("&")(sa.literal_column("1")) != _zero)
-    .distinct()
+_one: sa.ColumnElement[int] = sa.literal_column("1")
+_lookup = sa.and_(_a.grantee.in_([_zero, b("me")]), _a.rights.op("&")(_one) != _zero)
+_seen = sa.and_(
+    _m.id.in_(sa.select(_a.mailbox_id).where(_lookup, _a.negative == _zero)),
+    _m.id.not_in(sa.select(_a.mailbox_id).where(_lookup, _a.negative == _one)),
 )
+"""RFC 4314 §2: given and not denied the right to see it."""
 CHILD_SHARED: Final = Prepared(
     sa.select(_m.id)
-    .where(_m.account_id == b("owner"), _m.name > b("low"), _m.name < b("high"), _m.id.in_(_given))
+    .where(_m.account_id == b("owner"), _m.name > b("low"), _m.name < b("high"), _seen)
     .limit(b("one")),
     "owner", "low", "high", "me", "one",
 )  # fmt: skip
 SHARED_WITH: Final = Prepared(
-    sa.select(_m.id, account.c.address, _m.name, _m.special_use, _subscribed, _m.uidvalidity)
+    sa.select(_m.id, account.c.address, _m.name, _m.special_use, _subscribed, _m.uidvalidity, _m.account_id)
     .join_from(mailbox, account, account.c.id == _m.account_id)
     .where(
-        _m.id.in_(_given),
+        _seen,
         _m.account_id != b("me"),
         sa.tuple_(account.c.address, _m.name) > sa.tuple_(b("after_owner"), b("after_name")),
     )
@@ -80,4 +82,4 @@ SHARED_WITH: Final = Prepared(
     .limit(b("limit")),
     "me", "after_owner", "after_name", "limit",
 )  # fmt: skip
-"""Mailboxes of others that an account or anyone was given the right to see; what is denied is taken off by the reader."""
+"""Mailboxes of others that an account may see."""
