@@ -104,7 +104,7 @@ class Context:
         """What this session has turned on, by ENABLE (RFC 5161) or by a command that does the same."""
         self.failed_logins = 0
         self.message_announced: tuple[int, bool] | None = None
-        """While an APPEND waits at its message: octets, synchronizing."""
+        """While an APPEND waits at a literal of its message that nobody has taken yet: octets, synchronizing."""
         self.idling = False
         """Inside IDLE: the session may be ended at any time."""
         self.changed = trio.Event()
@@ -158,6 +158,7 @@ class Context:
     def capabilities(self) -> tuple[str, ...]:
         return capabilities(
             message_limit=self.limits.messages_per_command,
+            append_limit=self.limits.message_octets,
             logged_in=self.logged_in,
             tls=self.client.secure,
             starttls=self.shared.tls is not None,

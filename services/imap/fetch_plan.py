@@ -33,7 +33,7 @@ _SIMPLE: Final = {
     FetchItem.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
     FetchItem.BODY: b"BODY %b",
 }
-_KINDS: Final = {
+KINDS: Final = {
     SectionText.ALL: SectionKind.CONTENT,
     SectionText.HEADER: SectionKind.HEADER,
     SectionText.HEADER_FIELDS: SectionKind.HEADER,
@@ -128,7 +128,7 @@ class FetchPlan:
                 header = min(row.header_octets, size) if row is not None else size
                 start, stop = (header, size) if section.text is SectionText.TEXT else (0, header)
         else:
-            found = resolve_section(unpack_parts(row.parts), section.path, _KINDS[section.text]) if row else None
+            found = resolve_section(unpack_parts(row.parts), section.path, KINDS[section.text]) if row else None
             if found is None:
                 return None
             start, stop = found

@@ -25,7 +25,11 @@ class SessionLimits:
     messages_per_command: int
     """RFC 9738 §3: of FETCH, STORE, COPY, MOVE and UID EXPUNGE."""
     spool_octets: int
-    """Of it, what is kept in memory; beyond that it goes to a file."""
+    """Of all messages of an APPEND, what is kept in memory; beyond that they go to a file."""
+    append_messages: int
+    """In one APPEND; twice as many parts (RFC 3502, RFC 4469)."""
+    append_octets: int
+    """Of all messages of an APPEND; a single one may always have ``message_octets``."""
     login_attempts: int
     bad_commands: int
     idle_seconds: float
@@ -54,6 +58,8 @@ class SessionLimits:
             message_octets=limits.message_octets,
             messages_per_command=imap.messages_per_command,
             spool_octets=imap.spool_octets,
+            append_messages=imap.append_messages,
+            append_octets=imap.append_octets,
             login_attempts=settings.auth.attempts_per_connection,
             bad_commands=imap.bad_commands,
             idle_seconds=imap.idle_seconds,

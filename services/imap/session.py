@@ -156,9 +156,7 @@ class Session:
             self._client.write(error.reply.render(error.tag))
             return self._count_bad() if error.reply.status == "BAD" else b""
         context.message_announced = (offer.octets, offer.synchronizing)
-        goodbye = await self._run_command(command)
-        context.message_announced = None
-        return goodbye
+        return await self._run_command(command)
 
     async def _run_command(self, command: Command) -> bytes:
         context = self.context
@@ -166,10 +164,12 @@ class Session:
         if verdict is not Verdict.ALLOWED:
             status, text = REFUSALS[verdict]
             reply: Reply | None = Reply(status, text)
-            if context.message_announced is not None:
-                await self._client.skip_message(too_big=False)
         else:
             reply = await self._execute(command)
+        if context.message_announced is not None:
+            # a literal that nobody took: it and what follows it in the command must not be read as commands
+            context.message_announced = None
+            await self._client.skip_message(too_big=True)
         if reply is None:
             return b""
         await self._tell(command)

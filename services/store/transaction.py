@@ -402,9 +402,9 @@ class Transaction:
             if row.account_id == account_id:
                 held += row.messages - row.told_messages
                 octets += row.octets - row.told_octets
-        if most_messages is not None and held + more_messages > most_messages:
+        if more_messages > 0 and most_messages is not None and held + more_messages > most_messages:
             raise OverQuota(f"{most_messages} messages")
-        if most_octets is not None and octets + more_octets > most_octets:
+        if more_octets > 0 and most_octets is not None and octets + more_octets > most_octets:
             raise OverQuota(f"{most_octets} octets")
 
     def next_meta(self, name: str, least: int) -> int:

@@ -16,12 +16,15 @@ import trio
 from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder
 from shared.contract.types import CHUNK_OCTETS
 from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, OutOfSpace, TooLarge
+from shared.model.message_index import MessageIndex
 from shared.rpc.server import Peer
 
 T = TypeVar("T")
 
 HANDLE_OCTETS: Final = 16
 _THREADS: Final = 2
+INDEX_OCTETS_MAX: Final = 32 * 1024 * 1024
+"""Memory of the indexes of all uploads."""
 
 
 class _Upload:
@@ -38,6 +41,15 @@ class _Upload:
         self.held = 0
         """Writes that are going to read the file."""
         self.ended = False
+        self.index: MessageIndex | None = None
+
+    @property
+    def index_octets(self) -> int:
+        """Memory of its index."""
+        index = self.index
+        if index is None:
+            return 0
+        return sum(map(len, (index.envelope, index.bodystructure, index.body, index.parts, index.summary)))
 
     @property
     def octets(self) -> int:
@@ -68,6 +80,7 @@ class Uploads:
         self._message_octets = message_octets
         self._uploads: dict[tuple[int, bytes], _Upload] = {}
         self._octets = 0
+        self._index_octets = 0
         self._limiter = trio.CapacityLimiter(_THREADS)
         self._peers: set[int] = set()
         self._closing: list[_Upload] = []
@@ -124,6 +137,21 @@ class Uploads:
                 raise
             return upload.octets
 
+    def describe(self, peer: Peer, handle: bytes, index: MessageIndex) -> None:
+        """Keep the index of an upload's message until it is filed. Raises NoSuchUpload, LimitExceeded."""
+        upload = self._of(peer, handle)
+        self._index_octets -= upload.index_octets
+        upload.index = index
+        self._index_octets += upload.index_octets
+        if self._index_octets > INDEX_OCTETS_MAX:
+            self._index_octets -= upload.index_octets
+            upload.index = None
+            raise LimitExceeded("indexes of uploads")
+
+    def index_of(self, peer: Peer, handle: bytes) -> MessageIndex | None:
+        """What ``describe`` was given. Raises NoSuchUpload."""
+        return self._of(peer, handle).index
+
     async def abort(self, peer: Peer, handle: bytes) -> None:
         upload = self._uploads.pop((peer.number, handle), None)
         if upload is not None:
@@ -170,6 +198,8 @@ class Uploads:
     def _end(self, upload: _Upload) -> None:
         upload.ended = True
         self._octets -= upload.reserved
+        self._index_octets -= upload.index_octets
+        upload.index = None
         self._closing.append(upload)
 
     async def _remove_ended(self) -> None:

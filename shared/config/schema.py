@@ -298,6 +298,13 @@ class ImapSettings:
     spool_octets: int = key(
         1 * MIB, "APPENDed message size up to which it is kept in memory", minimum=64 * KIB, maximum=64 * MIB
     )
+    append_messages: int = key(1000, "messages of one APPEND (RFC 3502)", minimum=1, maximum=100_000)
+    append_octets: int = key(
+        256 * MIB,
+        "octets of all messages of one APPEND; one message alone may always be message_octets",
+        minimum=MIB,
+        maximum=2**40,
+    )
 
 
 @attrs.frozen

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from shared.contract.registry import Role, call
+from shared.model.message_index import MessageIndex
 
 _WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP)
 
@@ -24,4 +25,9 @@ class ContentApi(Protocol):
     @call(*_WRITERS)
     async def abort_upload(self, upload: bytes) -> None:
         """Forget an upload; unknown ones are no error."""
+        ...
+
+    @call(Role.IMAP)
+    async def describe_upload(self, upload: bytes, index: MessageIndex) -> None:
+        """The index of an upload's message, for ``messages.append_all``. Raises NoSuchUpload, LimitExceeded (memory of all)."""
         ...

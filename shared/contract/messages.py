@@ -5,6 +5,7 @@ Except where said otherwise, UIDs that are not there are passed over. All calls 
 
 from typing import Protocol
 
+from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
 from shared.contract.contents import Contents
 from shared.contract.registry import Role, call
 from shared.contract.types import (
@@ -45,6 +46,16 @@ class MessagesApi(Protocol):
         index: MessageIndex,
     ) -> AppendResult:
         """IMAP APPEND, durable on return. ``internal_date`` None: now. Raises NoSuchUpload, OverQuota, LimitExceeded (keywords)."""
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def append_all(
+        self, grant: Grant, mailbox_id: MailboxId, messages: tuple[NewMessage, ...], replaces: Replaced | None
+    ) -> AppendAllResult:
+        """Several messages (RFC 3502), or some for one that goes (RFC 8508), in one transaction: all or nothing.
+
+        Raises as ``append`` does, and NoSuchMessage where the one to be replaced is gone. The quota sees what comes less what goes.
+        """
         ...
 
     @call(Role.IMAP)

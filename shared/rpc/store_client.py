@@ -123,26 +123,52 @@ class StoreClient:
 
     # --- contents ---
 
-    async def put_content(self, data: bytes | memoryview) -> ContentSource:
-        """Inline where small, else uploaded in pieces. Raises StoreError. See ``with_content`` for what may be forgotten."""
-        if len(data) <= MAX_INLINE_OCTETS:
+    async def put_content(self, data: bytes | memoryview, *, upload: bool = False) -> ContentSource:
+        """Inline where small (unless ``upload``), else in pieces. Raises StoreError. See ``with_content`` for what may be forgotten.
+
+        Whoever does not use the content gives it back with ``drop_content``.
+        """
+        if len(data) <= MAX_INLINE_OCTETS and not upload:
             return ContentSource(len(data), inline=bytes(data))
-        upload = await self.content.begin_upload(len(data))
+        source = ContentSource(len(data), upload=await self.content.begin_upload(len(data)))
+        handle = source.upload or b""
         view = memoryview(data)
-        for offset in range(0, len(data), CHUNK_OCTETS):
-            await self.content.append_upload(upload, offset, bytes(view[offset : offset + CHUNK_OCTETS]))
-        return ContentSource(len(data), upload=upload)
+        try:
+            for offset in range(0, len(data), CHUNK_OCTETS):
+                await self.content.append_upload(handle, offset, bytes(view[offset : offset + CHUNK_OCTETS]))
+        except BaseException:
+            self.drop_content(source)
+            raise
+        return source
+
+    def drop_content(self, source: ContentSource) -> None:
+        """Forget a content that was put and is not going to be used; nothing when the store is away and has forgotten it anyway."""
+        if source.upload is not None:
+            self._client.post("content.abort_upload", (source.upload,))
 
     async def with_content(self, data: bytes | memoryview, use: Callable[[ContentSource], Awaitable[T]]) -> T:
-        """Put the content and make the call that takes it; again from the start when the store forgot the upload meanwhile.
+        """Put the content and make the call that takes it; again from the start when the store forgot the upload meanwhile."""
+
+        async def put_and_use() -> T:
+            source = await self.put_content(data)
+            try:
+                return await use(source)
+            except BaseException:
+                self.drop_content(source)
+                raise
+
+        return await self.again_when_forgotten(put_and_use)
+
+    async def again_when_forgotten(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Put contents and use them, again from the start when the store forgot one of them meanwhile.
 
         Safe: NoSuchUpload says that the call did nothing (the operation id is looked up before the upload).
         """
-        for attempt in range(UPLOAD_TRIES):
+        for number in range(UPLOAD_TRIES):
             try:
-                return await use(await self.put_content(data))
+                return await attempt()
             except NoSuchUpload:
-                if attempt == UPLOAD_TRIES - 1:
+                if number == UPLOAD_TRIES - 1:
                     break
         raise Unavailable("the store forgot the upload again and again")
 

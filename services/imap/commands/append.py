@@ -1,115 +1,143 @@
-"""APPEND, RFC 3501 §6.3.11, RFC 4315 §3 (APPENDUID).
+"""APPEND, REPLACE and UID REPLACE.
 
-The message streams through: a small one stays in memory, a larger one goes to a file of the spool; from there it is indexed and sent
-to the store in pieces. OK is said after the store's commit, never before. A restart of the store meanwhile costs the client nothing.
+RFC 3501 §6.3.11, RFC 4315 §3 (APPENDUID), RFC 3502 §1 (several messages), RFC 4469 (CATENATE), RFC 8508 §3 (REPLACE).
+
+Messages stream through: small ones stay in memory, larger ones go to a file of the spool; from there they are indexed and sent to the
+store, all of a command in one transaction. OK is said after the store's commit, never before. A restart of the store meanwhile
+costs the client nothing.
 """
 
-import mmap
-import tempfile
+from array import array
+from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import trio
 
-from services.imap.client import Client
 from services.imap.commands.copy import find_target
+from services.imap.commands.expunge import reply_with_modseq
 from services.imap.context import CommandFailed, Context, arguments_of
-from services.imap.protocol.arguments import AppendArguments, Command
-from services.imap.protocol.framing import CommandFrame, FramingError, MessageLiteral
-from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok, code_append_uid
-from shared.contract.types import AppendResult, ContentSource
-from shared.errors import StoreError
+from services.imap.intake import Intake, Taken
+from services.imap.protocol.append_grammar import AppendArguments
+from services.imap.protocol.arguments import Command
+from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok, build_untagged, code_append_uids
+from services.imap.spool import Spool
+from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
+from shared.contract.types import MAX_INLINE_OCTETS, ContentSource
 from shared.mail.index import build_index
+from shared.model.ids import MailboxId, Uid
+from shared.model.message_index import MessageIndex
+from shared.model.packed import U32, unpack_u32
 
 _INDEX_IN_THREAD_OCTETS: Final = 128 * 1024
-_WRITE_OCTETS: Final = 256 * 1024
+_INLINE_OCTETS: Final = 600 * 1024
+"""Of contents and indexes in one call; what comes beyond it is uploaded before."""
 
 
 async def handle_append(context: Context, command: Command) -> Reply:
     arguments = arguments_of(command, AppendArguments)
-    if context.message_announced is None:
-        return build_bad("Expected the message as a literal")
-    octets, synchronizing = context.message_announced
-    try:
-        # RFC 3501 §6.3.11: TRYCREATE should be said before the client sends the message
-        target = await find_target(context, arguments.mailbox)
-    except (CommandFailed, StoreError):
-        await context.client.skip_message(too_big=False)
-        raise
-    if octets > context.limits.message_octets:
-        await context.client.skip_message(too_big=True)
-        # RFC 7889 §4: TOOBIG
-        return build_no("The message is too large", "TOOBIG")
+    # RFC 3501 §6.3.11: TRYCREATE should be said before the client sends the message
+    target = await find_target(context, arguments.mailbox)
     with closing(Spool(context.limits.spool_octets, context.shared.spool)) as spool:
-        async for data in context.client.read_message(synchronizing=synchronizing):
-            await spool.write(data)
-        fault = await _rest_of_command(context.client)
-        if fault is not None:
-            return fault
-        if not octets:
-            return build_no("An empty message cannot be kept", "CANNOT")
-        content = spool.content()
-        if octets > _INDEX_IN_THREAD_OCTETS:
-            index = await trio.to_thread.run_sync(build_index, content)
-        else:
-            index = build_index(content)
-
-        async def append(source: ContentSource) -> AppendResult:
-            return await context.store.messages.append(
-                context.grant, target, arguments.flags, arguments.internal_date, source, index
-            )
-
-        result = await context.store.with_content(memoryview(content), append)
+        taken = await Intake(context, spool).run(arguments)
+        uidvalidity, uids = await _file(context, target, memoryview(spool.content()), taken)
     if context.selected is not None and context.mailbox_id == target:
         await context.view.refresh()
-    return build_ok("APPEND completed", code_append_uid(result.uidvalidity, result.uid))
+    return build_ok("APPEND completed", code_append_uids(uidvalidity, uids))
 
 
-async def _rest_of_command(client: Client) -> Reply | None:
-    """After the message the command must end; what is wrong otherwise."""
-    event = await client.next_event()
-    match event:
-        case CommandFrame(fragments=(rest,), literals=()):
-            return None if not rest.strip() else build_bad("Unexpected text after the message")
-        case MessageLiteral():
-            await client.skip_message(too_big=False)
-            return build_bad("One message for each APPEND")
-        case FramingError():
-            return build_bad(event.text.capitalize())
-    return build_bad("Unexpected text after the message")
+async def handle_replace(context: Context, command: Command) -> Reply:
+    arguments = arguments_of(command, AppendArguments)
+    uid = _replaced_uid(context, arguments.replaces, by_uid=command.name.startswith("UID "))
+    target = await find_target(context, arguments.mailbox)
+    with closing(Spool(context.limits.spool_octets, context.shared.spool)) as spool:
+        taken = await Intake(context, spool).run(arguments)
+        replaces = Replaced(context.mailbox_id, Uid(uid))
+        result = await _file_all(context, target, memoryview(spool.content()), taken, replaces)
+    # RFC 8508 §4.3: APPENDUID goes before the EXPUNGE
+    code = code_append_uids(result.uidvalidity, unpack_u32(result.uids))
+    context.client.write(build_untagged("OK", "The replacement is there", code))
+    view = context.view
+    view.apply_vanished(array(U32, [uid]))
+    view.note_own(result.replaced_modseq)
+    view.wake_all()
+    if context.mailbox_id == target:
+        await view.refresh()
+    # RFC 8508 §4.5: as after a UID EXPUNGE
+    return await reply_with_modseq(context, f"{command.name} completed", gone=True)
 
 
-class Spool:
-    """The octets of one message: in memory up to a bound, in an unnamed file beyond it. Close it when done."""
+def _replaced_uid(context: Context, number: int, *, by_uid: bool) -> int:
+    """Raises CommandFailed."""
+    told = context.mailbox.told
+    if number < 0 and told:
+        return told[-1]
+    if by_uid:
+        if context.mailbox.number_of(number):
+            return number
+        raise CommandFailed(build_no("There is no such message", "NONEXISTENT"))
+    if not 0 < number <= len(told):
+        # RFC 3501 §9: a message sequence number above the mailbox's size is a client's mistake
+        raise CommandFailed(build_bad("No such message", "CLIENTBUG"))
+    return told[number - 1]
 
-    def __init__(self, memory_octets: int, directory: Path) -> None:
-        self._memory_octets = memory_octets
-        self._directory = directory
-        self._memory = bytearray()
-        self._file: IO[bytes] | None = None
 
-    def close(self) -> None:
-        """Give the file back; what ``content`` returned stays readable."""
-        if self._file is not None:
-            self._file.close()
+async def _index_of(content: memoryview) -> MessageIndex:
+    if len(content) > _INDEX_IN_THREAD_OCTETS:
+        return await trio.to_thread.run_sync(build_index, content)
+    return build_index(content)
 
-    async def write(self, data: bytes) -> None:
-        """Add a piece."""
-        self._memory += data
-        if len(self._memory) > self._memory_octets or (self._file is not None and len(self._memory) > _WRITE_OCTETS):
-            await trio.to_thread.run_sync(self._write_out)
 
-    def _write_out(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - lives as long as the spool
-        self._file.write(self._memory)
-        self._memory.clear()
+async def _file(
+    context: Context, target: MailboxId, content: memoryview, taken: Sequence[Taken]
+) -> tuple[int, Sequence[int]]:
+    """UIDVALIDITY and UIDs."""
+    if len(taken) > 1:
+        result = await _file_all(context, target, content, taken, None)
+        return result.uidvalidity, unpack_u32(result.uids)
+    (message,) = taken
+    index = await _index_of(content)
 
-    def content(self) -> bytes | mmap.mmap:
-        """All of it, for reading."""
-        if self._file is None:
-            return bytes(self._memory)
-        self._write_out()
-        self._file.flush()
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+    async def append(source: ContentSource) -> tuple[int, Sequence[int]]:
+        done = await context.store.messages.append(
+            context.grant, target, message.flags, message.internal_date, source, index
+        )
+        return done.uidvalidity, (done.uid,)
+
+    return await context.store.with_content(content, append)
+
+
+async def _file_all(
+    context: Context, target: MailboxId, content: memoryview, taken: Sequence[Taken], replaces: Replaced | None
+) -> AppendAllResult:
+    """All in one call; what does not fit into it is uploaded before, with its index."""
+    store = context.store
+
+    async def attempt() -> AppendAllResult:
+        messages: list[NewMessage] = []
+        room = _INLINE_OCTETS
+        try:
+            for message in taken:
+                octets = content[message.start : message.stop]
+                index: MessageIndex | None = await _index_of(octets)
+                size = len(octets) + _octets_of(index)
+                inline = len(octets) <= MAX_INLINE_OCTETS and size <= room
+                source = await store.put_content(octets, upload=not inline)
+                messages.append(NewMessage(message.flags, message.internal_date, source, index if inline else None))
+                if inline:
+                    room -= size
+                elif source.upload is not None and index is not None:
+                    await store.content.describe_upload(source.upload, index)
+            return await store.messages.append_all(context.grant, target, tuple(messages), replaces)
+        except BaseException:
+            for one in messages:
+                store.drop_content(one.content)
+            raise
+
+    return await store.again_when_forgotten(attempt)
+
+
+def _octets_of(index: MessageIndex | None) -> int:
+    if index is None:
+        return 0
+    return 100 + sum(map(len, (index.envelope, index.bodystructure, index.body, index.parts, index.summary)))

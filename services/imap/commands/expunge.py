@@ -20,7 +20,7 @@ async def handle_expunge(context: Context, command: Command) -> Reply:
     if not flagged:
         # whoever may not expunge is told so; the store knows without looking that there is nothing
         gone = await _expunge(context, None)
-    return await _reply(context, "EXPUNGE completed", gone=gone)
+    return await reply_with_modseq(context, "EXPUNGE completed", gone=gone)
 
 
 async def handle_uid_expunge(context: Context, command: Command) -> Reply:
@@ -33,7 +33,7 @@ async def handle_uid_expunge(context: Context, command: Command) -> Reply:
     gone = False
     for start in range(0, len(uids), UIDS_AT_ONCE):
         gone |= await _expunge(context, pack_u32(uids[start : start + UIDS_AT_ONCE]))
-    return context.say_limit(await _reply(context, "UID EXPUNGE completed", gone=gone), asked, uids)
+    return context.say_limit(await reply_with_modseq(context, "UID EXPUNGE completed", gone=gone), asked, uids)
 
 
 def _is_deleted(context: Context, uid: int) -> bool:
@@ -51,7 +51,8 @@ async def _expunge(context: Context, uids: bytes | None) -> bool:
     return bool(result.uids)
 
 
-async def _reply(context: Context, text: str, *, gone: bool) -> Reply:
+async def reply_with_modseq(context: Context, text: str, *, gone: bool) -> Reply:
+    """OK to a command that has ``gone`` or not removed messages; with HIGHESTMODSEQ for whoever resyncs by it."""
     if not gone or not context.qresync:
         return build_ok(text)
     # RFC 7162 §3.2.7: up to where the client knows everything, so the removals are told first

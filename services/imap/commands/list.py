@@ -132,7 +132,7 @@ async def _tell(context: Context, arguments: ListArguments, rows: Sequence[Row])
     for row in rows:
         client.write(build_list_line(b"LIST", row.attributes, row.name, _extended(row), utf8=utf8))
         if row.name in states:
-            client.write(status_line(row.name, states[row.name], arguments.status_items, utf8=utf8))
+            client.write(status_line(context, row.name, states[row.name], arguments.status_items))
         if row.rights is not None and ListReturn.MYRIGHTS in arguments.returns:
             # RFC 8440 §3.1
             client.write(build_my_rights(row.name, row.rights, utf8=utf8))

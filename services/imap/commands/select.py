@@ -15,6 +15,7 @@ from services.imap.protocol.responses import (
     build_old_name,
     build_untagged,
     describe_flags,
+    mailbox_object_id,
 )
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.resync import difference_since, last_agreed_uid, tell_vanished
@@ -98,6 +99,10 @@ def _describe(context: Context, selected: Selected, state: MailboxState) -> byte
         position = columns.first_without(SystemFlag.SEEN) if state.unseen else -1
         if position >= 0 and not context.uidonly:
             lines.append(build_untagged("OK", "First unseen", f"UNSEEN {position + 1}"))
+    # RFC 8474 §4.2
+    lines.append(
+        build_untagged("OK", "Name of the mailbox for ever", f"MAILBOXID ({mailbox_object_id(state.mailbox_id)})")
+    )
     lines.append(build_untagged("OK", "UIDs valid", f"UIDVALIDITY {state.uidvalidity}"))
     lines.append(build_untagged("OK", "Next UID", f"UIDNEXT {columns.uid_next}"))
     lines.append(build_untagged("OK", "Highest", f"HIGHESTMODSEQ {selected.safe_modseq}"))

@@ -1,18 +1,21 @@
-"""STATUS, RFC 3501 §6.3.10, RFC 7162 §3.1.7 (HIGHESTMODSEQ), RFC 9051 §6.3.11 (DELETED), RFC 8438 §2 (SIZE)."""
+"""STATUS, RFC 3501 §6.3.10, RFC 7162 §3.1.7 (HIGHESTMODSEQ), RFC 9051 §6.3.11 (DELETED), RFC 8438 §2 (SIZE).
+
+RFC 7889 §3.1 (APPENDLIMIT), RFC 8474 §4.3 (MAILBOXID).
+"""
 
 from collections.abc import Sequence
 
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, StatusArguments, StatusItem
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.responses import Reply, build_ok, build_status
+from services.imap.protocol.responses import Reply, build_ok, build_status, mailbox_object_id
 from shared.contract.types import MailboxState
 from shared.errors import NoSuchMailbox
 
 
-def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, utf8: bool) -> bytes:
-    """The STATUS response for a mailbox; ``utf8``: its name in UTF-8 (``Context.utf8_names``)."""
-    values = {
+def status_line(context: Context, name: str, state: MailboxState, items: Sequence[StatusItem]) -> bytes:
+    """The STATUS response for a mailbox."""
+    values: dict[StatusItem, int | str] = {
         StatusItem.MESSAGES: state.messages,
         StatusItem.RECENT: state.recent,
         StatusItem.UIDNEXT: state.uid_next,
@@ -22,8 +25,10 @@ def status_line(name: str, state: MailboxState, items: Sequence[StatusItem], *, 
         StatusItem.DELETED: state.deleted,
         StatusItem.DELETED_STORAGE: state.deleted_octets,
         StatusItem.SIZE: state.octets,
+        StatusItem.APPENDLIMIT: context.limits.message_octets,
+        StatusItem.MAILBOXID: f"({mailbox_object_id(state.mailbox_id)})",
     }
-    return build_status(name, [(item.value, values[item]) for item in items], utf8=utf8)
+    return build_status(name, [(item.value, values[item]) for item in items], utf8=context.utf8_names)
 
 
 async def handle_status(context: Context, command: Command) -> Reply:
@@ -38,5 +43,5 @@ async def handle_status(context: Context, command: Command) -> Reply:
     if StatusItem.HIGHESTMODSEQ in arguments.items:
         # RFC 7162 §3.1: an enabling command
         context.enable(Extension.CONDSTORE)
-    context.client.write(status_line(arguments.mailbox, state, arguments.items, utf8=context.utf8_names))
+    context.client.write(status_line(context, arguments.mailbox, state, arguments.items))
     return build_ok("STATUS completed")

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from services.imap.commands.append import handle_append
+from services.imap.commands.append import handle_append, handle_replace
 from services.imap.commands.capability import handle_capability
 from services.imap.commands.close import handle_close, handle_unselect
 from services.imap.commands.compress import handle_compress
@@ -90,4 +90,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UID COPY": handle_copy,
     "UID MOVE": handle_copy,
     "UID EXPUNGE": handle_uid_expunge,
+    "REPLACE": handle_replace,
+    "UID REPLACE": handle_replace,
 }

@@ -8,6 +8,7 @@ from enum import Enum, StrEnum, auto
 import attrs
 
 from services.imap.protocol.acl_grammar import AclArguments, SetAclArguments
+from services.imap.protocol.append_grammar import AppendArguments
 from services.imap.protocol.metadata_grammar import (
     NO_OPTIONS,
     GetMetadataArguments,
@@ -115,6 +116,8 @@ class StatusItem(StrEnum):
     DELETED = "DELETED"
     DELETED_STORAGE = "DELETED-STORAGE"
     SIZE = "SIZE"
+    APPENDLIMIT = "APPENDLIMIT"
+    MAILBOXID = "MAILBOXID"
 
 
 @attrs.frozen
@@ -137,15 +140,6 @@ class ListArguments:
 class StatusArguments:
     mailbox: str
     items: tuple[StatusItem, ...]
-
-
-@attrs.frozen
-class AppendArguments:
-    """APPEND up to its message, which travels outside. ``internal_date``: seconds since 1970, None for now."""
-
-    mailbox: str
-    flags: tuple[str, ...]
-    internal_date: int | None
 
 
 # --- FETCH ---

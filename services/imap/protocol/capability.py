@@ -36,6 +36,10 @@ _AFTER_LOGIN: Final = (
     "QUOTA=RES-STORAGE",  # RFC 9208 §5.1
     "QUOTA=RES-MESSAGE",  # RFC 9208 §5.2
     "QUOTASET",  # RFC 9208 §4.1.3
+    "MULTIAPPEND",  # RFC 3502
+    "CATENATE",  # RFC 4469
+    "REPLACE",  # RFC 8508
+    "UTF8=ACCEPT",  # RFC 6855
 )
 
 
@@ -70,6 +74,7 @@ def capabilities(
     starttls: bool,
     passwords: bool,
     message_limit: int,
+    append_limit: int,
     binding: bool = False,
     compressed: bool = False,
 ) -> tuple[str, ...]:
@@ -81,6 +86,7 @@ def capabilities(
     if logged_in:
         names.extend(_AFTER_LOGIN)
         names.append(f"MESSAGELIMIT={message_limit}")  # RFC 9738
+        names.append(f"APPENDLIMIT={append_limit}")  # RFC 7889
         if not compressed:
             names.append("COMPRESS=DEFLATE")  # RFC 4978; after login only: it costs memory
         return tuple(names)

@@ -60,6 +60,19 @@ def _header_fields(scanner: Scanner, limits: GrammarLimits) -> tuple[bytes, ...]
 
 def _section(scanner: Scanner, limits: GrammarLimits, peek: bool) -> Section:
     """After ``BODY[``."""
+    path, text, fields = _section_spec(scanner, limits)
+    scanner.expect(b"]")
+    return Section(path, text, fields, _partial(scanner), peek)
+
+
+def parse_section_spec(scanner: Scanner, limits: GrammarLimits) -> Section:
+    """RFC 3501 §9: section-spec, alone, as it stands in a URL (RFC 5092 §11)."""
+    path, text, fields = _section_spec(scanner, limits)
+    scanner.end()
+    return Section(path, text, fields, peek=True)
+
+
+def _section_spec(scanner: Scanner, limits: GrammarLimits) -> tuple[tuple[int, ...], SectionText, tuple[bytes, ...]]:
     path: list[int] = []
     text = SectionText.ALL
     fields: tuple[bytes, ...] = ()
@@ -70,12 +83,11 @@ def _section(scanner: Scanner, limits: GrammarLimits, peek: bool) -> Section:
         if not scanner.take(b"."):
             break
     else:
-        if not scanner.looking_at(b"]"):
+        if not scanner.looking_at(b"]") and not scanner.at_end():
             text = _section_text(scanner, bool(path))
     if text in (SectionText.HEADER_FIELDS, SectionText.HEADER_FIELDS_NOT):
         fields = _header_fields(scanner, limits)
-    scanner.expect(b"]")
-    return Section(tuple(path), text, fields, _partial(scanner), peek)
+    return tuple(path), text, fields
 
 
 def _partial(scanner: Scanner) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ Laws:
 - Bytes in, events out; no event depends on how the bytes were split.
 - Memory is bounded: a line, a literal and a whole command each have a budget (smaller before login). What is beyond it is
   skipped, never kept, and a skipped literal's octets are never read as a command.
-- The octets of an APPEND's message are never kept here: they pass through in pieces (``MessageData``).
+- The octets of the messages of an APPEND or REPLACE are never kept here: they pass through in pieces (``MessageData``).
 
 RFC 3501 §2.2.1 and §4.3 (literals), RFC 7888 (LITERAL+ and what to do with a literal that is too large), RFC 3516 §4.4 (literal8
 is recognised). Bare LF ends a line too, as in other servers; CR alone never does.
@@ -106,8 +106,11 @@ class _Mode(Enum):
 _LITERAL: Final = re.compile(rb"~?\{([0-9]{1,20})(\+?)\}\Z")
 # RFC 3501 §9: tag = 1*<any ASTRING-CHAR except "+">
 _TAG: Final = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]{1,64}) ")
-_APPEND_ARGUMENT: Final = re.compile(rb"[^ ]{1,64} +append +[^ ]", re.IGNORECASE)
-_APPEND_EMPTY: Final = re.compile(rb"[^ ]{1,64} +append +\Z", re.IGNORECASE)
+# RFC 3501 §6.3.11, RFC 8508 §5: up to the mailbox
+_APPEND: Final = re.compile(rb"[^ ]{1,64} +(?:append|(?:uid +)?replace +[0-9*]{1,10}) +", re.IGNORECASE)
+# RFC 4469 §5: url = "URL" SP astring: this literal is an argument, and no part of a message
+_FIRST_URL: Final = re.compile(rb" catenate +\((?:.* )?url +\Z", re.IGNORECASE | re.DOTALL)
+_URL: Final = re.compile(rb"[ (]url +\Z", re.IGNORECASE)
 _TAIL_OCTETS: Final = 32
 """Of a skipped line: enough to see the literal that ends it."""
 
@@ -129,7 +132,7 @@ class Framer:
         self._error: FramingError | None = None
         self._tail = b""
         self._append_tag: bytes | None = None
-        """Set from an APPEND's first message on: further literals of the command are messages too (RFC 3502)."""
+        """Set from the first literal of an APPEND's message on: the command's beginning is not kept."""
 
     def set_limits(self, limits: FramingLimits) -> None:
         """After login."""
@@ -350,12 +353,16 @@ class Framer:
         return None if non_synchronizing else ContinuationNeeded()
 
     def _is_message(self, fragment: bytes) -> bool:
-        """Whether this literal is an APPEND's message: an APPEND that already has its mailbox (maybe as a literal itself)."""
+        """Whether this literal is (part of) an APPEND's message: not its mailbox, and not a URL."""
         if self._append_tag is not None:
-            return True
-        if self._literals:
-            return _APPEND_EMPTY.match(self._fragments[0]) is not None
-        return not self._fragments and _APPEND_ARGUMENT.match(fragment) is not None
+            return _URL.search(fragment) is None
+        first = self._fragments[0] if self._fragments else fragment
+        head = _APPEND.match(first)
+        if head is None:
+            return False
+        if not self._fragments:
+            return head.end() < len(first) and _FIRST_URL.search(fragment) is None
+        return _URL.search(fragment) is None
 
     # --- decisions about an APPEND's message ---
 

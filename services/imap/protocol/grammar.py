@@ -10,8 +10,15 @@ from typing import Final
 import attrs
 
 from services.imap.protocol.acl_grammar import parse_acl, parse_set_acl
-from services.imap.protocol.arguments import (
+from services.imap.protocol.append_grammar import (
     AppendArguments,
+    BeginMessage,
+    Place,
+    Step,
+    parse_append,
+    parse_append_rest,
+)
+from services.imap.protocol.arguments import (
     Arguments,
     AuthenticateArguments,
     Command,
@@ -30,8 +37,8 @@ from services.imap.protocol.arguments import (
     StoreMode,
     UidExpungeArguments,
 )
-from services.imap.protocol.dates import parse_date_time
 from services.imap.protocol.fetch_grammar import parse_fetch
+from services.imap.protocol.flag_grammar import parse_flag, parse_flag_list, without_recent
 from services.imap.protocol.framing import CommandFrame
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_status_items
@@ -182,52 +189,20 @@ def _status(scanner: Scanner, limits: GrammarLimits) -> StatusArguments:
     return StatusArguments(mailbox, items)
 
 
-def _flag_list(scanner: Scanner, limits: GrammarLimits) -> tuple[str, ...]:
-    """RFC 3501 §9: flag-list = "(" [flag *(SP flag)] ")"; after the parenthesis."""
-    flags: list[str] = []
-    scanner.skip_spaces()
-    while not scanner.take(b")"):
-        flags.append(_one_flag(scanner))
-        if len(flags) > limits.list_items:
-            raise SyntaxFault("too many flags")
-        scanner.skip_spaces()
-    return tuple(flags)
+def _append(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    """Without a literal there is a message only where it is made of URLs (RFC 4469 §3)."""
+    return parse_append(scanner, limits, offered=False, replacing=False)
 
 
-_SYSTEM_FLAGS: Final = frozenset({"\\SEEN", "\\ANSWERED", "\\FLAGGED", "\\DELETED", "\\DRAFT"})
+def _replace(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+    return _one_message(parse_append(scanner, limits, offered=False, replacing=True))
 
 
-def _one_flag(scanner: Scanner) -> str:
-    flag = scanner.flag()
-    if flag.startswith("\\") and flag.upper() not in _SYSTEM_FLAGS and flag.upper() != "\\RECENT":
-        # RFC 3501 §9: flag-extension: the server must not accept what it does not know to be permanent
-        raise SyntaxFault("unknown system flag")
-    return flag
-
-
-def parse_append(scanner: Scanner, limits: GrammarLimits) -> AppendArguments:
-    """RFC 3501 §6.3.11, up to the message."""
-    scanner.space()
-    mailbox = parse_mailbox(scanner, limits)
-    scanner.space()
-    flags: tuple[str, ...] = ()
-    internal_date: int | None = None
-    if scanner.take(b"("):
-        flags = _flag_list(scanner, limits)
-        scanner.skip_spaces()
-    if scanner.peek() == b'"':
-        internal_date = parse_date_time(scanner.quoted())
-        if internal_date is None:
-            raise SyntaxFault("not a date")
-        scanner.skip_spaces()
-    if not scanner.at_end():
-        raise SyntaxFault("expected the message as a literal")
-    # RFC 3501 §2.3.2: \Recent cannot be set by clients; ignored as others do
-    return AppendArguments(mailbox, tuple(flag for flag in flags if flag.upper() != "\\RECENT"), internal_date)
-
-
-def _append_without_message(scanner: Scanner, limits: GrammarLimits) -> Arguments:
-    raise SyntaxFault("expected the message as a literal")
+def _one_message(arguments: AppendArguments) -> AppendArguments:
+    """RFC 8508 §4.7: no REPLACE of several messages."""
+    if sum(isinstance(step, BeginMessage) for step in arguments.steps) > 1:
+        raise SyntaxFault("one message for each REPLACE")
+    return arguments
 
 
 def _set(scanner: Scanner, limits: GrammarLimits) -> SequenceSet:
@@ -267,17 +242,16 @@ def _store(scanner: Scanner, limits: GrammarLimits) -> StoreArguments:
         raise SyntaxFault("expected FLAGS")
     scanner.space()
     if scanner.take(b"("):
-        flags = _flag_list(scanner, limits)
+        flags = parse_flag_list(scanner, limits)
     else:
-        listed = [_one_flag(scanner)]
+        listed = [parse_flag(scanner)]
         while not scanner.at_end():
             scanner.space()
             if not scanner.at_end():
-                listed.append(_one_flag(scanner))
+                listed.append(parse_flag(scanner))
         flags = tuple(listed)
     scanner.end()
-    kept = tuple(flag for flag in flags if flag.upper() != "\\RECENT")
-    return StoreArguments(messages, mode, name.endswith(".SILENT"), kept, unchanged_since)
+    return StoreArguments(messages, mode, name.endswith(".SILENT"), without_recent(flags), unchanged_since)
 
 
 def _copy(scanner: Scanner, limits: GrammarLimits) -> CopyArguments:
@@ -312,7 +286,7 @@ PARSERS: Final[dict[str, Parser]] = {
     "LIST": parse_list,
     "LSUB": parse_lsub,
     "STATUS": _status,
-    "APPEND": _append_without_message,
+    "APPEND": _append,
     "NAMESPACE": _no_arguments,
     "GETACL": _mailbox,
     "SETACL": parse_set_acl,
@@ -343,6 +317,8 @@ PARSERS: Final[dict[str, Parser]] = {
     "UID COPY": _copy,
     "UID MOVE": _copy,
     "UID EXPUNGE": _uid_expunge,
+    "REPLACE": _replace,
+    "UID REPLACE": _replace,
 }
 
 
@@ -372,9 +348,27 @@ def parse_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
 
 
 def parse_append_command(frame: CommandFrame, limits: GrammarLimits) -> Command:
-    """An APPEND that has come to its message. Raises CommandError."""
+    """An APPEND or REPLACE that has come to the first literal of a message. Raises CommandError."""
     tag, name, scanner = parse_name(frame, utf8=limits.utf8_names)
-    return Command(tag, name, _guard(tag, parse_append, scanner, limits))
+    replacing = name != "APPEND"
+
+    def parser(scanner: Scanner, limits: GrammarLimits) -> Arguments:
+        arguments = parse_append(scanner, limits, offered=True, replacing=replacing)
+        return _one_message(arguments) if replacing else arguments
+
+    return Command(tag, name, _guard(tag, parser, scanner, limits))
+
+
+def parse_append_piece(
+    frame: CommandFrame, limits: GrammarLimits, place: Place, *, offered: bool
+) -> tuple[tuple[Step, ...], Place]:
+    """What stands behind a literal of a message. Raises CommandError; its tag is the caller's to know."""
+    try:
+        return parse_append_rest(Scanner(frame, utf8=limits.utf8_names), limits, place, offered=offered)
+    except SyntaxFault as error:
+        raise CommandError(b"*", build_bad(str(error).capitalize())) from error
+    except Refused as error:
+        raise CommandError(b"*", build_no(error.text.capitalize(), error.code)) from error
 
 
 def _guard(tag: bytes, parser: Parser, scanner: Scanner, limits: GrammarLimits) -> Arguments:

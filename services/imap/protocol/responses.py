@@ -127,7 +127,7 @@ def build_old_name(name: str, old_name: str, *, utf8: bool, attributes: Sequence
     return build_list_line(b"LIST", attributes, name, (old,), utf8=utf8)
 
 
-def build_status(name: str, values: Sequence[tuple[str, int]], *, utf8: bool = False) -> bytes:
+def build_status(name: str, values: Sequence[tuple[str, int | str]], *, utf8: bool = False) -> bytes:
     """RFC 3501 §7.2.4."""
     items = " ".join(f"{item} {value}" for item, value in values).encode()
     return b"* STATUS %b (%b)\r\n" % (build_mailbox(name, utf8=utf8), items)
@@ -169,9 +169,14 @@ def build_id(fields: Sequence[tuple[str, str]]) -> bytes:
     return b"* ID (" + pairs + b")\r\n"
 
 
-def code_append_uid(uidvalidity: int, uid: int) -> str:
-    """RFC 4315 §3."""
-    return f"APPENDUID {uidvalidity} {uid}"
+def code_append_uids(uidvalidity: int, uids: Iterable[int]) -> str:
+    """RFC 4315 §3; of several messages (RFC 3502) a set of UIDs, in the order of the messages, which is ascending."""
+    return f"APPENDUID {uidvalidity} {compact(uids).decode()}"
+
+
+def mailbox_object_id(mailbox_id: int) -> str:
+    """RFC 8474 §4: MAILBOXID. The store never gives a number to a second mailbox, and a renamed one keeps its own."""
+    return f"F{mailbox_id:08x}"
 
 
 def code_copy_uid(uidvalidity: int, sources: Iterable[int], targets: Iterable[int]) -> str:

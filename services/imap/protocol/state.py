@@ -104,6 +104,8 @@ COMMANDS: Final[dict[str, Rule]] = {
     "UID COPY": Rule(WHILE_SELECTED),
     "UID MOVE": Rule(WHILE_SELECTED, writes=True),
     "UID EXPUNGE": Rule(WHILE_SELECTED, writes=True, refresh=True),  # RFC 4315 §2.1
+    "REPLACE": Rule(WHILE_SELECTED, writes=True, by_number=True),  # RFC 8508 §3
+    "UID REPLACE": Rule(WHILE_SELECTED, writes=True),
 }
 
 

@@ -1,6 +1,7 @@
 """Uploads."""
 
 from services.store.core import Core
+from shared.model.message_index import MessageIndex
 from shared.rpc.server import Call
 
 
@@ -16,3 +17,6 @@ class ContentArea:
 
     async def abort_upload(self, call: Call, upload: bytes) -> None:
         await self._core.uploads.abort(call.peer, upload)
+
+    async def describe_upload(self, call: Call, upload: bytes, index: MessageIndex) -> None:
+        self._core.uploads.describe(call.peer, upload, index)

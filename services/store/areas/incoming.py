@@ -40,8 +40,9 @@ async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> 
             if source.inline is not None:
                 raise BadRequest("content")
             try:
-                incoming.append(Incoming(await core.uploads.hold(call.peer, source.upload, source.octets)))
+                encoded = await core.uploads.hold(call.peer, source.upload, source.octets)
                 held.append(source.upload)
+                incoming.append(Incoming(encoded, index=core.uploads.index_of(call.peer, source.upload)))
             except NoSuchUpload:
                 incoming.append(Incoming(None, missing=True))
         yield tuple(incoming)

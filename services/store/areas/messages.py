@@ -5,8 +5,9 @@ from services.store.core import Core
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
 from services.store.writer import Command
-from services.store.writes import filing, transfer
+from services.store.writes import appending, filing, transfer
 from services.store.writes.flags import store_flags
+from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
 from shared.contract.contents import Contents
 from shared.contract.types import (
     AppendResult,
@@ -98,6 +99,27 @@ class MessagesArea:
                 to_the_end=True,
             )
             result: AppendResult = await self._core.writer.submit(command)
+            return result
+
+    async def append_all(
+        self,
+        call: Call,
+        grant: Grant,
+        mailbox_id: MailboxId,
+        messages: tuple[NewMessage, ...],
+        replaces: Replaced | None,
+    ) -> AppendAllResult:
+        account = self._core.account_of(call, grant)
+        async with contents(self._core, call, [message.content for message in messages]) as incoming:
+            command = Command(
+                "messages.append_all",
+                call.op_id,
+                appending.append_all,
+                (incoming, account, mailbox_id, messages, replaces),
+                prepare=filing.prepare_contents,
+                to_the_end=True,
+            )
+            result: AppendAllResult = await self._core.writer.submit(command)
             return result
 
     async def changes(

@@ -33,6 +33,8 @@ class Incoming:
     raw: bytes = attrs.field(default=b"", repr=False)
     missing: bool = False
     """An upload that is not there (any more)."""
+    index: MessageIndex | None = attrs.field(default=None, repr=False)
+    """What came with the upload."""
 
     def encode(self, compressor: Compressor) -> None:
         if self.encoded is None and not self.missing:

@@ -62,7 +62,7 @@ def move_rows(
     if not rows:
         return CopyResult(target.uidvalidity, b"", b"")
     targets = _enter(transaction, source, target, rows, keep_uidl=True, mask=mask)
-    modseq = _leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
+    modseq = leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
     transaction.journal("imap", "moved", target.id, targets, source.id)
     return CopyResult(target.uidvalidity, pack_u32(sources), pack_u32(targets), ModSeq(modseq))
 
@@ -132,7 +132,7 @@ def _slot_table(
     return {slot: known[names[slot].lower()] for slot in wanted}
 
 
-def _leave(transaction: Transaction, row: MailboxRow, gone: Sequence[Row]) -> int:
+def leave(transaction: Transaction, row: MailboxRow, gone: Sequence[Row]) -> int:
     """Take (uid, content, flags, octets) out of a mailbox and leave tombstones; the modseq of it."""
     transaction.flush()
     modseq = transaction.next_modseq(row)
@@ -167,7 +167,7 @@ def expunge(
         gone = [message for message in found if message[2] & DELETED] if only_deleted else found
     if not gone:
         return ExpungeResult(b"", ModSeq(row.highest_modseq))
-    modseq = _leave(transaction, row, gone)
+    modseq = leave(transaction, row, gone)
     transaction.drop_references(dict(Counter(content_id for _, content_id, _, _ in gone)))
     removed = [uid for uid, _, _, _ in gone]
     transaction.journal(actor, "expunged", row.id, removed)

@@ -165,16 +165,6 @@ def test_examples(data):
     assert parse(data).arguments == EXAMPLES[data]
 
 
-def test_append_example():
-    # RFC 3501 §6.3.11
-    command = parse_append_command(frame(b"A003 APPEND saved-messages (\\Seen) {310}"), LIMITS)
-    assert command.arguments == a.AppendArguments("saved-messages", ("\\Seen",), None)
-    command = parse_append_command(
-        frame(b'a append {5+}\r\nin&-x (\\Recent $A) "17-Jul-1996 02:44:25 -0700" {1}'), LIMITS
-    )
-    assert command.arguments == a.AppendArguments("in&x", ("$A",), 837596665)
-
-
 TOLERATED = {
     # what clients get wrong, and Dovecot takes
     b"a  NOOP": a.NoArguments(),

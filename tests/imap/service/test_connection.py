@@ -104,7 +104,14 @@ def test_the_place_of_the_account_is_free_again(stack, connect):
 
 def test_the_capability_line_in_each_situation():
     def names(**situation):
-        usual = {"logged_in": False, "tls": False, "starttls": True, "passwords": False, "message_limit": 1000}
+        usual = {
+            "logged_in": False,
+            "tls": False,
+            "starttls": True,
+            "passwords": False,
+            "message_limit": 1000,
+            "append_limit": 1,
+        }
         return set(capabilities(**{**usual, **situation}))
 
     assert {"STARTTLS", "LOGINDISABLED", "LITERAL+", "SASL-IR"} <= names()

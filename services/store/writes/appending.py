@@ -1,0 +1,88 @@
+"""Several messages of one APPEND, and a message in the place of another: in one transaction, all or nothing.
+
+RFC 3502 (MULTIAPPEND), RFC 8508 (REPLACE). A single message is ``filing.append``, which shares savepoints with its neighbours;
+these run in one of their own, which is rolled back when one of the messages cannot be filed.
+"""
+
+from collections.abc import Sequence
+
+from services.store.packs.record import Placement
+from services.store.sql.prepared import Row
+from services.store.sql.statements import directory, messages
+from services.store.transaction import MailboxRow, Transaction
+from services.store.writes.filing import Incoming, check_room, flag_bits, ready
+from services.store.writes.transfer import leave
+from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
+from shared.errors import BadRequest, NoSuchMessage
+from shared.model.ids import ModSeq
+from shared.model.packed import pack_u32
+from shared.model.rights import Rights, permitted_names
+
+
+def append_all(
+    transaction: Transaction,
+    incoming: Sequence[Incoming],
+    account_id: int,
+    mailbox_id: int,
+    new: Sequence[NewMessage],
+    replaces: Replaced | None,
+) -> AppendAllResult:
+    """Raises NoSuchMailbox, NoPermission, NoSuchMessage, OverQuota, LimitExceeded, NoSuchUpload, BadRequest."""
+    if not new:
+        raise BadRequest("no message")
+    row = transaction.mailbox_of(account_id, mailbox_id, Rights.INSERT)
+    check_room(row, len(new))
+    octets = sum(ready(incoming, position).raw_octets for position in range(len(new)))
+    source, gone = _replaced(transaction, account_id, replaces)
+    if source is not None and source.account_id == row.account_id:
+        # RFC 8508 §3.4: only the net quota consumption is considered
+        transaction.check_quota(row.account_id, len(new) - len(gone), octets - sum(old[3] for old in gone))
+    else:
+        transaction.check_quota(row.account_id, len(new), octets)
+    modseq = transaction.next_modseq(row)
+    rights = transaction.rights(account_id, row)
+    address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, row.account_id)
+    uids = []
+    for position, message in enumerate(new):
+        content = ready(incoming, position)
+        index = message.index or incoming[position].index
+        if index is None:
+            raise BadRequest("an upload without an index")
+        date = int(transaction.now) if message.internal_date is None else message.internal_date
+        # RFC 4314 §4: flags that the account may not set are left out, without a word
+        bits = flag_bits(transaction, row, permitted_names(message.flags, rights), create=True)
+        placement = Placement(address, row.name, row.uid_next, date, bits)
+        uids.append(
+            transaction.add_message(
+                row,
+                content_id=transaction.add_content(content, index, [placement], 1),
+                modseq=modseq,
+                flags=bits,
+                octets=content.raw_octets,
+                header_octets=index.header_octets,
+                internal_date=date,
+            )
+        )
+    transaction.journal("imap", "appended", row.id, uids)
+    replaced_modseq = 0
+    if source is not None:
+        replaced_modseq = leave(transaction, source, gone)
+        transaction.drop_references({old[1]: 1 for old in gone})
+        transaction.journal("imap", "expunged", source.id, [old[0] for old in gone])
+    return AppendAllResult(row.uidvalidity, pack_u32(uids), ModSeq(modseq), ModSeq(replaced_modseq))
+
+
+def _replaced(
+    transaction: Transaction, account_id: int, replaces: Replaced | None
+) -> tuple[MailboxRow | None, list[Row]]:
+    """The mailbox and the row (uid, content, flags, octets) of what goes."""
+    if replaces is None:
+        return None, []
+    # RFC 8508 §4.1: the rights for UID STORE (of \\Deleted) and UID EXPUNGE
+    needed = Rights.READ | Rights.DELETE_MESSAGES | Rights.EXPUNGE
+    source = transaction.mailbox_of(account_id, replaces.mailbox_id, needed)
+    transaction.flush()
+    gone = messages.EXPUNGE_OF.all(transaction.cursor, [replaces.uid], source.id)
+    if not gone:
+        raise NoSuchMessage
+    return source, gone
