@@ -21,7 +21,6 @@ from services.imap.protocol.resync_grammar import Resync
 from services.imap.resync import difference_since, last_agreed_uid, tell_vanished
 from services.imap.seats import Seat
 from services.imap.updates import Selected
-from shared.contract.mailbox_types import ListScope
 from shared.contract.types import MailboxState
 from shared.errors import StoreError
 from shared.model.flags import SystemFlag
@@ -110,12 +109,11 @@ def _describe(context: Context, selected: Selected, state: MailboxState) -> byte
 
 
 async def _list_line(context: Context, name: str, asked: str) -> bytes:
-    """RFC 9051 §6.3.2: LIST with the mailbox's attributes; one page of the list tells them, whatever the number of mailboxes."""
-    page = await context.store.mailboxes.list(context.grant, "", ListScope(prefix=name))
-    found = [info for info in page.mailboxes[:1] if info.name == name]
-    has_children = any(info.has_children for info in found)
-    attributes = ["\\HasChildren" if has_children else "\\HasNoChildren"]
-    attributes += [info.special_use for info in found if info.special_use]
+    """RFC 9051 §6.3.2: LIST with the mailbox's attributes."""
+    (info,) = await context.store.mailboxes.infos(context.grant, (name,))
+    attributes = ["\\HasChildren" if info.has_children else "\\HasNoChildren"]
+    if info.special_use:
+        attributes.append(info.special_use)
     if asked != name:
         # RFC 9051 §6.3.2: the name was normalized
         return build_old_name(name, asked, utf8=context.utf8_names, attributes=attributes)

@@ -135,7 +135,7 @@ def _subscription(cursor: Cursor, account_id: int, name: str) -> MailboxInfo:
     if row is None:
         return nothing
     children = _has_shared_children(cursor, account_id, row[1], row[2])
-    return MailboxInfo(MailboxId(row[0]), name, row[3], True, row[4], children, int(found.rights))
+    return MailboxInfo(MailboxId(row[0]), name, "", True, row[4], children, int(found.rights))
 
 
 def _has_children(cursor: Cursor, account_id: int, name: str) -> bool:
@@ -174,7 +174,7 @@ def list_shared(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:
     page = _Page(after)
     after_owner, after_name = split_shared(after) or ("", "")
     rows = sharing.SHARED_WITH.all(cursor, account_id, after_owner, after_name, PAGE)
-    for mailbox_id, owner, name, special_use, subscribed, uidvalidity, owner_id in rows:
+    for mailbox_id, owner, name, subscribed, uidvalidity, owner_id in rows:
         full = shared_name(owner, name)
         rights = access.rights_on(cursor, account_id, owner_id, mailbox_id)
 
@@ -184,7 +184,8 @@ def list_shared(snapshot: Snapshot, account_id: int, after: str) -> MailboxList:
         page.add_levels_above(full, parents(full), sees)
         children = _has_shared_children(cursor, account_id, owner_id, name)
         page.add(
-            MailboxInfo(MailboxId(mailbox_id), full, special_use, bool(subscribed), uidvalidity, children, int(rights))
+            # RFC 6154 §2: another's \\Sent is not where a client is to file what this account sends
+            MailboxInfo(MailboxId(mailbox_id), full, "", bool(subscribed), uidvalidity, children, int(rights))
         )
         if page.full:
             return MailboxList(tuple(page.infos), full)

@@ -63,6 +63,9 @@ def create(transaction: Transaction, account_id: int, name: str, special_use: st
     owner_id, name = place.owner_id, place.name
     if special_use not in SPECIAL_USES:
         raise BadRequest("special use")
+    if special_use and place.owner:
+        # what a mailbox is for is the owner's to say: it would be taken from another one
+        raise NoPermission
     if transaction.mailbox_named(owner_id, name) is not None:
         raise MailboxExists
     missing = _missing_parents(transaction, owner_id, name)

@@ -280,6 +280,15 @@ async def test_what_a_guest_cannot_do(world) -> None:
         with pytest.raises(MailboxExists):
             await w.imap.mailboxes.rename(w.grant, "Sent", "Trash")
         await w.imap.mailboxes.create(two.bob, two.theirs("INBOX/x"), "")
+        with pytest.raises(NoPermission):
+            await w.imap.mailboxes.create(two.bob, two.theirs("INBOX/sent"), "\\Sent")
+        # what it is for to the owner is nothing to a guest
+        await two.give("Sent", "lr")
+        (listed,) = [
+            info for info in (await w.imap.mailboxes.list_shared(two.bob, "")).mailboxes if info.name == two.theirs("Sent")
+        ]
+        assert listed.special_use == ""
+        assert {info.name: info.special_use for info in await w.listed()}["Sent"] == "\\Sent"
         with pytest.raises(CannotChangeMailbox):
             await w.imap.mailboxes.rename(two.bob, two.theirs("INBOX/x"), "mine")
         for name in ("shared", "shared/", "SHARED/../x/../", "shared/x"):

@@ -71,7 +71,7 @@ CHILD_SHARED: Final = Prepared(
     "owner", "low", "high", "me", "one",
 )  # fmt: skip
 SHARED_WITH: Final = Prepared(
-    sa.select(_m.id, account.c.address, _m.name, _m.special_use, _subscribed, _m.uidvalidity, _m.account_id)
+    sa.select(_m.id, account.c.address, _m.name, _subscribed, _m.uidvalidity, _m.account_id)
     .join_from(mailbox, account, account.c.id == _m.account_id)
     .where(
         _seen,
