@@ -10,10 +10,12 @@ from typing import Final
 
 import attrs
 
+from services.store.reads.directory import Credentials
 from shared.contract.sharing_types import Quota
 from shared.contract.types import Resolution
 
 RESOLUTIONS_MAX: Final = 10_000
+CREDENTIALS_MAX: Final = 10_000
 
 
 class DirectoryCache:
@@ -21,6 +23,7 @@ class DirectoryCache:
 
     def __init__(self) -> None:
         self._resolutions: OrderedDict[str, Resolution] = OrderedDict()
+        self._credentials: OrderedDict[str, Credentials] = OrderedDict()
         self._accounts: set[int] = set()
         self._limited: dict[int, Quota] = {}
         self.generation = 0
@@ -67,6 +70,7 @@ class DirectoryCache:
         """After a commit that touched domains, accounts or aliases."""
         self.generation += 1
         self._resolutions.clear()
+        self._credentials.clear()
         self._accounts.update(added)
         for account_id in removed:
             self._accounts.discard(account_id)
@@ -85,3 +89,15 @@ class DirectoryCache:
         self._resolutions[address] = resolution
         while len(self._resolutions) > RESOLUTIONS_MAX:
             self._resolutions.popitem(last=False)
+
+    def credentials(self, username: str) -> Credentials | None:
+        """Of a user name that logged in before; None says nothing. Only a login that succeeds may depend on it, or the clock would tell."""
+        return self._credentials.get(username)
+
+    def keep_credentials(self, username: str, credentials: Credentials, generation: int) -> None:
+        """After a login, what was read when ``generation`` was the present one."""
+        if generation != self.generation:
+            return
+        self._credentials[username] = credentials
+        while len(self._credentials) > CREDENTIALS_MAX:
+            self._credentials.popitem(last=False)

@@ -55,7 +55,7 @@ class Passwords:
         """Whether a password is right; ``password_hash`` None: there is no such user. Raises Overloaded."""
         if len(password.encode("utf-8", "replace")) > MAX_PASSWORD_OCTETS:
             password, password_hash = "", None
-        if password_hash is not None and self._is_remembered(address, password_hash, password):
+        if password_hash is not None and self.is_remembered(address, password_hash, password):
             return True
         right = await self._in_thread(partial(_matches, self._hasher, password_hash or self._nobody, password))
         if password_hash is None or not right:
@@ -71,7 +71,8 @@ class Passwords:
         text = address.encode("utf-8", "replace") + b"\0" + password.encode("utf-8", "replace")
         return blake2b(text, key=self._key, digest_size=32).digest()
 
-    def _is_remembered(self, address: str, password_hash: str, password: str) -> bool:
+    def is_remembered(self, address: str, password_hash: str, password: str) -> bool:
+        """Whether this password was found right a while ago, and the hash is still the same."""
         known = self._remembered.get(address)
         if known is None:
             return False

@@ -18,6 +18,11 @@ class AuthArea:
 
     async def login(self, call: Call, username: str, password: str, client: str) -> LoginResult:
         core = self._core
+        # Who logs in again and again costs no trip to a thread. Whatever fails takes the long way, whoever it is.
+        known = core.directory.credentials(username)
+        if known is not None and core.passwords.is_remembered(known.address, known.password_hash, password):
+            return self._entered(call, known, client)
+        generation = core.directory.generation
         found = await core.readers.run(reads.credentials, username)
         address = found.address if found is not None else username[:320]
         right = await core.passwords.verify(address, found.password_hash if found is not None else None, password)
@@ -25,6 +30,7 @@ class AuthArea:
             raise self._failed(call, address, client)
         if found.scram is None:
             await self._make_scram(found, password)
+        core.directory.keep_credentials(username, found, generation)
         return self._entered(call, found, client)
 
     async def scram_begin(self, call: Call, username: str) -> ScramChallenge:

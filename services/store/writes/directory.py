@@ -96,6 +96,7 @@ def keep_scram(transaction: Transaction, address: str, password_hash: str, keys:
     row = directory.ACCOUNT.one(transaction.cursor, address)
     if row is not None and row[1] == password_hash:
         _keep_scram(transaction, row[0], keys)
+        transaction.changes.directory = True
 
 
 def account_passwd(

@@ -11,6 +11,7 @@ from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
 from services.store.notify import BACKLOG_OCTETS, QUEUE, Notifier
 from services.store.passwords import Passwords
+from services.store.reads.directory import Credentials
 from services.store.transaction import Changes
 from shared.contract.registry import Role
 from shared.contract.types import Resolution, ResolutionKind
@@ -194,3 +195,15 @@ async def test_a_slow_peer_is_told_once_with_the_last_value() -> None:
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()
     assert peer.told == [[1, 49]]
+
+
+def test_credentials_that_are_older_than_a_change_are_not_kept() -> None:
+    cache = DirectoryCache()
+    cache.keep_credentials("a@x", Credentials(1, "a@x", "hash"), cache.generation)
+    assert cache.credentials("a@x") == Credentials(1, "a@x", "hash")
+    assert cache.credentials("b@x") is None
+    read_at = cache.generation
+    cache.changed((), ())
+    assert cache.credentials("a@x") is None
+    cache.keep_credentials("a@x", Credentials(1, "a@x", "hash"), read_at)
+    assert cache.credentials("a@x") is None
