@@ -9,6 +9,7 @@ from typing import Final
 
 import attrs
 
+from services.imap.binary import decode_part, encoding_of, render_binary
 from services.imap.protocol.arguments import FetchArguments, FetchItem, Section, SectionText
 from services.imap.protocol.dates import DateTimeRenderer
 from services.imap.protocol.fetch_grammar import section_label
@@ -21,6 +22,10 @@ RENDERED: Final[dict[FetchItem, tuple[bytes, IndexField]]] = {
     FetchItem.ENVELOPE: (b"ENVELOPE", IndexField.ENVELOPE),
     FetchItem.BODYSTRUCTURE: (b"BODYSTRUCTURE", IndexField.BODYSTRUCTURE),
     FetchItem.BODY: (b"BODY", IndexField.BODY),
+    FetchItem.PREVIEW: (b"PREVIEW", IndexField.SUMMARY),
+    FetchItem.SAVEDATE: (b"SAVEDATE", IndexField.SAVED_DATE),
+    FetchItem.EMAILID: (b"EMAILID", IndexField.EMAIL_ID),
+    FetchItem.THREADID: (b"THREADID", IndexField.EMAIL_ID),
 }
 """Items whose octets come ready from the store's index, and are kept."""
 _SIMPLE: Final = {
@@ -32,6 +37,10 @@ _SIMPLE: Final = {
     FetchItem.ENVELOPE: b"ENVELOPE %b",
     FetchItem.BODYSTRUCTURE: b"BODYSTRUCTURE %b",
     FetchItem.BODY: b"BODY %b",
+    FetchItem.PREVIEW: b"PREVIEW %b",
+    FetchItem.SAVEDATE: b"SAVEDATE %b",
+    FetchItem.EMAILID: b"EMAILID %b",
+    FetchItem.THREADID: b"THREADID %b",
 }
 KINDS: Final = {
     SectionText.ALL: SectionKind.CONTENT,
@@ -50,6 +59,8 @@ class Span:
 
     start: int
     stop: int
+    encoding: str = ""
+    """Content-Transfer-Encoding that BINARY takes off, lower case."""
 
     @property
     def octets(self) -> int:
@@ -80,8 +91,11 @@ class FetchPlan:
         self.whole_only = bool(self.sections) and all(
             not section.path and section.text is SectionText.ALL for section in self.sections
         )
-        self.bodies_only = self.whole_only and len(self.sections) == 1 and self.sections[0].partial is None
+        first = self.sections[0] if self.whole_only else None
+        self.bodies_only = first is not None and len(self.sections) == 1 and first.partial is None and not first.binary
         """Nothing but whole messages (and what is at hand): the short way."""
+        self.reads_bodies = any(section.text in (SectionText.ALL, SectionText.TEXT) for section in self.sections)
+        """Whether as much may be read as the messages are large."""
         fields = IndexField(0)
         if any(section.path for section in self.sections):
             fields |= IndexField.PARTS
@@ -128,19 +142,39 @@ class FetchPlan:
                 header = min(row.header_octets, size) if row is not None else size
                 start, stop = (header, size) if section.text is SectionText.TEXT else (0, header)
         else:
-            found = resolve_section(unpack_parts(row.parts), section.path, KINDS[section.text]) if row else None
+            parts = unpack_parts(row.parts) if row else ()
+            found = resolve_section(parts, section.path, KINDS[section.text])
             if found is None:
                 return None
             start, stop = found
-        if section.partial is not None and not section.fields:
+            if section.binary:
+                return Span(start, stop, encoding_of(parts, section.path))
+        if section.partial is not None and not section.fields and not section.binary:
             # RFC 3501 §6.4.5: a partial that starts beyond the end is an empty string
             start = min(start + section.partial[0], stop)
             stop = min(start + section.partial[1], stop)
         return Span(start, stop)
 
+    def finish_rows(self, octets: "Sequence[bytes | None]", spans: "Sequence[Span | None]") -> list[bytes]:
+        """What was read of a message's sections, as it goes out: label, octets, and a space between two sections.
+
+        Raises UnknownEncoding.
+        """
+        rows = []
+        for index, (section, piece, span) in enumerate(zip(self.sections, octets, spans, strict=True)):
+            head = (b" " if index else b"") + self.labels[index]
+            if span is None or piece is None:
+                rows.append(head + (b" 0" if section.size_only else b" NIL"))
+            elif section.binary:
+                rows.append(head + render_binary(section, decode_part(piece, span.encoding)))
+            else:
+                finished = self.finish(section, piece)
+                rows.append(b"%b {%d}\r\n%b" % (head, len(finished), finished))
+        return rows
+
     @staticmethod
     def finish(section: Section, octets: bytes) -> bytes:
-        """What was read, as the section's octets."""
+        """What was read, as the section's octets; not for BINARY."""
         if section.fields:
             exclude = section.text is SectionText.HEADER_FIELDS_NOT
             octets = select_fields(octets, 0, len(octets), section.fields, exclude)

@@ -156,6 +156,7 @@ class IndexField(IntFlag):
     HEADER_OCTETS = 32
     EMAIL_ID = 64
     """EMAILID and THREADID, RFC 8474."""
+    SAVED_DATE = 128
 
 
 @attrs.frozen
@@ -171,6 +172,7 @@ class IndexRow:
     header_octets: int
     email_id: str
     thread_id: str
+    saved_date: int = 0
 
 
 @attrs.frozen

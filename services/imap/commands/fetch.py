@@ -7,24 +7,28 @@ write. Memory is bounded by two batches, whatever the mailbox's size and the cli
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
 import attrs
 import trio
 
+from services.imap.binary import UnknownEncoding, decoded_pieces, decoder_for, literal_head, measure
 from services.imap.bodies import Bodies, read_bodies
 from services.imap.client import ClientGone
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.fetch_plan import RENDERED, FetchPlan, Span
 from services.imap.protocol.arguments import Command, FetchArguments, FetchItem, Section
 from services.imap.protocol.capability import Extension
-from services.imap.protocol.responses import Reply, build_bad, build_ok
+from services.imap.protocol.dates import DateTimeRenderer
+from services.imap.protocol.encode import build_string
+from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok
 from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
 from services.imap.resync import difference_since, tell_vanished
 from shared.contract.types import CHUNK_OCTETS, ContentRange, FlagOperation, IndexField, IndexRow
+from shared.mail.summary import unpack_summary
 from shared.model.flags import SystemFlag
 from shared.model.ids import Uid
 from shared.model.packed import pack_u32, unpack_u32, unpack_u64
@@ -44,8 +48,8 @@ class _Batch:
 
     uids: "array[int]"
     rendered: dict[FetchItem, dict[int, bytes]]
-    sections: dict[int, list[bytes | None]]
-    """Finished octets of each section; None: NIL."""
+    sections: dict[int, list[bytes]]
+    """Each section as it goes out."""
     spans: dict[int, list[Span | None]]
     """Of a message that is to be streamed instead; then it is alone in its batch."""
     bodies: Bodies | None = None
@@ -75,7 +79,11 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
             await tell_vanished(context, difference.vanished)
         asked = run.changed_since(asked, arguments.changed_since)
     uids = context.within_limit(asked)
-    await run_ahead(run.batches(uids), run.send)
+    try:
+        await run_ahead(run.batches(uids), run.send)
+    except UnknownEncoding as error:
+        # RFC 3516 §4.3
+        raise CommandFailed(build_no("The encoding of a part is unknown", "UNKNOWN-CTE")) from error
     gone = run.sent < len(uids)
     reply = (
         build_ok("Some messages were already expunged", "EXPUNGEISSUED")
@@ -126,7 +134,7 @@ class _Fetch:
         for index, size in enumerate(self._context.columns.sizes_of(uids[start:last]), start):
             if size > STREAM_OCTETS:
                 return index if index > start else index + 1
-            octets += size if self._plan.whole_only else min(size, 4 * _HEADER_GUESS_OCTETS)
+            octets += size if self._plan.reads_bodies else min(size, 4 * _HEADER_GUESS_OCTETS)
             if octets > BATCH_OCTETS:
                 return index + 1
         return last
@@ -181,6 +189,10 @@ class _Fetch:
         if len(spans) == 1 and any(
             span is not None and span.octets > STREAM_OCTETS for each in spans.values() for span in each
         ):
+            for section, span in zip(plan.sections, next(iter(spans.values())), strict=True):
+                if section.binary and span is not None:
+                    # before the response begins
+                    decoder_for(span.encoding)
             batch.spans = spans
             return
         wanted = [
@@ -191,17 +203,9 @@ class _Fetch:
         ]
         answers = iter(await read_ranges(self._context, wanted))
         for uid, each in spans.items():
-            finished: list[bytes | None] = []
-            gone = False
-            for section, span in zip(plan.sections, each, strict=True):
-                if span is None:
-                    finished.append(None)
-                    continue
-                octets = next(answers) if span.octets else b""
-                gone |= octets is None
-                finished.append(plan.finish(section, octets or b""))
-            if not gone:
-                batch.sections[uid] = finished
+            octets = [None if span is None else next(answers) if span.octets else b"" for span in each]
+            if all(piece is not None or span is None for piece, span in zip(octets, each, strict=True)):
+                batch.sections[uid] = plan.finish_rows(octets, each)
 
     async def _set_seen(self, uids: "array[int]") -> frozenset[int]:
         """RFC 3501 §6.4.5: reading a body sets \\Seen."""
@@ -275,16 +279,9 @@ class _Fetch:
 
     def _with_sections(self, rows: list[bytes], uids: Sequence[int], batch: _Batch) -> list[bytes]:
         pieces: list[bytes] = []
-        labels = self._plan.labels
         for row, uid in zip(rows, uids, strict=True):
             pieces.append(row)
-            for index, octets in enumerate(batch.sections[uid]):
-                space = b" " if index else b""
-                if octets is None:
-                    pieces.append(space + labels[index] + b" NIL")
-                else:
-                    pieces.append(b"%b%b {%d}\r\n" % (space, labels[index], len(octets)))
-                    pieces.append(octets)
+            pieces += batch.sections[uid]
             pieces.append(self._end(batch, uid))
         return pieces
 
@@ -309,7 +306,10 @@ class _Fetch:
         for index, (section, span) in enumerate(zip(plan.sections, batch.spans[uid], strict=True)):
             space = b" " if index else b""
             if span is None:
-                client.write(space + plan.labels[index] + b" NIL")
+                client.write(space + plan.labels[index] + (b" 0" if section.size_only else b" NIL"))
+            elif section.binary:
+                client.write(space + plan.labels[index])
+                await self._stream_binary(section, uid, span)
             elif section.fields or span.octets <= STREAM_OCTETS:
                 octets = plan.finish(section, await self._whole(uid, span))
                 client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], len(octets)))
@@ -318,6 +318,21 @@ class _Fetch:
                 client.write(b"%b%b {%d}\r\n" % (space, plan.labels[index], span.octets))
                 await run_ahead(self._pieces(uid, span), self._send_piece)
         client.write(self._end(batch, uid))
+
+    async def _stream_binary(self, section: Section, uid: int, span: Span) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            for read in self._pieces(uid, span):
+                yield await read()
+
+        client = self._context.client
+        found = await measure(section, span.encoding, pieces)
+        if section.size_only:
+            client.write(b" %d" % found.octets)
+            return
+        client.write(literal_head(found.octets, has_nul=found.has_nul))
+        async for octets in decoded_pieces(section, span.encoding, pieces):
+            client.write(octets)
+            await client.drain()
 
     async def _whole(self, uid: int, span: Span) -> bytes:
         octets: bytes | None = b""
@@ -341,7 +356,26 @@ class _Fetch:
 _WHOLE: Final = Section()
 
 
+_render_date: Final = DateTimeRenderer()
+
+
 def _ready(row: IndexRow, item: FetchItem) -> bytes:
-    if item is FetchItem.ENVELOPE:
-        return row.envelope
-    return row.bodystructure if item is FetchItem.BODYSTRUCTURE else row.body
+    match item:
+        case FetchItem.ENVELOPE:
+            return row.envelope
+        case FetchItem.BODYSTRUCTURE:
+            return row.bodystructure
+        case FetchItem.PREVIEW:
+            # RFC 8970 §3.2: a string, empty where there is nothing to be shown; at most 200 characters
+            return build_string(unpack_summary(row.summary).preview.encode("utf-8", "replace"))
+        case FetchItem.SAVEDATE:
+            # RFC 8514 §4.2
+            return b'"%b"' % _render_date(row.saved_date)
+        case FetchItem.EMAILID:
+            # RFC 8474 §5.3
+            return b"(%b)" % row.email_id.encode()
+        case FetchItem.THREADID:
+            # RFC 8474 §5.2: NIL from a server that does not relate messages to each other
+            return b"NIL"
+        case _:
+            return row.body

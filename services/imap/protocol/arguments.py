@@ -146,7 +146,7 @@ class StatusArguments:
 
 
 class FetchItem(Enum):
-    """RFC 3501 §6.4.5: items without parameters; MODSEQ: RFC 7162 §3.1.5."""
+    """RFC 3501 §6.4.5: items without parameters; MODSEQ: RFC 7162 §3.1.5; RFC 8970 §3.1, RFC 8514 §4.2, RFC 8474 §5.3."""
 
     FLAGS = b"FLAGS"
     UID = b"UID"
@@ -156,6 +156,10 @@ class FetchItem(Enum):
     BODYSTRUCTURE = b"BODYSTRUCTURE"
     BODY = b"BODY"
     MODSEQ = b"MODSEQ"
+    PREVIEW = b"PREVIEW"
+    SAVEDATE = b"SAVEDATE"
+    EMAILID = b"EMAILID"
+    THREADID = b"THREADID"
 
 
 class SectionText(Enum):
@@ -181,6 +185,10 @@ class Section:
     peek: bool = False
     legacy: bytes = b""
     """The older spelling that was used, which is also the name in the response."""
+    binary: bool = False
+    """RFC 3516 §4.2: BINARY, without the transfer encoding; ``partial`` counts decoded octets."""
+    size_only: bool = False
+    """RFC 3516 §4.2: BINARY.SIZE."""
 
 
 @attrs.frozen

@@ -40,6 +40,8 @@ _AFTER_LOGIN: Final = (
     "CATENATE",  # RFC 4469
     "REPLACE",  # RFC 8508
     "UTF8=ACCEPT",  # RFC 6855
+    "BINARY",  # RFC 3516
+    "PREVIEW",  # RFC 8970
 )
 
 

@@ -1,6 +1,7 @@
 """The arguments of FETCH.
 
-RFC 3501 §6.4.5 and §9 (fetch, fetch-att, section), RFC 7162 §3.1.4 (CHANGEDSINCE, MODSEQ), RFC 4466 §2.4 (fetch modifiers).
+RFC 3501 §6.4.5 and §9 (fetch, fetch-att, section), RFC 7162 §3.1.4 (CHANGEDSINCE, MODSEQ), RFC 4466 §2.4 (fetch modifiers),
+RFC 3516 §7 (BINARY), RFC 8970 §6 (PREVIEW), RFC 8514 §5 (SAVEDATE), RFC 8474 §7 (EMAILID, THREADID).
 """
 
 from typing import Final
@@ -23,6 +24,7 @@ _LEGACY: Final[dict[bytes, Section]] = {
     b"RFC822.HEADER": Section(text=SectionText.HEADER, peek=True, legacy=b"RFC822.HEADER"),
     b"RFC822.TEXT": Section(text=SectionText.TEXT, legacy=b"RFC822.TEXT"),
 }
+_BINARY: Final = ((b"BINARY[", False, False), (b"BINARY.PEEK[", True, False), (b"BINARY.SIZE[", True, True))
 # Longest first: HEADER is the beginning of HEADER.FIELDS.
 _TEXTS: Final = (
     SectionText.HEADER_FIELDS_NOT,
@@ -63,6 +65,16 @@ def _section(scanner: Scanner, limits: GrammarLimits, peek: bool) -> Section:
     path, text, fields = _section_spec(scanner, limits)
     scanner.expect(b"]")
     return Section(path, text, fields, _partial(scanner), peek)
+
+
+def _binary(scanner: Scanner, limits: GrammarLimits, *, peek: bool, size_only: bool) -> Section:
+    """RFC 3516 §7: section-binary = "[" [section-part] "]", behind the bracket."""
+    path, text, _ = _section_spec(scanner, limits)
+    if text is not SectionText.ALL:
+        raise SyntaxFault("BINARY takes a part number only")
+    scanner.expect(b"]")
+    partial = None if size_only else _partial(scanner)
+    return Section(path, partial=partial, peek=peek, binary=True, size_only=size_only)
 
 
 def parse_section_spec(scanner: Scanner, limits: GrammarLimits) -> Section:
@@ -106,7 +118,14 @@ def _attribute(scanner: Scanner, limits: GrammarLimits) -> FetchItem | Section:
         return _section(scanner, limits, peek=False)
     if scanner.take(b"BODY.PEEK["):
         return _section(scanner, limits, peek=True)
+    # RFC 3516 §7: "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary
+    for prefix, peek, size_only in _BINARY:
+        if scanner.take(prefix):
+            return _binary(scanner, limits, peek=peek, size_only=size_only)
     name = scanner.word().encode()
+    if name == b"PREVIEW" and scanner.looking_at(b" (LAZY)"):
+        # RFC 8970 §4.1: previews are there already, nothing is ever put off
+        scanner.take(b" (LAZY)")
     if name in _LEGACY:
         return _LEGACY[name]
     if name in _SIMPLE:
@@ -178,4 +197,6 @@ def section_label(section: Section) -> bytes:
             text += b" (" + b" ".join(build_astring(field.upper()) for field in section.fields) + b")"
         parts.append(text)
     origin = b"" if section.partial is None else b"<%d>" % section.partial[0]
+    if section.binary:
+        return (b"BINARY.SIZE[" if section.size_only else b"BINARY[") + b".".join(parts) + b"]" + origin
     return b"BODY[" + b".".join(parts) + b"]" + origin

@@ -79,12 +79,12 @@ def fetch_index(
     octets = 0
     ids = fields & IndexField.EMAIL_ID
     for row in _index_rows(snapshot.cursor, mailbox_id, uids, fields & messages.ALL_INDEX_FIELDS):
-        uid, envelope, bodystructure, body, parts, summary, header_octets, email_id, thread_id = row
+        uid, envelope, bodystructure, body, parts, summary, header_octets, email_id, thread_id, saved_date = row
         octets += 80 + len(envelope) + len(bodystructure) + len(body) + len(parts) + len(summary)
         if octets > MAX_REPLY_OCTETS and rows:
             break
         names = (email_name(email_id), thread_name(thread_id)) if ids else ("", "")
-        rows.append(IndexRow(uid, envelope, bodystructure, body, parts, summary, header_octets, *names))
+        rows.append(IndexRow(uid, envelope, bodystructure, body, parts, summary, header_octets, *names, saved_date))
     return tuple(rows)
 
 

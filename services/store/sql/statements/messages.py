@@ -190,7 +190,7 @@ def _index_columns(fields: int) -> list[sa.ColumnElement[Any]]:
     columns: list[sa.ColumnElement[Any]] = [
         column if fields & field else empty.label(f"no_{column.name}") for field, column in _INDEX.items()
     ]
-    return [_m.uid, *columns, _m.header_octets, _m.email_id, _m.thread_id]
+    return [_m.uid, *columns, _m.header_octets, _m.email_id, _m.thread_id, _m.saved_date]
 
 
 def _index_where(fields: int, which: sa.ColumnElement[bool]) -> ClauseElement:
