@@ -16,6 +16,7 @@ from services.imap.protocol.metadata_grammar import (
     SetMetadataArguments,
 )
 from services.imap.protocol.quota_grammar import QuotaArguments
+from services.imap.protocol.notify_arguments import NotifyArguments
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.protocol.sequence_set import SequenceSet
 
@@ -388,6 +389,7 @@ Arguments = (
     | QuotaArguments
     | GetMetadataArguments
     | SetMetadataArguments
+    | NotifyArguments
 )
 
 

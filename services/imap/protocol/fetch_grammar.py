@@ -159,6 +159,13 @@ def _attributes(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Se
     return tuple(items)
 
 
+def parse_attribute_list(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Section, ...]:
+    """RFC 5465 §8, RFC 5267 §5: "(" fetch-att *(SP fetch-att) ")" """
+    if not scanner.looking_at(b"("):
+        raise SyntaxFault("expected a list of fetch items")
+    return _attributes(scanner, limits)
+
+
 def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) -> FetchArguments:
     """After the message set and its space."""
     items = _attributes(scanner, limits)

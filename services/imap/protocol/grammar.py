@@ -45,6 +45,7 @@ from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_st
 from services.imap.protocol.mailbox_grammar import parse_mailbox
 from services.imap.protocol.metadata_grammar import parse_get_metadata, parse_set_metadata
 from services.imap.protocol.quota_grammar import parse_get_quota, parse_set_quota
+from services.imap.protocol.notify_grammar import parse_notify
 from services.imap.protocol.responses import Reply, build_bad, build_no
 from services.imap.protocol.resync_grammar import parse_select_parameters
 from services.imap.protocol.search_grammar import parse_search
@@ -298,6 +299,7 @@ PARSERS: Final[dict[str, Parser]] = {
     "GETQUOTA": parse_get_quota,
     "GETQUOTAROOT": _mailbox,
     "SETQUOTA": parse_set_quota,
+    "NOTIFY": parse_notify,
     "ENABLE": _enable,
     "IDLE": _no_arguments,
     "COMPRESS": _compress,

@@ -84,6 +84,7 @@ COMMANDS: Final[dict[str, Rule]] = {
     "GETQUOTA": Rule(AFTER_LOGIN),  # RFC 9208 §4.1
     "GETQUOTAROOT": Rule(AFTER_LOGIN),
     "SETQUOTA": Rule(AFTER_LOGIN),
+    "NOTIFY": Rule(AFTER_LOGIN, refresh=True),  # RFC 5465 §3.1: like NOOP
     "ENABLE": Rule(AFTER_LOGIN),  # RFC 5161 §3.1
     "IDLE": Rule(AFTER_LOGIN, refresh=True),  # RFC 2177 §3
     "COMPRESS": Rule(AFTER_LOGIN, Updates.NONE),  # RFC 4978 §5: command-auth
