@@ -5,6 +5,7 @@ from importlib import metadata
 
 import trio
 
+from services.imap.accounts import Accounts
 from services.imap.context import AccountCounter, Shared
 from services.imap.limits import SessionLimits
 from services.imap.protocol.responses import build_untagged
@@ -32,7 +33,7 @@ def refusal_line(listener: Listener, refusal: Refusal) -> bytes:
 class Server:
     """The sessions of this process."""
 
-    def __init__(self, service: Service, views: Views) -> None:
+    def __init__(self, service: Service, views: Views, watched: Accounts) -> None:
         settings = service.settings
         limits = SessionLimits.from_settings(settings)
         paths = service.paths
@@ -50,6 +51,7 @@ class Server:
         self.shared = Shared(
             store=service.store,
             views=views,
+            watched=watched,
             rendered=rendered,
             limits=limits,
             log=service.log,
@@ -64,6 +66,7 @@ class Server:
         gauge = service.metrics.gauge
         gauge("imap_sessions", "Sessions that are open.").read_from(lambda: len(self._sessions))
         gauge("imap_views", "Mailboxes kept in memory.").read_from(lambda: views.statistics()["views"])
+        gauge("imap_watched_accounts", "Accounts that NOTIFY watches.").read_from(lambda: watched.statistics()["accounts"])
         gauge("imap_view_octets", "Memory of their columns.").read_from(lambda: views.statistics()["octets"])
         gauge("imap_rendered_octets", "Memory of rendered metadata.").read_from(lambda: rendered.statistics()["octets"])
 
@@ -109,7 +112,6 @@ async def main(service: Service) -> None:
     """Serve until the process drains."""
     settings = service.settings
     async with open_views(service.store) as views:
-        server = Server(service, views)
         endpoints = [
             endpoint
             for host in settings.server.listen
@@ -128,6 +130,7 @@ async def main(service: Service) -> None:
             grace_seconds=settings.server.drain_seconds,
         )
         async with trio.open_nursery() as nursery:
+            server = Server(service, views, Accounts(service.store, nursery))
             nursery.start_soon(server.stop_sessions, service.draining)
             nursery.start_soon(server.give_back)
             nursery.start_soon(server.end_silent_sessions)

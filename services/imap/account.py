@@ -111,13 +111,18 @@ class Account:
 
     def _put(self, old: MailboxCounters | None, row: MailboxCounters) -> None:
         if old is not None and old.name != row.name:
-            self._levels -= Counter(ancestors(old.name))
+            self._forget_levels(old.name)
         if old is None or old.name != row.name:
             self._levels.update(ancestors(row.name))
         self.mailboxes[row.mailbox_id] = row
 
     def _remove(self, mailbox_id: MailboxId) -> MailboxCounters:
         row = self.mailboxes.pop(mailbox_id)
-        # subtraction drops what comes to nothing
-        self._levels -= Counter(ancestors(row.name))
+        self._forget_levels(row.name)
         return row
+
+    def _forget_levels(self, name: str) -> None:
+        for level in ancestors(name):
+            self._levels[level] -= 1
+            if not self._levels[level]:
+                del self._levels[level]

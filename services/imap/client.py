@@ -51,6 +51,8 @@ class Client:
         """On trio's clock: when waiting for input ends in any case (the time to log in)."""
         self.waiting_until = math.inf
         """On trio's clock: when waiting for input has lasted too long; infinite while nobody waits."""
+        self.telling = False
+        """Another task writes while this one waits for input: then what it has written is its own to flush."""
 
     @property
     def peer_ip(self) -> str:
@@ -79,7 +81,8 @@ class Client:
 
     async def _receive(self) -> None:
         """More input for the framer. Raises ClientGone, CompressionBroken."""
-        await self.flush()
+        if not self.telling:
+            await self.flush()
         compression = self._compression
         if compression is None:
             self._framer.feed(await self._read())

@@ -8,11 +8,12 @@ import ssl
 from array import array
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import attrs
 import trio
 
+from services.imap.accounts import Accounts
 from services.imap.client import Client
 from services.imap.limits import SessionLimits
 from services.imap.protocol.arguments import Arguments, Command
@@ -68,6 +69,7 @@ class Shared:
 
     store: StoreClient
     views: Views
+    watched: Accounts
     rendered: RenderedCache
     limits: SessionLimits
     log: Logger
@@ -90,6 +92,17 @@ class Login:
     grant: Grant
 
 
+class Teller(Protocol):
+    """Decides what is told unasked, after NOTIFY (RFC 5465)."""
+
+    expunges_at_once: bool
+
+    async def write_updates(self, *, expunge: bool, say_modseq: bool) -> None: ...
+    async def write_news(self) -> None: ...
+    async def after_command(self, command: Command, reply: Reply) -> None: ...
+    def close(self) -> None: ...
+
+
 class Context:
     """One session."""
 
@@ -110,6 +123,8 @@ class Context:
         self.changed = trio.Event()
         """Set when the selected mailbox has news; replaced by whoever waits for it."""
         self._plain_passwords = shared.passwords_without_tls(client.peer_ip)
+        self.teller: Teller | None = None
+        """After NOTIFY."""
         self._login: Login | None = None
         self._view: View | None = None
         self._seat: Seat | None = None
@@ -250,7 +265,7 @@ class Context:
         """Enter the selected state with an acquired view; ``seat``: what the session may do there, None: everything."""
         self._view = view
         self._seat = Seat(self.grant) if seat is None else seat
-        view.attach(self._wake, self._seat)
+        view.attach(self.wake, self._seat)
         self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid, dialect=self.dialect)
         self.state = State.SELECTED
         return self.selected
@@ -258,7 +273,7 @@ class Context:
     def close_mailbox(self) -> None:
         """Back to the authenticated state; harmless when nothing is selected."""
         if self._view is not None:
-            self._view.detach(self._wake)
+            self._view.detach(self.wake)
             self.shared.views.release(self._view)
             self._view = None
             self._seat = None
@@ -286,7 +301,8 @@ class Context:
         self.seat.told = self.seat.rights
         self.client.write(describe_flags(self.columns.keywords, self.seat.rights, read_only=self.mailbox.read_only))
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """There may be something to tell."""
         self.changed.set()
 
     def resolve(self, messages: SequenceSet, *, by_uid: bool) -> list[tuple[int, int]]:
@@ -315,9 +331,11 @@ class Context:
 
     async def write_updates(self, *, expunge: bool, say_modseq: bool = True) -> None:
         """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""
-        if self.selected is not None:
-            if self.seat.told != self.seat.rights and not self.mailbox.read_only:
-                self.write_flags()
+        if self.selected is not None and self.seat.told != self.seat.rights and not self.mailbox.read_only:
+            self.write_flags()
+        if self.teller is not None:
+            await self.teller.write_updates(expunge=expunge, say_modseq=say_modseq)
+        elif self.selected is not None:
             data = self.selected.render(expunge=expunge, say_modseq=say_modseq)
             if data:
                 self.client.write(data)
@@ -328,7 +346,14 @@ class Context:
         self._give_back()
         self.state = State.LOGOUT
 
+    def set_teller(self, teller: Teller | None) -> None:
+        """From now on ``teller`` says what is told unasked."""
+        if self.teller is not None:
+            self.teller.close()
+        self.teller = teller
+
     def _give_back(self) -> None:
+        self.set_teller(None)
         self.close_mailbox()
         if self._login is not None:
             self.shared.accounts.release(self._login.account)

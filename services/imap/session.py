@@ -19,6 +19,7 @@ from services.imap.protocol.framing import CommandFrame, ContinuationNeeded, Fra
 from services.imap.protocol.grammar import CommandError, parse_append_command, parse_command
 from services.imap.protocol.responses import CONTINUE, Reply, build_bad, build_no, build_untagged, reply_for_error
 from services.imap.protocol.state import COMMANDS, REFUSALS, State, Updates, Verdict, judge
+from services.imap.telling import read_and_tell
 from shared.errors import GrantExpired, StoreError
 from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
 
@@ -100,7 +101,14 @@ class Session:
         client.write(build_untagged("OK", "Pillarbox is ready", f"CAPABILITY {names}"))
         client.silence_seconds = self._shared.limits.idle_seconds
         while context.state is not State.LOGOUT and not self._stopping:
-            event = await client.next_event()
+            if context.teller is None:
+                event = await client.next_event()
+            else:
+                told = await read_and_tell(context, client.next_event, expunge=context.teller.expunges_at_once)
+                if told is None:
+                    await client.say_goodbye(BYE_LOST)
+                    return
+                event = told
             self._working = True
             goodbye = await self._handle(event)
             self._working = False
@@ -172,6 +180,8 @@ class Session:
             await self._client.skip_message(too_big=True)
         if reply is None:
             return b""
+        if context.teller is not None:
+            await context.teller.after_command(command, reply)
         await self._tell(command)
         self._client.write(reply.render(command.tag))
         await self._client.drain()

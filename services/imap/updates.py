@@ -151,10 +151,16 @@ class Selected:
             self._pending_vanished.update(missing(self.told, there))
         self._pending_flags.update(dict.fromkeys(columns.changed_after(self._told_modseq)))
 
-    def render(self, *, expunge: bool, say_modseq: bool = True) -> bytes:
+    @property
+    def largest_told(self) -> int:
+        """Everything with a higher UID is new to the client."""
+        return self._largest_told
+
+    def render(self, *, expunge: bool, say_modseq: bool = True, new: bool = True, flags: bool = True) -> bytes:
         """Everything that may be told now, as untagged responses; the mapping moves on with it.
 
         ``say_modseq`` False: the caller says itself up to which modseq everything has been told, if that is to be said.
+        ``new``, ``flags`` False: new messages, changed flags are not told now (RFC 5465 §3.1); they wait.
         """
         pieces: list[bytes] = []
         gone = False
@@ -162,19 +168,26 @@ class Selected:
             self._collect()
             pieces.append(self.render_keywords())
             gone = expunge and self._render_expunges(pieces)
-            if self._pending_flags:
+            if flags and self._pending_flags:
                 self._render_flags(pieces)
-            self._render_exists(pieces)
-            if not self._pending_vanished:
+            if new:
+                self._render_exists(pieces)
+            if new and not self._pending_vanished:
                 # nothing is held back, so these are the same messages: share the view's array
                 self.told = self.columns.uids
-        if not self._pending_vanished:
+        if not self._pending_vanished and (new or not self._untold) and not (self._pending_flags and not flags):
             self._told_modseq = max(self._told_modseq, self.columns.highest_modseq)
         needed = self.dialect.resyncs and self._modseq_is_needed(gone=gone) and say_modseq
         if needed or self._owes_modseq:
             self._owes_modseq = False
             pieces.append(self.render_modseq())
         return b"".join(pieces)
+
+    @property
+    def _untold(self) -> bool:
+        """Whether there are messages that the client has not been told of."""
+        uids = self.columns.uids
+        return len(uids) > 0 and uids[-1] > self._largest_told
 
     @property
     def safe_modseq(self) -> int:

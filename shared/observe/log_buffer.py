@@ -34,7 +34,11 @@ class LogBuffer:
             if self._octets >= BUFFER_OCTETS or self._thread != threading.get_ident():
                 self._flush()
                 return
-        self._some.set()
+        try:
+            self._some.set()
+        except RuntimeError:
+            # trio itself has failed and left ``run`` where it was: the line that says why must not be lost
+            self.flush()
 
     def flush(self) -> None:
         with self._lock:

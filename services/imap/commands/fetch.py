@@ -93,6 +93,13 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     return context.say_limit(reply, asked, uids)
 
 
+async def fetch_items(context: Context, items: tuple[FetchItem | Section, ...], uids: "array[int]") -> None:
+    """RFC 5465 §5.2: what a client wants to be told of new messages, with their UIDs. Never sets \\Seen. Raises StoreError."""
+    arguments = FetchArguments(SequenceSet(()), items)
+    run = _Fetch(context, FetchPlan(arguments, by_uid=True, read_only=True, dialect=context.dialect))
+    await run_ahead(run.batches(uids), run.send)
+
+
 class _Fetch:
     def __init__(self, context: Context, plan: FetchPlan) -> None:
         self._context = context

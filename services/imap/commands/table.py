@@ -25,6 +25,7 @@ from services.imap.commands.logout import handle_logout
 from services.imap.commands.myrights import handle_myrights
 from services.imap.commands.namespace import handle_namespace
 from services.imap.commands.noop import handle_noop
+from services.imap.commands.notify import handle_notify
 from services.imap.commands.rename import handle_rename
 from services.imap.commands.search import handle_search
 from services.imap.commands.select import handle_select
@@ -71,6 +72,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "GETQUOTA": handle_getquota,
     "GETQUOTAROOT": handle_getquotaroot,
     "SETQUOTA": handle_setquota,
+    "NOTIFY": handle_notify,
     "ENABLE": handle_enable,
     "IDLE": handle_idle,
     "COMPRESS": handle_compress,

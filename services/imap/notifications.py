@@ -1,0 +1,195 @@
+"""What a session tells on its own after NOTIFY: about the selected mailbox in ``write_updates``, about all others in ``write_news``.
+
+Laws:
+- Other mailboxes are told of between commands only, and in IDLE: nothing comes in the middle of a command's responses (RFC 5465 §3.1).
+- In the selected mailbox nothing is told that was not asked for, but for what a command of this client itself expunges.
+- Whoever cannot be told any more what it missed is told that (NOTIFICATIONOVERFLOW, §5.8), and from then on nothing.
+"""
+
+from array import array
+from bisect import bisect_right
+from typing import Final
+
+from services.imap.accounts import WatchedAccount
+from services.imap.commands.fetch import fetch_items
+from services.imap.context import Context
+from services.imap.interest import Interest
+from services.imap.news import NOTHING_OWN, Listener, Own, render_news, render_states
+from services.imap.protocol import arguments as given
+from services.imap.protocol.arguments import Command
+from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.notify_arguments import NotifyArguments, NotifyEvent
+from services.imap.protocol.responses import Reply, build_untagged
+from services.imap.protocol.sequence_set import InvalidSet, parse
+from shared.errors import StoreError
+
+_OVERFLOW: Final = build_untagged(
+    "OK", "Too much has happened: ask again for what is of interest", "NOTIFICATIONOVERFLOW"
+)
+_REMOVING: Final = frozenset({"EXPUNGE", "UID EXPUNGE", "MOVE", "UID MOVE", "REPLACE", "UID REPLACE"})
+_FILING: Final = frozenset({"APPEND", "COPY", "UID COPY"})
+
+
+class Notifications:
+    """Of one session, from one NOTIFY to the next."""
+
+    def __init__(self, context: Context, arguments: NotifyArguments) -> None:
+        self._context = context
+        self._interest = Interest(arguments.groups)
+        self.expunges_at_once = self._interest.expunges_at_once
+        self._account: WatchedAccount | None = None
+        self._generation = 0
+        self._late = b""
+        """News that were rendered after a command of this client, to be told when it is over."""
+        self._own_uids: frozenset[int] = frozenset()
+        self._removing = False
+
+    async def start(self) -> None:
+        """Begin to watch. Raises StoreError."""
+        if self._interest.watches_account:
+            context = self._context
+            accounts = context.shared.watched
+            self._account = await accounts.acquire(context.login.account, context.grant, self._wake)
+            self._generation = self._account.generation
+
+    def _wake(self) -> None:
+        # of its own for each NOTIFY: the next one begins to watch before this one ends
+        self._context.wake()
+
+    def close(self) -> None:
+        """Watch no more."""
+        account, self._account = self._account, None
+        if account is not None:
+            self._context.shared.watched.release(self._context.login.account, account, self._wake)
+
+    def _listener(self) -> Listener:
+        context = self._context
+        selected = context.mailbox_id if context.selected is not None else None
+        return Listener(self._interest, selected, context.condstore, context.utf8_names)
+
+    # --- other mailboxes ---
+
+    async def write_states(self) -> None:
+        """RFC 5465 §3.1: the STATUS indicator."""
+        if self._account is not None:
+            for line in render_states(self._account, self._listener()):
+                self._context.client.write(line)
+                await self._context.client.drain()
+
+    async def write_news(self) -> None:
+        """What happened outside of the selected mailbox."""
+        data, self._late = self._late + self._render(NOTHING_OWN), b""
+        if data:
+            self._context.client.write(data)
+            await self._context.client.drain()
+
+    def _render(self, own: Own) -> bytes:
+        account = self._account
+        if account is None:
+            return b""
+        entries = account.changes_since(self._generation)
+        self._generation = account.generation
+        if entries is not None and account.lost is None:
+            return render_news(account, entries, self._listener(), own)
+        # RFC 5465 §5.8: as if NOTIFY NONE had come
+        self.close()
+        self._interest = Interest(())
+        return _OVERFLOW
+
+    async def after_command(self, command: Command, reply: Reply) -> None:
+        """RFC 5465 §5: a client is not told what it did itself."""
+        self._removing = command.name in _REMOVING
+        self._own_uids = frozenset()
+        if reply.status != "OK":
+            return
+        if command.name in _FILING:
+            await self._after_filing(command, reply.code)
+        elif self._account is not None:
+            names = _names_of(command)
+            if names:
+                await self._skip(Own(names))
+
+    async def _after_filing(self, command: Command, code: str) -> None:
+        """RFC 4315 §3: APPENDUID and COPYUID say what was filed."""
+        words = code.split()
+        if not words or words[0] not in ("APPENDUID", "COPYUID"):
+            return
+        try:
+            uids = parse(words[-1].encode(), GrammarLimits().set_ranges)
+        except InvalidSet:
+            return
+        name = _target_of(command)
+        context = self._context
+        if context.selected is not None and context.columns.uidvalidity == int(words[1]):
+            self._own_uids = frozenset(uid for low, high in uids.ranges for uid in range(low, high + 1))
+        elif self._account is not None and name:
+            count = sum(high - low + 1 for low, high in uids.ranges)
+            await self._skip(Own(filed=(name, count, uids.ranges[-1][1] + 1)))
+
+    async def _skip(self, own: Own) -> None:
+        """Take in what has happened up to now, without what was our doing."""
+        if self._account is None:
+            return
+        try:
+            await self._account.refresh()
+        except StoreError:
+            return  # then the client hears of its own change too
+        self._late += self._render(own)
+        if self._late:
+            self._context.wake()
+
+    # --- the selected mailbox ---
+
+    async def write_updates(self, *, expunge: bool, say_modseq: bool) -> None:
+        """What may be told now about the selected mailbox. ``say_modseq``: see ``Selected.render``."""
+        context, interest = self._context, self._interest
+        selected = context.selected
+        if selected is None:
+            return
+        messages = interest.in_selected(NotifyEvent.MESSAGE_NEW)
+        # a command that says itself up to where everything was told has removed messages
+        removing, self._removing = self._removing or not say_modseq, False
+        last = selected.largest_told
+        data = selected.render(
+            expunge=expunge and (messages or removing),
+            say_modseq=say_modseq,
+            new=messages,
+            flags=interest.in_selected(NotifyEvent.FLAG_CHANGE),
+        )
+        if data:
+            context.client.write(data)
+            await context.client.drain()
+        own, self._own_uids = self._own_uids, frozenset()
+        if interest.selected is not None and interest.selected.items and selected.largest_told != last:
+            fresh = selected.told[bisect_right(selected.told, last) :]
+            await self._fetch(array(fresh.typecode, [uid for uid in fresh if uid not in own]))
+
+    async def _fetch(self, uids: "array[int]") -> None:
+        """RFC 5465 §5.2: what the client wants to know of new messages."""
+        group = self._interest.selected
+        if group is None or not uids:
+            return
+        try:
+            await fetch_items(self._context, group.items, uids)
+        except StoreError as error:
+            # the client knows that they are there, and can ask itself
+            self._context.shared.log.warning("new messages not told", error=str(error))
+
+
+def _names_of(command: Command) -> frozenset[str]:
+    """Mailboxes that a command makes, renames, deletes, subscribes."""
+    match command.arguments:
+        case given.CreateArguments(mailbox=name):
+            return frozenset({name})
+        case given.RenameArguments(mailbox=old, new_name=new):
+            return frozenset({old, new})
+        case given.MailboxArguments(mailbox=name) if command.name in ("DELETE", "SUBSCRIBE", "UNSUBSCRIBE"):
+            return frozenset({name})
+    return frozenset()
+
+
+def _target_of(command: Command) -> str:
+    match command.arguments:
+        case given.AppendArguments(mailbox=name) | given.CopyArguments(mailbox=name):
+            return name
+    return ""
