@@ -73,7 +73,7 @@ async def _transact(
     envelope = Envelope(
         sender=first.sender if utf8 else ascii_domain(first.sender),
         recipients=tuple(recipient for _, recipient in batch),
-        octets=first.octets,
+        octets=content.octets,
         eight_bit=first.eight_bit,
         smtputf8=first.smtputf8 or not first.sender.isascii() or not all(recipient.isascii() for _, recipient in batch),
     )

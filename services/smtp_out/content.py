@@ -22,6 +22,18 @@ class ContentReader:
         self._octets = octets
         self._offset = 0
         self._first: bytes | None = None
+        self._front = b""
+        self._front_given = False
+
+    @property
+    def octets(self) -> int:
+        """Of all that `read` gives."""
+        return len(self._front) + self._octets
+
+    def put_in_front(self, octets: bytes) -> None:
+        """Header fields for the next `read` to begin with."""
+        self._front = octets
+        self._front_given = False
 
     async def first(self) -> bytes:
         """The first piece, kept until `read` gives it. Raises ContentLost."""
@@ -31,11 +43,15 @@ class ContentReader:
 
     def rewind(self) -> None:
         """Begin again, for another transaction; a first piece that was not yet given is kept."""
+        self._front_given = False
         if self._first is None:
             self._offset = 0
 
     async def read(self) -> bytes:
         """The next piece, empty at the end. Raises ContentLost."""
+        if self._front and not self._front_given:
+            self._front_given = True
+            return self._front
         if self._first is not None:
             piece, self._first = self._first, None
             return piece

@@ -24,6 +24,7 @@ from services.smtp_out.outcome import Result
 from services.smtp_out.report import Attempted, Reporter
 from services.smtp_out.route import Router
 from services.smtp_out.session import Session
+from services.smtp_out.sign import Signer
 from shared.contract.queue import QueueApi
 from shared.contract.types import OutcomeKind
 from shared.model.ids import EntryId
@@ -42,6 +43,7 @@ class Tools:
     router: Router
     connector: Connector
     reporter: Reporter
+    signer: Signer
     log: Logger
     opening: trio.CapacityLimiter  # connections being opened
     active: trio.CapacityLimiter  # messages under way
@@ -119,6 +121,7 @@ class Lane:
             session = self._session
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
+                await tools.signer.sign(job.first, content)
                 results = await deliver(session, job.entries, content)
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()

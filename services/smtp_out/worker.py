@@ -17,6 +17,7 @@ Laws
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -28,6 +29,7 @@ from services.smtp_out.options import Options
 from services.smtp_out.protocol.transaction import MAX_RECIPIENTS
 from services.smtp_out.report import Reporter
 from services.smtp_out.route import Router
+from services.smtp_out.sign import Signer
 from shared.errors import StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
@@ -79,6 +81,7 @@ class Worker:
             router=router,
             connector=connector,
             reporter=reporter,
+            signer=Signer(store.queue, log, time.time, time.monotonic),
             log=log,
             opening=trio.CapacityLimiter(options.max_opening),
             active=trio.CapacityLimiter(options.max_sessions),

@@ -1,12 +1,14 @@
-"""`pillarbox domain add|list|remove NAME`: the domains whose mail is ours."""
+"""`pillarbox domain add|list|remove|dns|dkim-rotate|dkim-activate NAME`: the domains whose mail is ours."""
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from shared.cli.invocation import EXIT_OK, Invocation
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import print_json, print_table
 from shared.cli.store_access import ask
+from shared.contract.dkim_types import DnsRecord
 from shared.contract.types import DomainInfo
 
 
@@ -19,6 +21,9 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         "domains whose mail is kept here",
         Verb("add", add, "take mail for a domain", (name,)),
         Verb("list", list_domains, "show all domains"),
+        Verb("dns", show_dns, "show the DNS records to publish", (name,)),
+        Verb("dkim-rotate", rotate_keys, "make new DKIM keys, to be published before they sign", (name,)),
+        Verb("dkim-activate", activate_keys, "sign with the new DKIM keys, once their records are published", (name,)),
         Verb("remove", remove, "no longer take mail for a domain", (name,)),
     )
 
@@ -47,6 +52,45 @@ def list_domains(invocation: Invocation) -> int:
     else:
         print_table(("DOMAIN", "ACCOUNTS", "ALIASES"), [(d.name, d.accounts, d.aliases) for d in domains])
     return EXIT_OK
+
+
+def show_dns(invocation: Invocation) -> int:
+    """As lines for a zone file, each with a comment that says what it is for."""
+    name = invocation.options.name
+    return _print_records(invocation, ask(invocation, lambda store: store.admin.domain_dns(name), f"domain {name}"))
+
+
+def rotate_keys(invocation: Invocation) -> int:
+    """Prints the records of the new keys."""
+    name = invocation.options.name
+    records = ask(invocation, lambda store: store.admin.dkim_rotate(name), f"domain {name}")
+    if not invocation.json:
+        print(f"; publish these, wait until they are seen, then: pillarbox domain dkim-activate {name}")
+    return _print_records(invocation, records)
+
+
+def activate_keys(invocation: Invocation) -> int:
+    """Prints the records of the keys that sign no more."""
+    name = invocation.options.name
+    records = ask(invocation, lambda store: store.admin.dkim_activate(name), f"domain {name}")
+    if not invocation.json:
+        print("; the new keys sign now; keep these records for a week, then take them out")
+    return _print_records(invocation, records)
+
+
+def _print_records(invocation: Invocation, records: Sequence[DnsRecord]) -> int:
+    if invocation.json:
+        print_json([{"name": r.name, "type": r.type, "value": r.value, "purpose": r.purpose} for r in records])
+        return EXIT_OK
+    for record in records:
+        value = zone_text(record.value) if record.type == "TXT" else record.value
+        print(f"; {record.purpose}\n{record.name}. IN {record.type} {value}")
+    return EXIT_OK
+
+
+def zone_text(text: str) -> str:
+    """A TXT record's text in quoted pieces of at most 255 octets (RFC 1035 §3.3.14)."""
+    return " ".join(f'"{text[at : at + 255]}"' for at in range(0, len(text), 255))
 
 
 def remove(invocation: Invocation) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from shared.contract.dkim_types import DnsRecord
 from shared.contract.registry import Role, call
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
@@ -21,6 +22,21 @@ class AdminApi(Protocol):
     @call(Role.ADMIN, write=True)
     async def domain_remove(self, name: str) -> None:
         """Raises NotFound, BadRequest where accounts or aliases still use it."""
+        ...
+
+    @call(Role.ADMIN)
+    async def domain_dns(self, name: str) -> tuple[DnsRecord, ...]:
+        """What the owner of a domain has to publish: MX, SPF, the keys of DKIM (waiting and retired ones too), DMARC. Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def dkim_rotate(self, name: str) -> tuple[DnsRecord, ...]:
+        """Make new DKIM keys that wait for their records to be published; these records. Raises NotFound, AlreadyExists (some wait)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def dkim_activate(self, name: str) -> tuple[DnsRecord, ...]:
+        """Sign with the keys that wait; the records of those that signed until now, to be kept for a week. Raises NotFound."""
         ...
 
     @call(Role.ADMIN, write=True)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from shared.contract.dkim_types import SigningKey
 from shared.contract.registry import Role, call
 from shared.contract.types import Bounce, Lease, Outcome
 from shared.model.ids import EntryId
@@ -24,6 +25,11 @@ class QueueApi(Protocol):
     @call(Role.SMTP_OUT)
     async def read_content(self, worker: str, entry: EntryId, offset: int, octets: int) -> bytes:
         """Bytes of a leased entry's content as it goes out, at most CHUNK_OCTETS; empty at the end. Raises NotFound."""
+        ...
+
+    @call(Role.SMTP_OUT)
+    async def signing_keys(self, domain: str) -> tuple[SigningKey, ...]:
+        """The DKIM keys that sign for a domain now; none for a domain that is not ours."""
         ...
 
     @call(Role.SMTP_OUT, write=True)

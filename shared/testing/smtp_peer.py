@@ -389,6 +389,8 @@ class _Session:
     def _wrap(self) -> None:
         action = self._peer.next_action("HANDSHAKE")
         if action is not None:
+            # the client has begun: a reset before that would be a connection that failed, no handshake
+            self._sock.recv(1)
             self._perform(action, "")
             raise _Gone
         assert self._peer.tls is not None

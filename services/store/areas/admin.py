@@ -9,12 +9,17 @@ from typing import Any
 import trio
 
 from services.store.core import Core
+from services.store.dkim_keys import make_keys
 from services.store.reads import directory as reads
+from services.store.reads import dkim as dkim_reads
 from services.store.reads import queue as queue_reads
 from services.store.writer import Command
 from services.store.writes import directory as writes
+from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
 from services.store.writes import sharing
+from shared.config.load import server_hostname
+from shared.contract.dkim_types import DnsRecord
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
@@ -34,8 +39,24 @@ class AdminArea:
         return result
 
     async def domain_add(self, call: Call, name: str) -> DomainInfo:
-        added: DomainInfo = await self._write(call, "domain_add", writes.domain_add, name)
+        keys = await trio.to_thread.run_sync(make_keys)
+        added: DomainInfo = await self._write(call, "domain_add", writes.domain_add, name, keys)
         return added
+
+    async def domain_dns(self, call: Call, name: str) -> tuple[DnsRecord, ...]:
+        settings = self._core.settings
+        return await self._core.readers.run(
+            dkim_reads.domain_records, name, server_hostname(settings), relayed=bool(settings.smtp_out.smart_host)
+        )
+
+    async def dkim_rotate(self, call: Call, name: str) -> tuple[DnsRecord, ...]:
+        keys = await trio.to_thread.run_sync(make_keys)
+        records: tuple[DnsRecord, ...] = await self._write(call, "dkim_rotate", dkim_writes.rotate, name, keys)
+        return records
+
+    async def dkim_activate(self, call: Call, name: str) -> tuple[DnsRecord, ...]:
+        records: tuple[DnsRecord, ...] = await self._write(call, "dkim_activate", dkim_writes.activate, name)
+        return records
 
     async def domain_list(self, call: Call) -> tuple[DomainInfo, ...]:
         return await self._core.readers.run(reads.domains)

@@ -3,9 +3,11 @@
 from services.store.areas.incoming import contents
 from services.store.core import Core
 from services.store.reads import contents as reads
+from services.store.reads import dkim as dkim_reads
 from services.store.writer import Command
 from services.store.writes import filing
 from services.store.writes import queue as writes
+from shared.contract.dkim_types import SigningKey
 from shared.contract.types import Bounce, Lease, Outcome
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
@@ -33,6 +35,9 @@ class QueueArea:
 
     async def read_content(self, call: Call, worker: str, entry: EntryId, offset: int, octets: int) -> bytes:
         return await self._core.readers.run(reads.read_queued, worker, entry, offset, octets)
+
+    async def signing_keys(self, call: Call, domain: str) -> tuple[SigningKey, ...]:
+        return await self._core.readers.run(dkim_reads.signing_keys, domain)
 
     async def report(self, call: Call, worker: str, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         core = self._core

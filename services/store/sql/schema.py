@@ -56,6 +56,19 @@ scram: Final = sa.Table(
     sa.Column("server_key", sa.LargeBinary, nullable=False),
 )
 
+dkim_key: Final = sa.Table(
+    "dkim_key",
+    metadata,
+    sa.Column("domain_id", BigId, sa.ForeignKey("domain.id"), primary_key=True),
+    sa.Column("selector", sa.Text, primary_key=True),
+    sa.Column("algorithm", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),  # waiting, signing, retired
+    sa.Column("private_key", sa.LargeBinary, nullable=False),  # PKCS #8; empty once retired
+    sa.Column("public_key", sa.Text, nullable=False),  # the p= of its record
+    sa.Column("created_at", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 alias: Final = sa.Table(
     "alias",
     metadata,

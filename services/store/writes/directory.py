@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from services.store.domain.addresses import InvalidAddressError, domain_of, normalize_address, normalize_domain
 from services.store.domain.directory import reaches
+from services.store.domain.dkim import KeyState, NewKey
 from services.store.domain.names import DEFAULT_MAILBOXES
-from services.store.sql.statements import annotations, directory, mailboxes, sharing
+from services.store.sql.statements import annotations, directory, dkim, mailboxes, sharing
 from services.store.transaction import Transaction
+from services.store.writes.dkim import add_keys
 from services.store.writes.mailboxes import add_mailbox, remove_mailbox
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo
 from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
@@ -14,12 +16,13 @@ from shared.model.ids import AccountId
 from shared.sasl.scram_keys import ScramKeys
 
 
-def domain_add(transaction: Transaction, name: str) -> DomainInfo:
+def domain_add(transaction: Transaction, name: str, keys: Sequence[NewKey] = ()) -> DomainInfo:
     """Raises AlreadyExists, BadRequest."""
     normal = _normal_domain(name)
     if directory.DOMAIN.one(transaction.cursor, normal) is not None:
         raise AlreadyExists(normal)
     directory.INSERT_DOMAIN.run(transaction.cursor, normal, transaction.now)
+    add_keys(transaction, _domain_id(transaction, normal), keys, KeyState.SIGNING)
     transaction.changes.directory = True
     return DomainInfo(normal, 0, 0)
 
@@ -30,6 +33,7 @@ def domain_remove(transaction: Transaction, name: str) -> None:
     accounts, aliases = directory.DOMAIN_USE.all(transaction.cursor, domain_id)[0]
     if accounts or aliases:
         raise BadRequest(f"{accounts} accounts and {aliases} aliases use it")
+    dkim.DELETE_ALL.run(transaction.cursor, domain_id)
     directory.DELETE_DOMAIN.run(transaction.cursor, domain_id)
     transaction.changes.directory = True
 

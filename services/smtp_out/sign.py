@@ -1,0 +1,137 @@
+"""DKIM signatures on what leaves: for the domain in From, when the message is ours to vouch for.
+
+Laws
+- Signed is what an account here submitted, and our own reports; never a message that somebody else sent and an alias forwards.
+- RSA and Ed25519 side by side, one field for each key that signs (RFC 8463 §3): whoever knows both takes the better.
+- Keys come from the store and are kept for KEEP_SECONDS in memory; nothing of them is in a log or an exception.
+- A domain without keys, or an unusable key, is sent without: an unsigned message is better than none.
+
+A store that is away defers the message (ContentLost), as it does everywhere.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from services.smtp_out.content import ContentLost, ContentReader
+from shared.contract.queue import QueueApi
+from shared.contract.types import QueueEntry
+from shared.errors import StoreError
+from shared.mail.header import header_end
+from shared.mailauth.authors import read_authors
+from shared.mailauth.dkim_sign import BodyHash, draft_signature
+from shared.observe.log import Logger
+from shared.wire.dots import normalise_newlines
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+KEEP_SECONDS: Final = 60.0
+_DOMAINS_MAX: Final = 1000
+
+
+@attrs.frozen(eq=False)
+class _Key:
+    selector: str
+    algorithm: str
+    private: RSAPrivateKey | Ed25519PrivateKey = attrs.field(repr=False)
+
+    def sign(self, octets: bytes) -> bytes:
+        import hashlib
+
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+        if isinstance(self.private, RSAPrivateKey):
+            return self.private.sign(octets, PKCS1v15(), hashes.SHA256())
+        # RFC 8463 §3: PureEdDSA over the SHA-256 of the data
+        return self.private.sign(hashlib.sha256(octets).digest())
+
+
+class Signer:
+    """Of one process."""
+
+    def __init__(
+        self, queue: QueueApi, log: Logger, clock: Callable[[], float], steady: Callable[[], float]
+    ) -> None:
+        """`clock`: seconds since 1970; `steady`: seconds on a clock that never jumps."""
+        self._queue = queue
+        self._log = log
+        self._clock = clock
+        self._steady = steady
+        self._keys: OrderedDict[str, tuple[float, tuple[_Key, ...]]] = OrderedDict()
+
+    async def sign(self, entry: QueueEntry, content: ContentReader) -> None:
+        """Put the signatures in front of a content. Raises ContentLost."""
+        if entry.account_id is None and entry.sender:
+            return
+        first = await content.first()
+        end = header_end(first, 0, len(first))
+        header = normalise_newlines(first[:end])
+        authors = read_authors(header)
+        if len(authors.domains) != 1:
+            return
+        domain = authors.domains[0]
+        keys = await self._keys_of(domain)
+        if not keys:
+            return
+        body = BodyHash()
+        held = b""
+        piece = (await content.read())[end:]
+        while piece or held:
+            # a line end that is split between two pieces must not look like two bare ones
+            piece, held = held + piece, b""
+            following = await content.read()
+            if following and piece.endswith(b"\r"):
+                piece, held = piece[:-1], b"\r"
+            body.feed(normalise_newlines(piece))
+            piece = following
+        content.rewind()
+        body_hash = body.digest()
+        now = int(self._clock())
+        fields = []
+        for key in keys:
+            draft = draft_signature(header, body_hash, domain, key.selector, key.algorithm, now)
+            fields.append(draft.finish(key.sign(draft.to_sign)))
+        content.put_in_front(b"".join(fields))
+
+    async def _keys_of(self, domain: str) -> tuple[_Key, ...]:
+        kept = self._keys.get(domain)
+        if kept is not None and kept[0] > self._steady():
+            return kept[1]
+        try:
+            sent = await self._queue.signing_keys(domain)
+        except StoreError as error:
+            raise ContentLost(str(error)) from None
+        keys: list[_Key] = []
+        for each in sent:
+            key = _load(each.selector, each.algorithm, each.private_key)
+            if key is None:
+                self._log.error("a DKIM key is unusable", domain=domain, selector=each.selector)
+            else:
+                keys.append(key)
+        self._keys[domain] = (self._steady() + KEEP_SECONDS, tuple(keys))
+        self._keys.move_to_end(domain)
+        while len(self._keys) > _DOMAINS_MAX:
+            self._keys.popitem(last=False)
+        return tuple(keys)
+
+
+def _load(selector: str, algorithm: str, private_key: bytes) -> _Key | None:
+    """A key from PKCS #8; None where it is none."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+    try:
+        private = load_der_private_key(private_key, None)
+    except (ValueError, TypeError):
+        return None
+    wanted = RSAPrivateKey if algorithm == "rsa-sha256" else Ed25519PrivateKey
+    return _Key(selector, algorithm, private) if isinstance(private, wanted) else None
