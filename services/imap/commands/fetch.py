@@ -24,6 +24,7 @@ from services.imap.protocol.capability import Extension
 from services.imap.protocol.dates import DateTimeRenderer
 from services.imap.protocol.encode import build_string
 from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok
+from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.pump import run_ahead
 from services.imap.reading import read_index, read_ranges
 from services.imap.resync import difference_since, tell_vanished

@@ -15,8 +15,8 @@ from services.imap.protocol.metadata_grammar import (
     MetadataOptions,
     SetMetadataArguments,
 )
-from services.imap.protocol.quota_grammar import QuotaArguments
 from services.imap.protocol.notify_arguments import NotifyArguments
+from services.imap.protocol.quota_grammar import QuotaArguments
 from services.imap.protocol.resync_grammar import Resync
 from services.imap.protocol.sequence_set import SequenceSet
 

@@ -40,12 +40,9 @@ _AFTER_LOGIN: Final = (
     "CATENATE",  # RFC 4469
     "REPLACE",  # RFC 8508
     "UTF8=ACCEPT",  # RFC 6855
-<<<<<<< HEAD
     "BINARY",  # RFC 3516
     "PREVIEW",  # RFC 8970
-=======
     "NOTIFY",  # RFC 5465
->>>>>>> 4d5b825 (NOTIFY (RFC 5465): what happens in any mailbox is told as it happens)
 )
 
 

@@ -44,8 +44,8 @@ from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.list_grammar import parse_list, parse_lsub, parse_status_items
 from services.imap.protocol.mailbox_grammar import parse_mailbox
 from services.imap.protocol.metadata_grammar import parse_get_metadata, parse_set_metadata
-from services.imap.protocol.quota_grammar import parse_get_quota, parse_set_quota
 from services.imap.protocol.notify_grammar import parse_notify
+from services.imap.protocol.quota_grammar import parse_get_quota, parse_set_quota
 from services.imap.protocol.responses import Reply, build_bad, build_no
 from services.imap.protocol.resync_grammar import parse_select_parameters
 from services.imap.protocol.search_grammar import parse_search
