@@ -13,7 +13,7 @@ from services.imap.binary import decode_part, encoding_of
 from shared.mail.index import build_index
 from shared.mail.parts import unpack_parts
 from shared.mail.transfer import make_decoder
-from shared.testing.corpus import messages, varied_messages
+from shared.testing.corpus import messages, plain_message, varied_messages
 from shared.testing.splits import splits_of
 
 
@@ -112,11 +112,11 @@ def test_every_part_of_the_corpus(name):
             continue
         encoding = encoding_of(parts, part.path)
         octets = data[part.body_start : part.body_end]
-        if part.media == "message":
-            # against RFC 2045 §6.4 such a part is encoded: we take that off, the email package does not
-            assert decode_part(octets, encoding).startswith(b"Return-Path: ")
-            return
         ours.append((encoding, octets, decode_part(octets, encoding) if make_decoder(encoding) else None))
+    if name == "encoded-message":
+        # against RFC 2045 §6.4 a message is encoded: we take that off, the email package does not
+        assert [decoded for _, _, decoded in ours] == [plain_message(500)]
+        return
     theirs = list(leaves(email.message_from_bytes(data, policy=email.policy.compat32)))
     raw = list(leaves(email.message_from_bytes(data.replace(b"Transfer-Encoding", b"Transfer-Xncoding"))))
     if [octets for _, octets, _ in ours] != raw:
