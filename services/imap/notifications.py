@@ -16,6 +16,7 @@ from services.imap.context import Context
 from services.imap.interest import Interest
 from services.imap.news import NOTHING_OWN, Listener, Own, render_news, render_states
 from services.imap.protocol import arguments as given
+from services.imap.protocol.append_grammar import AppendArguments
 from services.imap.protocol.arguments import Command
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.notify_arguments import NotifyArguments, NotifyEvent
@@ -190,6 +191,6 @@ def _names_of(command: Command) -> frozenset[str]:
 
 def _target_of(command: Command) -> str:
     match command.arguments:
-        case given.AppendArguments(mailbox=name) | given.CopyArguments(mailbox=name):
+        case AppendArguments(mailbox=name) | given.CopyArguments(mailbox=name):
             return name
     return ""
