@@ -160,7 +160,7 @@ def _attributes(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Se
 
 
 def parse_attribute_list(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Section, ...]:
-    """RFC 5465 §8, RFC 5267 §5: "(" fetch-att *(SP fetch-att) ")" """
+    """RFC 5465 §8: "(" fetch-att *(SP fetch-att) ")" """
     if not scanner.looking_at(b"("):
         raise SyntaxFault("expected a list of fetch items")
     return _attributes(scanner, limits)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class NotifyEvent(StrEnum):
-    """RFC 5465 §8: events that this server tells; the value is the name on the wire. Annotations of messages (RFC 5257) it has not."""
+    """RFC 5465 §8: events that this server tells; the value is the name on the wire. It has no annotations of messages."""
 
     MESSAGE_NEW = "MessageNew"
     MESSAGE_EXPUNGE = "MessageExpunge"

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from services.imap.account import MAX_LOG_ENTRIES
 from shared.testing.imap_client import ConnectionEnded, ImapClient
 from shared.testing.stack import PASSWORD, Stack
 
@@ -141,25 +140,3 @@ def test_own_expunges_are_told_whatever_was_asked_for(connect: Connect) -> None:
     assert client.ok("EXPUNGE").of(b"EXPUNGE") == [b"* 2 EXPUNGE"]
     assert client.ok("MOVE 1 Archive").of(b"EXPUNGE") == [b"* 1 EXPUNGE"]
     assert client.ok("UID FETCH 1:* UID").untagged == (b"* 1 FETCH (UID 3)",)
-
-
-def test_whoever_falls_behind_is_told_so(connect: Connect) -> None:
-    client, actor = connect(), connect()
-    # a command that is under way: its message does not come
-    client.ok("NOTIFY SET (PERSONAL (MessageNew MessageExpunge FlagChange))")
-    client.send(b"a APPEND INBOX {20+}\r\nSubject: x\r\n")
-    actor.append(b"Archive", MESSAGE)
-    actor.ok("SELECT Archive")
-    for _ in range(MAX_LOG_ENTRIES // 2 + 10):
-        for sign in (b"+", b"-"):
-            actor.start(b"STORE 1 %bFLAGS.SILENT (\\Flagged)" % sign)
-    actor.ok("NOOP")
-    client.send(b"\r\ntext\r\n\r\n")
-    assert client.finish(b"a").ok
-    line = client.read_response()
-    if line.startswith(b"* STATUS"):
-        pytest.fail("the picture of the account had fewer changes than the log holds")
-    assert line.startswith(b"* OK [NOTIFICATIONOVERFLOW]")
-    # from then on as after NOTIFY NONE
-    actor.append(b"Archive", MESSAGE)
-    assert client.ok("NOOP").untagged == ()
