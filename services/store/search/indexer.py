@@ -35,7 +35,7 @@ from services.store.search.files import (
     text_path,
 )
 from services.store.search.grams import DOCUMENTS
-from services.store.search.partition import Partition
+from services.store.search.partition import Partition, read_header
 from services.store.sql import plain
 from services.store.sql.database import connect
 
@@ -99,12 +99,19 @@ class Indexer:
         except (SearchDamageError, FileNotFoundError):
             return None
 
+    def _reaches(self, partition: int) -> int:
+        """The id up to which a partition says that it is complete; -1 where there is none that makes sense."""
+        try:
+            return read_header(self._directory, partition).through
+        except (SearchDamageError, FileNotFoundError):
+            return -1
+
     def _bring_up(self, partition: int, through: int, *, anew: bool) -> None:
         """Index a partition's contents up to an id."""
+        if not anew and self._reaches(partition) >= through:
+            return
         base = None if anew else self._open(partition)
         try:
-            if base is not None and base.header.through >= through:
-                return
             try:
                 builder = PartitionBuilder(self._directory, partition, base)
             except SearchDamageError:
