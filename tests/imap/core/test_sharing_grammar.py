@@ -70,6 +70,7 @@ COMMANDS = {
     b"a SETMETADATA INBOX (/private/comment {33+}\r\nMy new comment across\r\ntwo lines.)": Set(
         "INBOX", (("/private/comment", b"My new comment across\r\ntwo lines."[:33]),)
     ),
+    b"a SETMETADATA INBOX (/private/x ~{3+}\r\na\0b)": Set("INBOX", (("/private/x", b"a\0b"),)),
     b"a SETMETADATA INBOX (/private/comment NIL)": Set("INBOX", (("/private/comment", None),)),
     b'a SETMETADATA INBOX (/private/comment "My new comment" /shared/comment "This one is for you!")': Set(
         "INBOX", (("/private/comment", b"My new comment"), ("/shared/comment", b"This one is for you!"))
