@@ -15,7 +15,7 @@ from shared.model.ids import Grant, MailboxId
 class MailboxesApi(Protocol):
     @call(Role.IMAP)
     async def list(self, grant: Grant, after: str, scope: ListScope) -> MailboxList:
-        """A page of names in the order of code points, after where the last page ended (empty: from the first).
+        """A page of names, INBOX first, then in the order of code points; after where the last page ended (empty: from the first).
 
         ALL and SPECIAL_USE are of the account's own mailboxes. A level that is no mailbox comes right before the first name below it.
         """

@@ -13,7 +13,7 @@ import attrs
 
 from services.store import access
 from services.store.domain.addresses import InvalidAddressError, normalize_address
-from services.store.domain.names import SEPARATOR, below, ceiling_of, floor_of, parents
+from services.store.domain.names import INBOX, SEPARATOR, below, ceiling_of, floor_of, parents
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor, Prepared, Row
 from services.store.sql.statements import mailboxes, sharing
@@ -79,6 +79,11 @@ def _all(cursor: Cursor, account_id: int, after: str, scope: ListScope) -> Mailb
     def exists(name: str) -> bool:
         return mailboxes.ID_BY_NAME.one(cursor, account_id, name) is not None
 
+    if not after and INBOX.startswith(scope.prefix):
+        # first, as people expect it
+        for row in mailboxes.LIST.all(cursor, account_id, floor_of(INBOX), 1):
+            if row[1] == INBOX:
+                page.add(_info(row))
     chunk = PAGE
     while True:
         rows = mailboxes.LIST.all(cursor, account_id, low, chunk)
@@ -90,8 +95,9 @@ def _all(cursor: Cursor, account_id: int, after: str, scope: ListScope) -> Mailb
                 continue
             if not name.startswith(scope.prefix):
                 return MailboxList(tuple(page.infos))
-            if is_reserved(name):
-                low = name  # made before names of other accounts began so: not reachable by its name
+            if name == INBOX or is_reserved(name):
+                # told already; or made before names of other accounts began so, and not reachable by its name
+                low = name
                 continue
             above = parents(name)
             if scope.levels and len(above) >= scope.levels:
