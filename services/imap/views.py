@@ -21,6 +21,11 @@ from shared.rpc.store_client import StoreClient
 
 PAGE_MESSAGES: Final = 20_000
 RETRY_SECONDS: Final = 1.0
+MESSAGES_PER_SECOND: Final = 2_000
+"""A view that nobody uses stays a second longer for so many messages, LONGEST_SECONDS at the most."""
+LONGEST_SECONDS: Final = 600.0
+UNUSED_OCTETS: Final = 64 * 1024 * 1024
+"""Of views that nobody uses, all together; beyond it a view goes soon, whatever its size."""
 
 
 class View(Columns):
@@ -189,11 +194,19 @@ class Views:
         entry.users -= 1
         if entry.users == 0:
             entry.idle_scope = trio.CancelScope()
-            self._nursery.start_soon(self._expire, view.mailbox_id, entry, entry.idle_scope)
+            seconds = self._seconds_to_linger(view)
+            self._nursery.start_soon(self._expire, view.mailbox_id, entry, entry.idle_scope, seconds)
 
-    async def _expire(self, mailbox_id: MailboxId, entry: "_Entry", scope: trio.CancelScope) -> None:
+    def _seconds_to_linger(self, view: View) -> float:
+        """A large view takes long to load again: it stays longer, as long as those that nobody uses are small together."""
+        unused = sum(entry.view.statistics()["octets"] for entry in self._entries.values() if not entry.users)
+        if unused > UNUSED_OCTETS:
+            return self._linger_seconds
+        return min(self._linger_seconds + len(view.uids) / MESSAGES_PER_SECOND, max(self._linger_seconds, LONGEST_SECONDS))
+
+    async def _expire(self, mailbox_id: MailboxId, entry: "_Entry", scope: trio.CancelScope, seconds: float) -> None:
         with scope:
-            await trio.sleep(self._linger_seconds)
+            await trio.sleep(seconds)
             if entry.users == 0:
                 self._drop(mailbox_id, entry)
 

@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from services.imap import views as views_module
 from services.imap.seats import Seat
 from services.imap.views import Views, open_views
 from shared.contract.types import ChangesPage
@@ -314,3 +315,24 @@ def test_rights_that_changed_while_a_guest_came_in_are_looked_at_again():
             assert (seat.rights, seat.acl_version) == (Rights.READ, 5)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_large_view_stays_longer_while_there_is_room(monkeypatch):
+    async def test(store: Store, views: Views):
+        store.uids[:] = range(1, 41)
+        view = await views.acquire(GRANT, BOX, 7)
+        views.release(view)
+        await trio.sleep(5 + 3)
+        assert views.statistics()["views"] == 1
+        await trio.sleep(2)
+        assert views.statistics()["views"] == 0
+        # too much is kept already: it goes as soon as a small one
+        monkeypatch.setattr(views_module, "UNUSED_OCTETS", 40 * 32 - 1)
+        views.release(await views.acquire(GRANT, BOX, 7))
+        await trio.sleep(4)
+        assert views.statistics()["views"] == 1
+        await trio.sleep(2)
+        assert views.statistics()["views"] == 0
+
+    monkeypatch.setattr(views_module, "MESSAGES_PER_SECOND", 10)
+    run(test)
