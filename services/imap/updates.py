@@ -243,12 +243,7 @@ class Selected:
         return True
 
     def _render_flags(self, pieces: list[bytes]) -> None:
-        columns = self.columns
-        for uid in sorted(self._pending_flags):
-            number = self.number_of(uid)
-            position = columns.position(uid)
-            if number and position >= 0:
-                pieces.append(self.flags_line(number, uid, position))
+        pieces.append(self.flags_lines(array(self.told.typecode, sorted(self._pending_flags))))
         self._pending_flags.clear()
 
     def flags_line(self, number: int, uid: int, position: int, *, flags: bool = True) -> bytes:

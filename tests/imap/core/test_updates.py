@@ -383,3 +383,31 @@ def test_what_changed_after_a_modseq_in_a_large_mailbox():
     columns.apply_flags([7, 4000], [1, 1], [5001, 5002], (), None)
     assert columns.changed_after(5000) == [7, 4000]
     assert columns.changed_after(4998) == [7, 4000, 4999, 5000]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.sampled_from([0, 1, 9, 256]), st.integers(1, 9)), max_size=30),
+    st.lists(st.integers(1, 70), max_size=30),
+    st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    st.sampled_from(DIALECTS),
+    st.integers(1, 80),
+    st.booleans(),
+)
+def test_many_flags_are_told_like_each_alone(rows, picked, run, dialect, first_recent, flags):
+    """``flags_lines`` has a short way for neighbours; what it says is the same."""
+    columns = make(*{row[0]: row for row in sorted(rows)}.values())
+    session = select(columns, first_recent, dialect)
+    told = columns.uids[: len(columns.uids)]
+    columns.apply_page(page([(90, 0, 20)]))  # nobody was told of it
+    for uids in (array("I", sorted(set(picked))), told[run[0] : run[1]], told):
+        expected = b"".join(
+            session.flags_line(session.number_of(uid), uid, columns.position(uid), flags=flags)
+            for uid in uids
+            if session.number_of(uid)
+        )
+        assert session.flags_lines(uids, flags=flags) == expected
+    session.render(expunge=True)
+    expected = b"".join(
+        session.flags_line(number, uid, number - 1, flags=flags) for number, uid in enumerate(columns.uids, 1)
+    )
+    assert session.flags_lines(columns.uids, flags=flags) == expected
