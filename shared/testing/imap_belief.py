@@ -92,6 +92,9 @@ class Belief:
 
     def come_back(self) -> None:
         """The connection breaks; a new one goes on from what the client knows (RFC 7162 §3.2.5)."""
+        if any(entry.uid is None for entry in self.entries):
+            # afterwards it asks for what is above the largest UID it knows, so it may know of no gap below that
+            self.learn()
         known = {entry.uid: entry for entry in self.entries if entry.uid is not None and entry.flags is not None}
         uidvalidity, modseq, first_unknown = self.uidvalidity, self.highest_modseq, max(known, default=0) + 1
         self.client.close()
@@ -152,13 +155,18 @@ class Belief:
         assert self.uidonly or self.qresync, "VANISHED without being asked for"
         assert name not in NO_EXPUNGE, f"VANISHED during {name}"
         for uid in numbers_in(line.split()[2]):
-            # one whose UID the client has not heard is known to be there all the same
-            gone = next((entry for entry in self.entries if entry.uid == uid), None)
-            gone = gone or next((entry for entry in reversed(self.entries) if entry.uid is None), None)
+            gone = next((entry for entry in self.entries if entry.uid == uid), None) or self._unheard(uid)
             assert gone is not None, f"a message vanished that was never there: {line!r}"
             # by identity: entries of which nothing is known are equal
             at = next(index for index, entry in enumerate(self.entries) if entry is gone)
             del self.entries[at]
+
+    def _unheard(self, uid: int) -> Entry | None:
+        """A message whose UID the client has not heard is known to be there all the same: where the UID belongs by its order."""
+        end = len(self.entries)
+        if not self.uidonly:
+            end = next((at for at, entry in enumerate(self.entries) if (entry.uid or 0) > uid), end)
+        return next((entry for entry in reversed(self.entries[:end]) if entry.uid is None), None)
 
     def _hear_fetch(self, number: int, word: bytes, items: bytes) -> int:
         """The modification sequence that was told, 0 for none."""

@@ -8,6 +8,7 @@ every belief equals the truth, and a fresh session sees the same.
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -232,6 +233,69 @@ def second(stack):
         yield service
 
 
+def act(session, seed, steps):
+    """One client of many, without regard to the others: what may not be told is found as it is told."""
+    dice = random.Random(seed)
+    for number in range(steps):
+        known = [entry.uid for entry in session.entries if entry.uid is not None]
+        what = dice.choice(
+            ("append", "store", "store", "silent", "expunge", "uid expunge", "move", "noop", "fetch", "back")
+        )
+        chosen = sorted(dice.sample(known, min(len(known), dice.randint(1, 4))))
+        if what == "append" or not chosen:
+            session.do(b"APPEND INBOX {20+}\r\nSubject: %5d\r\n\r\nx\r\n" % number)
+            session.learn()
+            continue
+        text = ",".join(map(str, chosen))
+        flags = " ".join(dice.sample(FLAGS, dice.randint(1, 2)))
+        match what:
+            case "store":
+                session.do(f"UID STORE {text} {dice.choice('+-')}FLAGS ({flags})")
+            case "silent":
+                sign = dice.choice("+-")
+                for entry in session.entries:
+                    if entry.uid in chosen and entry.flags is not None:
+                        entry.flags = changed(entry.flags, sign, frozenset(flags.split()))
+                session.do(f"UID STORE {text} {sign}FLAGS.SILENT ({flags})")
+            case "expunge" | "noop":
+                session.do(what.upper())
+            case "uid expunge":
+                session.do(f"UID EXPUNGE {text}")
+            case "move":
+                session.do(f"UID MOVE {text} Trash")
+            case "fetch":
+                session.learn()
+            case _ if session.qresync:
+                session.come_back()
+
+
+def together(ports, address, seed):
+    sessions = [Belief(ports[at % len(ports)], address, PASSWORD, dialect) for at, dialect in enumerate(DIALECTS)]
+    try:
+        with ThreadPoolExecutor(len(sessions)) as pool:
+            runs = [pool.submit(act, session, seed + at, 30) for at, session in enumerate(sessions)]
+            for run in runs:
+                run.result()
+        fresh = Belief(ports[0], address, PASSWORD)
+        for session in sessions:
+            session.do("NOOP")
+            if any(entry.uid is None or entry.flags is None for entry in session.entries):
+                session.learn()
+            assert session.state() == fresh.state(), session.enable
+        fresh.client.close()
+    finally:
+        for session in sessions:
+            session.client.close()
+
+
+def test_sessions_at_the_same_time(stack, account):
+    together([stack.port("imap")], account, 1)
+
+
 @pytest.mark.parametrize("seed", range(100, 104))
 def test_sessions_of_two_processes(stack, second, account, seed):
     play([stack.port("imap"), second.port("imap")], account, seed)
+
+
+def test_sessions_of_two_processes_at_the_same_time(stack, second, account):
+    together([stack.port("imap"), second.port("imap")], account, 1000)
