@@ -93,6 +93,8 @@ class Search:
         self._searcher = Searcher(directory, self._damaged_in_thread)
         self._token: trio.lowlevel.TrioToken | None = None
         self._changed = trio.Event()
+        self._asked = trio.Event()
+        """For a rebuild; ends the pause after a failure."""
         self._headers: dict[int, Header] = {}
         self._last = 0
         self._rebuild = False
@@ -134,6 +136,7 @@ class Search:
         """Build everything anew, soon."""
         self._rebuild = True
         self._failure = ""
+        self._asked.set()
         self._changed.set()
 
     async def find(self, account_id: int, mailbox_id: int, term: SearchTerm, first: int, last: int) -> SearchAnswer:
@@ -176,7 +179,9 @@ class Search:
                 if await self._run_indexer():
                     pause = FIRST_RETRY_SECONDS
                 else:
-                    await trio.sleep(pause)
+                    self._asked = trio.Event()
+                    with trio.move_on_after(pause):
+                        await self._asked.wait()
                     pause = min(2 * pause, LAST_RETRY_SECONDS)
 
     async def _wait_for_work(self) -> None:

@@ -202,6 +202,8 @@ def test_a_disk_that_takes_nothing_stops_no_search(stack: Stack) -> None:
         assert (status.indexed, status.tail) == (0, 1)
         assert await world.find("needle") == ([], [1])
         world.search.unlink()
+        # whoever asks for a rebuild does not wait for the pause after the failure
+        assert (await world.admin.admin.search_rebuild()).failure == ""
         await world.indexed(1)
         assert await world.find("needle") == ([1], [])
 
