@@ -12,7 +12,7 @@ from typing import Final
 
 import attrs
 
-from services.imap.protocol.arguments import KeyAnd, KeyHeader, KeyNot, KeyOr, KeyText, SearchKey
+from services.imap.protocol.search_keys import KeyAnd, KeyHeader, KeyNot, KeyOr, KeyText, SearchKey
 from shared.contract.search_types import MAX_TERM_CHARACTERS, SearchScope, SearchTerm
 from shared.errors import BadRequest, Internal
 from shared.mail.search_text import fold

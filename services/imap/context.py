@@ -22,11 +22,14 @@ from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.responses import Reply, build_untagged, describe_flags
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
+from services.imap.reading import Place
 from services.imap.rendered import RenderedCache
+from services.imap.search_contexts import SearchContexts
 from services.imap.seats import Seat
 from services.imap.updates import Dialect, Selected
 from services.imap.view import Columns
 from services.imap.views import View, Views
+from shared.errors import StoreError
 from shared.model.ids import AccountId, Grant, MailboxId
 from shared.model.rights import Rights
 from shared.observe.log import Logger
@@ -125,6 +128,8 @@ class Context:
         self._plain_passwords = shared.passwords_without_tls(client.peer_ip)
         self.teller: Teller | None = None
         """After NOTIFY."""
+        self.contexts: SearchContexts | None = None
+        """RFC 5267 §4.3: the searches of the selected mailbox that are kept up to date."""
         self._login: Login | None = None
         self._view: View | None = None
         self._seat: Seat | None = None
@@ -256,6 +261,11 @@ class Context:
         return self.mailbox.columns.mailbox_id
 
     @property
+    def place(self) -> Place:
+        """The selected mailbox, to be searched."""
+        return Place(self.store, self.grant, self.mailbox_id, self.columns.uidvalidity, self.shared.rendered)
+
+    @property
     def view(self) -> View:
         if self._view is None:
             raise RuntimeError("no mailbox in this state")
@@ -267,6 +277,7 @@ class Context:
         self._seat = Seat(self.grant) if seat is None else seat
         view.attach(self.wake, self._seat)
         self.selected = Selected(view, read_only=read_only, first_recent_uid=first_recent_uid, dialect=self.dialect)
+        self.contexts = SearchContexts(self.selected)
         self.state = State.SELECTED
         return self.selected
 
@@ -278,6 +289,7 @@ class Context:
             self._view = None
             self._seat = None
             self.selected = None
+            self.contexts = None
             self.state = State.AUTHENTICATED
 
     @property
@@ -333,6 +345,10 @@ class Context:
         """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""
         if self.selected is not None and self.seat.told != self.seat.rights and not self.mailbox.read_only:
             self.write_flags()
+        contexts = self.contexts
+        if contexts:
+            await self._test_contexts(contexts)
+            self.client.write(contexts.render_removals())
         if self.teller is not None:
             await self.teller.write_updates(expunge=expunge, say_modseq=say_modseq)
         elif self.selected is not None:
@@ -340,6 +356,17 @@ class Context:
             if data:
                 self.client.write(data)
                 await self.client.drain()
+        if contexts:
+            self.client.write(contexts.render_additions())
+            await self.client.drain()
+
+    async def _test_contexts(self, contexts: SearchContexts) -> None:
+        try:
+            await contexts.catch_up(self.place)
+        except StoreError as error:
+            # the store is away: what can be told is told, the contexts are looked at the next time
+            if not error.temporary:
+                raise
 
     def close(self) -> None:
         """The session is over: give everything back."""

@@ -24,6 +24,8 @@ class SessionLimits:
     """An APPENDed message."""
     messages_per_command: int
     """RFC 9738 §3: of FETCH, STORE, COPY, MOVE and UID EXPUNGE."""
+    search_mailboxes: int
+    """RFC 7377 §2.4: of one ESEARCH."""
     spool_octets: int
     """Of all messages of an APPEND, what is kept in memory; beyond that they go to a file."""
     append_messages: int
@@ -57,6 +59,7 @@ class SessionLimits:
             grammar=GrammarLimits(search_depth=imap.nesting, section_depth=imap.nesting * 4),
             message_octets=limits.message_octets,
             messages_per_command=imap.messages_per_command,
+            search_mailboxes=imap.search_mailboxes,
             spool_octets=imap.spool_octets,
             append_messages=imap.append_messages,
             append_octets=imap.append_octets,

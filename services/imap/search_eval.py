@@ -9,61 +9,40 @@ Where Dovecot answers otherwise, on purpose:
 - A message without a Date that can be read matches no SENT... key (there it was sent in 1970).
 """
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import Final
 
-import attrs
-
 from services.imap.candidates import Answer, Answers
-from services.imap.protocol.arguments import (
+from services.imap.cards import Card
+from services.imap.protocol.search_keys import (
     Comparison,
     DateField,
-    KeyAll,
     KeyAnd,
     KeyDate,
-    KeyFlag,
     KeyHeader,
-    KeyKeyword,
-    KeyModSeq,
     KeyNot,
-    KeyNumbers,
+    KeyObject,
     KeyOr,
-    KeySize,
     KeyText,
-    KeyUids,
-    SearchFlag,
     SearchKey,
 )
-from services.imap.protocol.sequence_set import SequenceSet
-from services.imap.updates import Selected
-from shared.mail.date import parse_date
+from services.imap.search_columns import DAY_SECONDS, ColumnKeys, Snapshot
+from shared.contract.types import IndexField, IndexRow
 from shared.mail.encoded_word import decode_words
 from shared.mail.header import get_all
 from shared.mail.parts import Part
 from shared.mail.search_text import body_text, fold, header_lines
-from shared.model.flags import FIRST_KEYWORD_BIT, SystemFlag
-from shared.model.packed import U32
-
-DAY_SECONDS: Final = 86400
-
-_BITS: Final = {
-    SearchFlag.ANSWERED: SystemFlag.ANSWERED.value,
-    SearchFlag.DELETED: SystemFlag.DELETED.value,
-    SearchFlag.DRAFT: SystemFlag.DRAFT.value,
-    SearchFlag.FLAGGED: SystemFlag.FLAGGED.value,
-    SearchFlag.SEEN: SystemFlag.SEEN.value,
-}
 
 
 class Need:
     """What a key looks at beyond the columns; the larger includes the smaller."""
 
     NOTHING: Final = 0
-    HEADER: Final = 1
-    TEXT: Final = 2
+    ROW: Final = 1
+    """The store's row about it: its card, its ids."""
+    HEADER: Final = 2
+    TEXT: Final = 3
 
 
 def need_of(key: SearchKey, answers: Answers = MappingProxyType({})) -> int:
@@ -79,68 +58,60 @@ def need_of(key: SearchKey, answers: Answers = MappingProxyType({})) -> int:
             return need_of(inner, answers)
         case KeyHeader():
             return Need.HEADER
-        case KeyDate(DateField.SENT):
-            return Need.HEADER
+        case KeyDate(DateField.SENT | DateField.SAVED) | KeyObject():
+            return Need.ROW
         case KeyText():
             return Need.TEXT
     return Need.NOTHING
 
 
-@attrs.frozen(eq=False)
-class Snapshot:
-    """The told messages that are there, in columns of the same length; fixed while a search runs."""
+def row_fields(key: SearchKey) -> IndexField:
+    """Which columns of the store's rows a key looks at, cards apart."""
+    match key:
+        case KeyAnd(keys):
+            fields = IndexField(0)
+            for each in keys:
+                fields |= row_fields(each)
+            return fields
+        case KeyOr(left, right):
+            return row_fields(left) | row_fields(right)
+        case KeyNot(inner):
+            return row_fields(inner)
+        case KeyDate(DateField.SAVED):
+            return IndexField.SAVED_DATE
+        case KeyObject():
+            return IndexField.EMAIL_ID
+    return IndexField(0)
 
-    numbers: Sequence[int]
-    uids: "array[int]"
-    flags: Sequence[int]
-    modseqs: Sequence[int]
-    sizes: Sequence[int]
-    dates: Sequence[int]
-    keywords: tuple[str, ...]
-    first_recent_uid: int
-    told_uids: "array[int]"
 
-
-def take_snapshot(selected: Selected) -> Snapshot:
-    """Copies of the columns: at memory speed when the session is in step with the view."""
-    columns = selected.columns
-    told = selected.told
-    if selected.in_step:
-        count = len(told)
-        return Snapshot(
-            range(1, count + 1),
-            told,
-            columns.flags[:],
-            columns.modseqs[:],
-            *columns.lend(),
-            columns.keywords,
-            selected.first_recent_uid,
-            told,
-        )
-    numbers: list[int] = []
-    positions: list[int] = []
-    for number, uid in enumerate(told, 1):
-        position = columns.position(uid)
-        if position >= 0:
-            numbers.append(number)
-            positions.append(position)
-    return Snapshot(
-        numbers,
-        array(U32, [columns.uids[position] for position in positions]),
-        [columns.flags[position] for position in positions],
-        [columns.modseqs[position] for position in positions],
-        [columns.sizes[position] for position in positions],
-        [columns.dates[position] for position in positions],
-        columns.keywords,
-        selected.first_recent_uid,
-        told,
-    )
+def uses_cards(key: SearchKey) -> bool:
+    """Whether a key looks at a card."""
+    match key:
+        case KeyAnd(keys):
+            return any(map(uses_cards, keys))
+        case KeyOr(left, right):
+            return uses_cards(left) or uses_cards(right)
+        case KeyNot(inner):
+            return uses_cards(inner)
+        case KeyDate(DateField.SENT):
+            return True
+    return False
 
 
 class Message:
     """What was read of one message, decoded when it is first asked for."""
 
-    def __init__(self, header: bytes, parts: Sequence[tuple[Part, bytes]] = (), more_headers: bytes = b"") -> None:
+    def __init__(
+        self,
+        header: bytes,
+        parts: Sequence[tuple[Part, bytes]] = (),
+        more_headers: bytes = b"",
+        *,
+        row: IndexRow | None = None,
+        card: Card | None = None,
+    ) -> None:
+        self.row = row
+        self.card = card
         self._header = header
         self._parts = parts
         self._more_headers = more_headers
@@ -155,14 +126,6 @@ class Message:
             raw = get_all(self._header, 0, len(self._header), field.encode("latin-1", "replace"))
             found = self._fields[field] = [fold(decode_words(value)) for value in raw]
         return found
-
-    def sent_day(self) -> int | None:
-        """The day of the Date field as written there."""
-        for value in get_all(self._header, 0, len(self._header), b"date")[:1]:
-            sent = parse_date(value)
-            if sent is not None:
-                return (sent.seconds + sent.offset_minutes * 60) // DAY_SECONDS
-        return None
 
     def header_text(self) -> str:
         """The whole header, a line for each field."""
@@ -187,25 +150,7 @@ class Evaluator:
     def __init__(self, snapshot: Snapshot, answers: Answers = MappingProxyType({})) -> None:
         self._snapshot = snapshot
         self._answers = answers
-        self._slots = {keyword.lower(): slot for slot, keyword in enumerate(snapshot.keywords)}
-
-    def narrow(self, key: SearchKey) -> tuple[list[int], SearchKey | None]:
-        """Indexes that pass all conditions on columns, and what is left to be tested with messages (None: nothing)."""
-        keys = key.keys if isinstance(key, KeyAnd) else (key,)
-        candidates: Iterable[int] = range(len(self._snapshot.uids))
-        rest: list[SearchKey] = []
-        for each in keys:
-            if need_of(each) == Need.NOTHING:
-                test = self.test(each)
-                candidates = [index for index in candidates if test(index, None)]
-            else:
-                rest.append(each)
-        # header before text: what the cheaper key excludes is not read for the dearer one
-        rest.sort(key=need_of)
-        found = candidates if isinstance(candidates, list) else list(candidates)
-        if not rest:
-            return found, None
-        return found, rest[0] if len(rest) == 1 else KeyAnd(tuple(rest))
+        self._columns = ColumnKeys(snapshot)
 
     def test(self, key: SearchKey) -> Test:
         """A key as a function."""
@@ -214,34 +159,15 @@ class Evaluator:
             return self._test(key)
         return _answered_test(answer, self._snapshot.uids, self._test(key))
 
-    def _test(self, key: SearchKey) -> Test:  # noqa: C901 - one case for each kind of key
-        snapshot = self._snapshot
+    def _test(self, key: SearchKey) -> Test:
+        if need_of(key) == Need.NOTHING:
+            there = self._columns.test(key)
+            return lambda index, message: bool(there(index))
         match key:
-            case KeyAll():
-                return lambda index, message: True
-            case KeyFlag(SearchFlag.RECENT):
-                uids, first = snapshot.uids, snapshot.first_recent_uid
-                return lambda index, message: uids[index] >= first
-            case KeyFlag(flag):
-                return self._flag_test(_BITS[flag])
-            case KeyKeyword(keyword):
-                slot = self._slots.get(keyword.lower())
-                return self._flag_test(0 if slot is None else 1 << (FIRST_KEYWORD_BIT + slot))
-            case KeyNumbers(messages):
-                return self._number_test(messages)
-            case KeyUids(messages):
-                largest = snapshot.told_uids[-1] if snapshot.told_uids else 0
-                return _span_test(messages.spans(largest), snapshot.uids)
-            case KeySize(larger, octets):
-                sizes = snapshot.sizes
-                if larger:
-                    return lambda index, message: sizes[index] > octets
-                return lambda index, message: sizes[index] < octets
-            case KeyModSeq(modseq):
-                modseqs = snapshot.modseqs
-                return lambda index, message: modseqs[index] >= modseq
             case KeyDate():
-                return self._date_test(key)
+                return _date_test(key)
+            case KeyObject():
+                return _object_test(key)
             case KeyHeader(field, text):
                 wanted = fold(text)
                 return lambda index, message: (
@@ -258,43 +184,38 @@ class Evaluator:
             case KeyAnd(keys):
                 tests = [self.test(each) for each in keys]
                 return lambda index, message: all(each(index, message) for each in tests)
-
-    def _flag_test(self, bit: int) -> Test:
-        flags = self._snapshot.flags
-        return lambda index, message: flags[index] & bit != 0
-
-    def _number_test(self, messages: SequenceSet) -> Test:
-        """The caller has checked that the numbers are in the mailbox."""
-        return _span_test(messages.spans(len(self._snapshot.told_uids)), self._snapshot.numbers)
-
-    def _date_test(self, key: KeyDate) -> Test:
-        day = key.day
-        compare: Callable[[int], bool]
-        match key.comparison:
-            case Comparison.BEFORE:
-                compare = day.__gt__
-            case Comparison.ON:
-                compare = day.__eq__
-            case Comparison.SINCE:
-                compare = day.__le__
-        if key.field is DateField.INTERNAL:
-            dates = self._snapshot.dates
-            return lambda index, message: compare(dates[index] // DAY_SECONDS)
-
-        def sent(index: int, message: Message | None) -> bool:
-            found = message.sent_day() if message is not None else None
-            return found is not None and compare(found)
-
-        return sent
+        raise TypeError(f"{type(key).__name__} is not evaluated")
 
 
-def _span_test(spans: Sequence[tuple[int, int]], numbers: Sequence[int]) -> Test:
-    starts = [low for low, _ in spans]
+def _date_test(key: KeyDate) -> Test:
+    """SENT and SAVED keys."""
+    day = key.day
+    compare: Callable[[int], bool]
+    match key.comparison:
+        case Comparison.BEFORE:
+            compare = day.__gt__
+        case Comparison.ON:
+            compare = day.__eq__
+        case Comparison.SINCE:
+            compare = day.__le__
+
+    def saved(index: int, message: Message | None) -> bool:
+        return message is not None and message.row is not None and compare(message.row.saved_date // DAY_SECONDS)
+
+    def sent(index: int, message: Message | None) -> bool:
+        found = message.card.sent_day if message is not None and message.card is not None else None
+        return found is not None and compare(found)
+
+    return saved if key.field is DateField.SAVED else sent
+
+
+def _object_test(key: KeyObject) -> Test:
+    """RFC 8474 §5: identifiers are compared octet for octet."""
+    name, thread = key.name, key.thread
 
     def test(index: int, message: Message | None) -> bool:
-        number = numbers[index]
-        at = bisect_right(starts, number) - 1
-        return at >= 0 and number <= spans[at][1]
+        row = message.row if message is not None else None
+        return row is not None and name == (row.thread_id if thread else row.email_id)
 
     return test
 

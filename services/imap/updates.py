@@ -22,7 +22,13 @@ from typing import Final
 import attrs
 
 from services.imap.protocol.responses import build_flags, build_untagged, vanished_lines
-from services.imap.protocol.sequence_set import SequenceSet, positions_of_numbers, positions_of_uids, ranges_of
+from services.imap.protocol.sequence_set import (
+    NO_MESSAGES,
+    SequenceSet,
+    positions_of_numbers,
+    positions_of_uids,
+    ranges_of,
+)
 from services.imap.view import Columns
 from shared.model.flags import SYSTEM_FLAG_NAMES
 
@@ -69,6 +75,11 @@ class Selected:
         self._owes_modseq = False
         self.numbers_in_use = False
         """Whether the command that runs has named messages by their numbers."""
+        self.name = ""
+        """What the mailbox was called when it was selected."""
+        self.saved = NO_MESSAGES
+        """RFC 5182 §2.1: the saved search result, as ranges of UIDs between which every message that was there is in it. So it is
+        short, and what is expunged leaves it by itself."""
 
     def speak(self, dialect: Dialect) -> None:
         """The client has enabled something while the mailbox is selected."""
@@ -92,6 +103,9 @@ class Selected:
 
     def resolve(self, messages: SequenceSet, *, by_uid: bool) -> list[tuple[int, int]]:
         """Half-open ranges of positions in ``told``. Raises InvalidSet."""
+        if messages.saved:
+            # RFC 5182 §2.1: the same messages, whether the command names them by number or by UID
+            return positions_of_uids(self.saved, self.told)
         if by_uid:
             return positions_of_uids(messages, self.told)
         self.numbers_in_use = True

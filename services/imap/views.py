@@ -186,6 +186,23 @@ class Views:
             raise
         return entry.view
 
+    @asynccontextmanager
+    async def borrow(self, grant: Grant, mailbox_id: MailboxId, uidvalidity: int) -> AsyncIterator[Columns]:
+        """A mailbox's columns for a look at them: those that are kept anyway, or some that are given up afterwards. Raises StoreError."""
+        entry = self._entries.get(mailbox_id)
+        if entry is None or entry.view.lost is not None or entry.view.uidvalidity != uidvalidity:
+            passing = View(self._store, mailbox_id, uidvalidity, grant)
+            await passing.refresh()
+            yield passing
+            return
+        entry.users += 1
+        entry.idle_scope.cancel()
+        try:
+            await entry.view.refresh()
+            yield entry.view
+        finally:
+            self.release(entry.view)
+
     def release(self, view: View) -> None:
         """Give a view back; it goes when nobody wants it again soon."""
         entry = self._entries.get(view.mailbox_id)

@@ -279,7 +279,8 @@ class ImapSettings:
         1 * MIB, "longest command with its literals, APPEND's message apart", minimum=64 * KIB, maximum=64 * MIB
     )
     unauthenticated_octets: int = key(8192, "longest command before login", minimum=1024, maximum=1 * MIB)
-    nesting: int = key(30, "depth of parentheses and search keys", minimum=5, maximum=1000)
+    nesting: int = key(30, "depth of parentheses and search keys", minimum=5, maximum=100)
+    search_mailboxes: int = key(1000, "mailboxes one ESEARCH looks into (RFC 7377)", minimum=1, maximum=100_000)
     messages_per_command: int = key(
         1_000_000,
         "messages one command works on (RFC 9738 MESSAGELIMIT); the rest is for the next",

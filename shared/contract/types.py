@@ -157,6 +157,7 @@ class IndexField(IntFlag):
     EMAIL_ID = 64
     """EMAILID and THREADID, RFC 8474."""
     SAVED_DATE = 128
+    """When it came into the mailbox, RFC 8514."""
 
 
 @attrs.frozen
@@ -173,6 +174,7 @@ class IndexRow:
     email_id: str
     thread_id: str
     saved_date: int = 0
+    """Seconds; 0 where it was not asked for."""
 
 
 @attrs.frozen

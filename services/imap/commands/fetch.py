@@ -73,6 +73,10 @@ async def handle_fetch(context: Context, command: Command) -> Reply:
     read_only = context.mailbox.read_only or not context.rights & Rights.SEEN
     run = _Fetch(context, FetchPlan(arguments, by_uid=by_uid, read_only=read_only, dialect=context.dialect))
     asked = context.mailbox.uids_of(ranges)
+    if arguments.partial is not None:
+        # RFC 9394 §3.3, §3.4: of the messages named, before any other condition
+        start, stop = arguments.partial.slice_of(len(asked))
+        asked = asked[start:stop]
     if arguments.changed_since is not None:
         if arguments.vanished:
             # RFC 7162 §3.2.6: before any FETCH response

@@ -46,6 +46,7 @@ async def handle_select(context: Context, command: Command) -> Reply:
     # RFC 4314 §5.2: READ-ONLY where nothing may be changed
     read_only = examine or not seat.may_write
     selected = context.open_mailbox(view, read_only=read_only, first_recent_uid=state.first_recent_uid, seat=seat)
+    selected.name = state.name
     context.client.write(_describe(context, selected, state))
     try:
         if context.rev2:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from services.imap.commands.append import handle_append, handle_replace
+from services.imap.commands.cancelupdate import handle_cancel_update
 from services.imap.commands.capability import handle_capability
 from services.imap.commands.close import handle_close, handle_unselect
 from services.imap.commands.compress import handle_compress
@@ -11,6 +12,7 @@ from services.imap.commands.copy import handle_copy
 from services.imap.commands.create import handle_create
 from services.imap.commands.delete import handle_delete
 from services.imap.commands.enable import handle_enable
+from services.imap.commands.esearch import handle_esearch
 from services.imap.commands.expunge import handle_expunge, handle_uid_expunge
 from services.imap.commands.fetch import handle_fetch
 from services.imap.commands.getacl import handle_getacl
@@ -34,6 +36,7 @@ from services.imap.commands.starttls import handle_starttls
 from services.imap.commands.status import handle_status
 from services.imap.commands.store import handle_store
 from services.imap.commands.subscribe import handle_subscribe
+from services.imap.commands.thread import handle_thread
 from services.imap.commands.unauthenticate import handle_unauthenticate
 from services.imap.context import Context
 from services.imap.protocol.arguments import Command
@@ -82,11 +85,18 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "UNSELECT": handle_unselect,
     "EXPUNGE": handle_expunge,
     "SEARCH": handle_search,
+    "SORT": handle_search,
+    "THREAD": handle_thread,
+    "ESEARCH": handle_esearch,
+    "CANCELUPDATE": handle_cancel_update,
     "FETCH": handle_fetch,
     "STORE": handle_store,
     "COPY": handle_copy,
     "MOVE": handle_copy,
     "UID SEARCH": handle_search,
+    "UID SORT": handle_search,
+    "UID THREAD": handle_thread,
+    "UID ESEARCH": handle_esearch,
     "UID FETCH": handle_fetch,
     "UID STORE": handle_store,
     "UID COPY": handle_copy,

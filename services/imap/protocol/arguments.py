@@ -3,7 +3,7 @@
 RFC 3501 §6 and the extensions named at each class. Mailbox names are Unicode here; modified UTF-7 stays on the wire.
 """
 
-from enum import Enum, StrEnum, auto
+from enum import Enum, StrEnum
 
 import attrs
 
@@ -18,6 +18,12 @@ from services.imap.protocol.metadata_grammar import (
 from services.imap.protocol.notify_arguments import NotifyArguments
 from services.imap.protocol.quota_grammar import QuotaArguments
 from services.imap.protocol.resync_grammar import Resync
+from services.imap.protocol.search_arguments import (
+    CancelUpdateArguments,
+    PartialRange,
+    SearchArguments,
+    ThreadArguments,
+)
 from services.imap.protocol.sequence_set import SequenceSet
 
 
@@ -200,6 +206,8 @@ class FetchArguments:
     items: tuple[FetchItem | Section, ...]
     changed_since: int | None = None
     vanished: bool = False
+    partial: PartialRange | None = None
+    """RFC 9394 §3.3."""
 
 
 # --- STORE, COPY, MOVE, EXPUNGE ---
@@ -237,134 +245,6 @@ class UidExpungeArguments:
     messages: SequenceSet
 
 
-# --- SEARCH ---
-
-
-class SearchFlag(Enum):
-    """RFC 3501 §6.4.4: keys that look at one system flag."""
-
-    ANSWERED = auto()
-    DELETED = auto()
-    DRAFT = auto()
-    FLAGGED = auto()
-    SEEN = auto()
-    RECENT = auto()
-
-
-@attrs.frozen
-class KeyAll:
-    pass
-
-
-@attrs.frozen
-class KeyFlag:
-    flag: SearchFlag
-
-
-@attrs.frozen
-class KeyKeyword:
-    keyword: str
-
-
-@attrs.frozen
-class KeyNumbers:
-    messages: SequenceSet
-
-
-@attrs.frozen
-class KeyUids:
-    uids: SequenceSet
-
-
-class DateField(Enum):
-    INTERNAL = auto()
-    SENT = auto()
-
-
-class Comparison(Enum):
-    BEFORE = auto()
-    ON = auto()
-    SINCE = auto()
-
-
-@attrs.frozen
-class KeyDate:
-    """``day``: days since 1970 as written, time and zone disregarded (RFC 3501 §6.4.4)."""
-
-    field: DateField
-    comparison: Comparison
-    day: int
-
-
-@attrs.frozen
-class KeySize:
-    larger: bool
-    octets: int
-
-
-@attrs.frozen
-class KeyHeader:
-    """Substring of a header field; an empty text matches every message that has the field."""
-
-    field: str
-    text: str
-
-
-@attrs.frozen
-class KeyText:
-    """TEXT (``header_too``) and BODY."""
-
-    text: str
-    header_too: bool
-
-
-@attrs.frozen
-class KeyModSeq:
-    """RFC 7162 §3.1.5."""
-
-    modseq: int
-
-
-@attrs.frozen
-class KeyNot:
-    key: "SearchKey"
-
-
-@attrs.frozen
-class KeyOr:
-    left: "SearchKey"
-    right: "SearchKey"
-
-
-@attrs.frozen
-class KeyAnd:
-    keys: tuple["SearchKey", ...]
-
-
-SearchKey = (
-    KeyAll
-    | KeyFlag
-    | KeyKeyword
-    | KeyNumbers
-    | KeyUids
-    | KeyDate
-    | KeySize
-    | KeyHeader
-    | KeyText
-    | KeyModSeq
-    | KeyNot
-    | KeyOr
-    | KeyAnd
-)
-
-
-@attrs.frozen
-class SearchArguments:
-    key: SearchKey
-    uses_modseq: bool = False
-    """Whether MODSEQ was among the keys: then the response carries the highest one (RFC 7162 §3.1.5)."""
-
-
 Arguments = (
     NoArguments
     | IdArguments
@@ -384,6 +264,8 @@ Arguments = (
     | CopyArguments
     | UidExpungeArguments
     | SearchArguments
+    | ThreadArguments
+    | CancelUpdateArguments
     | AclArguments
     | SetAclArguments
     | QuotaArguments

@@ -1,7 +1,8 @@
 """The arguments of FETCH.
 
 RFC 3501 §6.4.5 and §9 (fetch, fetch-att, section), RFC 7162 §3.1.4 (CHANGEDSINCE, MODSEQ), RFC 4466 §2.4 (fetch modifiers),
-RFC 3516 §7 (BINARY), RFC 8970 §6 (PREVIEW), RFC 8514 §5 (SAVEDATE), RFC 8474 §7 (EMAILID, THREADID).
+RFC 3516 §7 (BINARY), RFC 8970 §6 (PREVIEW), RFC 8514 §5 (SAVEDATE), RFC 8474 §7 (EMAILID, THREADID),
+RFC 9394 §3.3 (PARTIAL).
 """
 
 from typing import Final
@@ -9,6 +10,8 @@ from typing import Final
 from services.imap.protocol.arguments import FetchArguments, FetchItem, Section, SectionText
 from services.imap.protocol.encode import build_astring
 from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.search_arguments import PartialRange
+from services.imap.protocol.search_commands import parse_partial_range
 from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.protocol.tokens import MAX_NUMBER64, Scanner, SyntaxFault
 
@@ -171,6 +174,7 @@ def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) 
     items = _attributes(scanner, limits)
     changed_since: int | None = None
     vanished = False
+    partial: PartialRange | None = None
     scanner.skip_spaces()
     # RFC 4466 §2.4: fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")"
     if scanner.take(b"("):
@@ -181,6 +185,10 @@ def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) 
                     changed_since = scanner.number(MAX_NUMBER64)
                 case "VANISHED":
                     vanished = True
+                case "PARTIAL":
+                    # RFC 9394 §3.3
+                    scanner.space()
+                    partial = parse_partial_range(scanner)
                 case _:
                     raise SyntaxFault("unknown fetch modifier")
             if scanner.take(b")"):
@@ -190,7 +198,7 @@ def parse_fetch(scanner: Scanner, limits: GrammarLimits, messages: SequenceSet) 
     if vanished and changed_since is None:
         # RFC 7162 §3.2.6
         raise SyntaxFault("VANISHED needs CHANGEDSINCE")
-    return FetchArguments(messages, items, changed_since, vanished)
+    return FetchArguments(messages, items, changed_since, vanished, partial)
 
 
 def section_label(section: Section) -> bytes:

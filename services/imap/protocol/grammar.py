@@ -48,8 +48,14 @@ from services.imap.protocol.notify_grammar import parse_notify
 from services.imap.protocol.quota_grammar import parse_get_quota, parse_set_quota
 from services.imap.protocol.responses import Reply, build_bad, build_no
 from services.imap.protocol.resync_grammar import parse_select_parameters
-from services.imap.protocol.search_grammar import parse_search
-from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from services.imap.protocol.search_commands import (
+    parse_cancel_update,
+    parse_esearch,
+    parse_search,
+    parse_sort,
+    parse_thread,
+)
+from services.imap.protocol.sequence_set import SAVED_RESULT, InvalidSet, SequenceSet
 from services.imap.protocol.sequence_set import parse as parse_set
 from services.imap.protocol.tokens import MAX_NUMBER64, Refused, Scanner, SyntaxFault
 
@@ -208,6 +214,9 @@ def _one_message(arguments: AppendArguments) -> AppendArguments:
 
 def _set(scanner: Scanner, limits: GrammarLimits) -> SequenceSet:
     scanner.space()
+    if scanner.take(b"$"):
+        # RFC 5182 §3: sequence-set =/ seq-last-command
+        return SAVED_RESULT
     try:
         return parse_set(scanner.sequence_text(), limits.set_ranges)
     except InvalidSet as error:
@@ -218,11 +227,6 @@ def _fetch(scanner: Scanner, limits: GrammarLimits) -> Arguments:
     messages = _set(scanner, limits)
     scanner.space()
     return parse_fetch(scanner, limits, messages)
-
-
-def _search(scanner: Scanner, limits: GrammarLimits) -> Arguments:
-    scanner.space()
-    return parse_search(scanner, limits)
 
 
 def _store(scanner: Scanner, limits: GrammarLimits) -> StoreArguments:
@@ -308,12 +312,19 @@ PARSERS: Final[dict[str, Parser]] = {
     "CLOSE": _no_arguments,
     "UNSELECT": _no_arguments,
     "EXPUNGE": _no_arguments,
-    "SEARCH": _search,
+    "SEARCH": parse_search,
+    "SORT": parse_sort,
+    "THREAD": parse_thread,
+    "ESEARCH": parse_esearch,
+    "CANCELUPDATE": parse_cancel_update,
     "FETCH": _fetch,
     "STORE": _store,
     "COPY": _copy,
     "MOVE": _copy,
-    "UID SEARCH": _search,
+    "UID SEARCH": parse_search,
+    "UID SORT": parse_sort,
+    "UID THREAD": parse_thread,
+    "UID ESEARCH": parse_esearch,
     "UID FETCH": _fetch,
     "UID STORE": _store,
     "UID COPY": _copy,

@@ -154,15 +154,6 @@ def vanished_lines(ranges: Iterable[tuple[int, int]], *, earlier: bool = False) 
         yield word + b",".join(pieces) + b"\r\n"
 
 
-def build_search(numbers: Iterable[int], modseq: int | None) -> bytes:
-    """RFC 3501 §7.2.5; MODSEQ: RFC 7162 §3.1.5."""
-    listed = " ".join(map(str, numbers))
-    text = f"* SEARCH {listed}" if listed else "* SEARCH"
-    if modseq is not None and listed:
-        text += f" (MODSEQ {modseq})"
-    return text.encode() + b"\r\n"
-
-
 def build_id(fields: Sequence[tuple[str, str]]) -> bytes:
     """RFC 2971 §3.2."""
     pairs = b" ".join(build_nstring(text.encode()) for pair in fields for text in pair)

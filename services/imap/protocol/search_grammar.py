@@ -1,36 +1,39 @@
-"""The arguments of SEARCH.
+"""Search keys with their character set, as SEARCH, SORT, THREAD and ESEARCH take them.
 
-RFC 3501 §6.4.4 and §9 (search-key), RFC 7162 §3.1.5 (MODSEQ). The tree that comes out is bounded in depth and size.
+RFC 3501 §6.4.4 and §9 (search-key), RFC 7162 §3.1.5 (MODSEQ), RFC 5032 §3, RFC 5182 §3 (``$``), RFC 6203 §7, RFC 8514 §5, RFC 8474 §5.
+The tree that comes out is bounded in depth and size.
 """
 
 import codecs
 from typing import Final
 
-from services.imap.protocol.arguments import (
+from services.imap.protocol.dates import parse_date
+from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.search_keys import (
     Comparison,
     DateField,
+    KeyAge,
     KeyAll,
     KeyAnd,
     KeyDate,
     KeyFlag,
+    KeyFuzzy,
     KeyHeader,
     KeyKeyword,
     KeyModSeq,
     KeyNot,
     KeyNumbers,
+    KeyObject,
     KeyOr,
     KeySize,
     KeyText,
     KeyUids,
-    SearchArguments,
     SearchFlag,
     SearchKey,
 )
-from services.imap.protocol.dates import parse_date
-from services.imap.protocol.limits import GrammarLimits
-from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from services.imap.protocol.sequence_set import SAVED_RESULT, InvalidSet, SequenceSet
 from services.imap.protocol.sequence_set import parse as parse_set
-from services.imap.protocol.tokens import MAX_NUMBER, MAX_NUMBER64, Refused, Scanner, SyntaxFault
+from services.imap.protocol.tokens import MAX_NUMBER, MAX_NUMBER64, Scanner, SyntaxFault
 
 _FLAGS: Final[dict[str, SearchKey]] = {
     "ALL": KeyAll(),
@@ -48,6 +51,8 @@ _FLAGS: Final[dict[str, SearchKey]] = {
     # RFC 3501 §6.4.4: NEW is "RECENT UNSEEN", OLD is "NOT RECENT"
     "NEW": KeyAnd((KeyFlag(SearchFlag.RECENT), KeyNot(KeyFlag(SearchFlag.SEEN)))),
     "OLD": KeyNot(KeyFlag(SearchFlag.RECENT)),
+    # RFC 8514 §4.3: every mailbox here has save dates
+    "SAVEDATESUPPORTED": KeyAll(),
 }
 _DATES: Final[dict[str, tuple[DateField, Comparison]]] = {
     "BEFORE": (DateField.INTERNAL, Comparison.BEFORE),
@@ -56,17 +61,24 @@ _DATES: Final[dict[str, tuple[DateField, Comparison]]] = {
     "SENTBEFORE": (DateField.SENT, Comparison.BEFORE),
     "SENTON": (DateField.SENT, Comparison.ON),
     "SENTSINCE": (DateField.SENT, Comparison.SINCE),
+    "SAVEDBEFORE": (DateField.SAVED, Comparison.BEFORE),
+    "SAVEDON": (DateField.SAVED, Comparison.ON),
+    "SAVEDSINCE": (DateField.SAVED, Comparison.SINCE),
 }
 _ADDRESS_FIELDS: Final = frozenset({"FROM", "TO", "CC", "BCC", "SUBJECT"})
 _NO_CHARSETS: Final = frozenset(
     {"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape", "raw-unicode-escape"}
 )
 """Python's text codecs that are no character sets."""
+MAX_OBJECT_ID: Final = 256
+"""One more than an identifier can have (RFC 8474 §4): a longer one matches nothing."""
 MAX_TEXT_OCTETS: Final = 4096
 """A text to search for."""
 
 
-class _SearchParser:
+class KeyParser:
+    """Takes a character set and keys from a command."""
+
     def __init__(self, scanner: Scanner, limits: GrammarLimits) -> None:
         self._scanner = scanner
         self._limits = limits
@@ -74,8 +86,10 @@ class _SearchParser:
         self._keys = 0
         self._depth = 0
         self.uses_modseq = False
+        self.uses_fuzzy = False
+        self.bad_charset = False
 
-    def charset(self) -> None:
+    def optional_charset(self) -> None:
         """RFC 3501 §6.4.4: ["CHARSET" SP astring SP]"""
         if not self._scanner.looking_at_word(b"CHARSET"):
             return
@@ -83,17 +97,21 @@ class _SearchParser:
         if self._limits.utf8_accept:
             raise SyntaxFault("CHARSET is not allowed after ENABLE UTF8=ACCEPT")
         self._scanner.space()
+        self.charset()
+
+    def charset(self) -> None:
+        """RFC 5256 §5: charset SP. An unknown one is told when the command runs, by a tagged NO (RFC 3501 §6.4.4)."""
         name = self._scanner.astring()
         self._scanner.space()
         try:
             # bytes.decode takes character sets only, not Python's other codecs (hex, rot13, ...)
             b"a".decode(name.decode("ascii"))
-            self._charset = codecs.lookup(name.decode("ascii")).name
-            if self._charset in _NO_CHARSETS:
+            charset = codecs.lookup(name.decode("ascii")).name
+            if charset in _NO_CHARSETS:
                 raise LookupError
-        except (LookupError, ValueError) as error:
-            # RFC 3501 §6.4.4: a tagged NO with BADCHARSET
-            raise Refused("unknown character set", "BADCHARSET (US-ASCII UTF-8)") from error
+            self._charset = charset
+        except (LookupError, ValueError):
+            self.bad_charset = True
 
     def _text(self) -> str:
         self._scanner.space()
@@ -138,7 +156,7 @@ class _SearchParser:
             scanner.skip_spaces()
             return self.keys(until_parenthesis=True)
         following = scanner.peek()
-        if following.isdigit() or following == b"*":
+        if following.isdigit() or following in (b"*", b"$"):
             return KeyNumbers(self._set())
         name = scanner.word()
         if name in _FLAGS:
@@ -174,6 +192,18 @@ class _SearchParser:
                 uid = scanner.nz_number()
                 low, high = (uid + 1, MAX_NUMBER) if name == "UIDAFTER" else (1, uid - 1)
                 return KeyUids(SequenceSet(((low, high),))) if low <= high else KeyNot(KeyAll())
+            case "OLDER" | "YOUNGER":
+                # RFC 5032 §3: interval = nz-number, in seconds
+                scanner.space()
+                return KeyAge(name == "OLDER", scanner.nz_number())
+            case "EMAILID" | "THREADID":
+                # RFC 8474 §5: objectid
+                scanner.space()
+                return KeyObject(name == "THREADID", scanner.astring().decode("latin-1")[:MAX_OBJECT_ID])
+            case "FUZZY":
+                scanner.space()
+                self.uses_fuzzy = True
+                return KeyFuzzy(self.key())
             case "NOT":
                 scanner.space()
                 return KeyNot(self.key())
@@ -187,6 +217,8 @@ class _SearchParser:
         raise SyntaxFault(f"unknown search key {name[:40]}")
 
     def _set(self) -> SequenceSet:
+        if self._scanner.take(b"$"):
+            return SAVED_RESULT
         try:
             return parse_set(self._scanner.sequence_text(), self._limits.set_ranges)
         except InvalidSet as error:
@@ -210,12 +242,3 @@ class _SearchParser:
             self._scanner.space()
         self.uses_modseq = True
         return KeyModSeq(self._scanner.number(MAX_NUMBER64))
-
-
-def parse_search(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
-    """After ``SEARCH`` and its space."""
-    parser = _SearchParser(scanner, limits)
-    parser.charset()
-    key = parser.keys(until_parenthesis=False)
-    scanner.end()
-    return SearchArguments(key, parser.uses_modseq)

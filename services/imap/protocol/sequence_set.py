@@ -27,6 +27,8 @@ class SequenceSet:
     """Ranges in the order given; each pair is as written (``STAR`` for ``*``, either end may be the larger)."""
 
     ranges: tuple[tuple[int, int], ...]
+    saved: bool = False
+    """``$``: the saved search result, whatever it is when the command runs (RFC 5182 §2.1); then without ranges of its own."""
 
     def spans(self, largest: int) -> list[tuple[int, int]]:
         """Inclusive ranges, ascending, not overlapping, with ``*`` taken as ``largest``.
@@ -49,7 +51,12 @@ class SequenceSet:
 
     def largest_named(self) -> int:
         """The largest number that is spelled out; 0 when there is only ``*``."""
-        return max(max(pair) for pair in self.ranges)
+        return max((max(pair) for pair in self.ranges), default=0)
+
+
+# RFC 5182 §3: seq-last-command = "$"
+SAVED_RESULT: Final = SequenceSet((), saved=True)
+NO_MESSAGES: Final = SequenceSet(())
 
 
 def parse(text: bytes, max_ranges: int) -> SequenceSet:
@@ -77,6 +84,9 @@ def parse(text: bytes, max_ranges: int) -> SequenceSet:
 
 def render(numbers: SequenceSet) -> bytes:
     """As a client writes it."""
+
+    if numbers.saved:
+        return b"$"
 
     def one(number: int) -> str:
         return "*" if number == STAR else str(number)

@@ -95,11 +95,18 @@ COMMANDS: Final[dict[str, Rule]] = {
     "UNSELECT": Rule(WHILE_SELECTED, Updates.NONE),  # RFC 3691 §2
     "EXPUNGE": Rule(WHILE_SELECTED, writes=True, refresh=True),
     "SEARCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),
+    "SORT": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),  # RFC 5256 §3
+    "THREAD": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),
+    "ESEARCH": Rule(AFTER_LOGIN, Updates.NO_EXPUNGE),  # RFC 7377 §2: its keys may hold message sequence numbers
+    "UID ESEARCH": Rule(AFTER_LOGIN),
+    "CANCELUPDATE": Rule(WHILE_SELECTED),  # RFC 5267 §4.3.5
     "FETCH": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, by_number=True),
     "STORE": Rule(WHILE_SELECTED, Updates.NO_EXPUNGE, writes=True, by_number=True),
     "COPY": Rule(WHILE_SELECTED, by_number=True),
     "MOVE": Rule(WHILE_SELECTED, writes=True, by_number=True),  # RFC 6851 §3.1
     "UID SEARCH": Rule(WHILE_SELECTED),
+    "UID SORT": Rule(WHILE_SELECTED),
+    "UID THREAD": Rule(WHILE_SELECTED),
     "UID FETCH": Rule(WHILE_SELECTED),
     "UID STORE": Rule(WHILE_SELECTED, writes=True),
     "UID COPY": Rule(WHILE_SELECTED),

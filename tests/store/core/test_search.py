@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.imap.protocol.arguments import KeyHeader, KeyText
+from services.imap.protocol.search_keys import KeyHeader, KeyText
 from services.imap.search_eval import Message
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
