@@ -210,12 +210,12 @@ def _date_test(key: KeyDate) -> Test:
 
 
 def _object_test(key: KeyObject) -> Test:
-    """RFC 8474 §5: identifiers are compared octet for octet."""
+    """RFC 8474 §5: identifiers are compared octet for octet. No message has a THREADID, as FETCH says."""
     name, thread = key.name, key.thread
 
     def test(index: int, message: Message | None) -> bool:
         row = message.row if message is not None else None
-        return row is not None and name == (row.thread_id if thread else row.email_id)
+        return row is not None and not thread and name == row.email_id
 
     return test
 

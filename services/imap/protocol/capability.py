@@ -45,6 +45,8 @@ _AFTER_LOGIN: Final = (
     "CONTEXT=SEARCH",  # RFC 5267 §4
     "CONTEXT=SORT",  # RFC 5267 §4
     "I18NLEVEL=1",  # RFC 5255 §4.5
+    "OBJECTID",  # RFC 8474
+    "SAVEDATE",  # RFC 8514
     "ACL",  # RFC 4314
     "RIGHTS=kxte",  # RFC 4314 §5.1.1
     "METADATA",  # RFC 5464

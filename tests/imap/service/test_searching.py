@@ -185,6 +185,9 @@ def test_other_keys(connect):
     assert client.ok("SEARCH SENTON 7-Feb-1994").numbers() == [1, 2, 3, 4]
     assert client.ok("SEARCH NOT SENTON 7-Feb-1994").numbers() == []
     assert client.ok("SEARCH EMAILID E0").numbers() == []
+    name = client.ok("FETCH 2 (EMAILID)").untagged[0].split(b"(")[2].split(b")")[0]
+    assert client.ok(b"SEARCH EMAILID " + name).numbers() == [2]
+    assert client.ok(b"SEARCH NOT EMAILID " + name).numbers() == [1, 3, 4]
     assert client.ok("SEARCH NOT THREADID x").numbers() == [1, 2, 3, 4]
 
 
