@@ -16,7 +16,7 @@ Where Dovecot answers otherwise, on purpose:
 - Without one boundary line a multipart is one text/plain part, not a multipart of nothing: what was written can be read.
 - A boundary parameter whose quote is never closed still counts.
 - An outer boundary ends the inner parts also where both are the same string (RFC 2046 §5.1.2).
-- An encoded message/rfc822 (forbidden by RFC 2046 §5.2.1) is application/octet-stream: its envelope cannot be told.
+- An encoded message/rfc822 or message/global (forbidden by RFC 2046 §5.2.1) is application/octet-stream: its envelope cannot be told.
 - Content-Type without a type that makes sense is text/plain (RFC 2045 §5.2), not a type of two empty strings.
 - Part n of a multipart that is no multipart and no message has no n.1; n.HEADER and n.TEXT are NIL there.
 - Offsets count the octets that came: a bare LF is one octet, never two.
@@ -53,6 +53,8 @@ _MIME_FIELDS: Final = frozenset(
 _MESSAGE_FIELDS: Final = _MIME_FIELDS | ENVELOPE_FIELDS | {b"references"}
 # RFC 2046 §5.1.1: what follows the boundary on its line
 _REST_OF_BOUNDARY_LINE: Final = re.compile(rb"(--)?[ \t]*+(?:\r?\n|\r?\Z)")
+_MESSAGES: Final = frozenset({b"rfc822", b"global"})
+"""Subtypes of message/... that hold a message; global: with UTF-8 in its header (RFC 6532 §3.7)."""
 _IDENTITY: Final = frozenset({b"7bit", b"8bit", b"binary"})
 _CARRIAGE_RETURN: Final = 13
 
@@ -139,13 +141,13 @@ class StructureParser:
         entity = Entity(*offsets, fields, content_type, disposition, encoding)
         if content_type.media == b"multipart":
             self._cut(entity, depth)
-        elif content_type.media == b"message" and content_type.subtype == b"rfc822":
+        elif content_type.media == b"message" and content_type.subtype in _MESSAGES:
             self._open(entity, depth)
         if entity.content_type.media == b"text" or entity.message is not None:
             entity.lines = count_lines(self._content, entity.body_start, entity.body_end)
         return entity
 
-    # RFC 2046 §5.2.1
+    # RFC 2046 §5.2.1, RFC 9051 §9: media-message = "MESSAGE" SP ("RFC822" / "GLOBAL")
     def _open(self, entity: Entity, depth: int) -> None:
         if depth >= self._limits.depth or self._parts_left <= 0 or entity.encoding not in _IDENTITY:
             entity.content_type = OCTET_STREAM

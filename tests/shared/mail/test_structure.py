@@ -287,3 +287,15 @@ def test_which_bodies_are_searched(kind: bytes, encoding: bytes, searched: bool)
     part = find_part(unpack_parts(build_index(content).parts), (1,))
     assert part is not None
     assert part.is_searched is searched
+
+
+def test_a_message_with_utf8_in_its_header_is_opened() -> None:
+    # RFC 9051 §9: media-message = DQUOTE "MESSAGE" DQUOTE SP DQUOTE ("RFC822" / "GLOBAL") DQUOTE, with envelope and body
+    inner = "Subject: 안녕\r\nFrom: 김@예시.test\r\n\r\ntext\r\n".encode()
+    data = b"MIME-Version: 1.0\r\nContent-Type: message/global\r\n\r\n" + inner
+    index = build_index(data)
+    assert index.body.lower().startswith(b'("message" "global" ')
+    assert b'("text" "plain"' in index.body.lower()
+    parts = unpack_parts(index.parts)
+    assert resolve_section(parts, (1,), SectionKind.TEXT) == (len(data) - 6, len(data))
+    assert [part.path for part in parts] == [(), (1,), (1, 1)]
