@@ -14,6 +14,8 @@ from messages import message
 HERE = Path(__file__).resolve().parent
 PASSWORD = "pw"
 FILL_CONNECTIONS = 8
+MESSAGES_AT_ONCE = 40
+"""In one MULTIAPPEND: the larger ones are uploads in Pillarbox, 512 of which may be under way at once."""
 
 
 def build_driver(directory: Path, compiler: str) -> Path:
@@ -124,8 +126,8 @@ def _append_share(port: int, user: str, share: Sequence[bytes], errors: list[Exc
     try:
         client = Imap(port, user)
         if b"MULTIAPPEND" in client.capabilities:
-            for start in range(0, len(share), 500):
-                batch = share[start : start + 500]
+            for start in range(0, len(share), MESSAGES_AT_ONCE):
+                batch = share[start : start + MESSAGES_AT_ONCE]
                 client.begin(b"APPEND INBOX", *(b" {%d+}\r\n%s" % (len(one), one) for one in batch))
                 client.finish()
         else:
