@@ -119,10 +119,6 @@ class Columns:
         """The first position whose message lacks a system flag, -1 for none; at memory speed."""
         return self._low_octets().translate(_WITHOUT[flag]).find(1)
 
-    def any_with(self, flag: SystemFlag) -> bool:
-        """Whether a message has a system flag; at memory speed."""
-        return self._low_octets().translate(_WITHOUT[flag]).find(0) >= 0
-
     def _low_octets(self) -> bytes:
         """The octet of each message's flags that holds the system flags."""
         return self.flags.tobytes()[_LOW_OCTET::8]

@@ -13,14 +13,20 @@ UIDS_AT_ONCE = 1_000
 
 
 async def handle_expunge(context: Context, command: Command) -> Reply:
+    gone = await expunge_flagged(context)
+    if gone is None:
+        # whoever may not expunge is told so; the store knows without looking that there is nothing
+        gone = await _expunge(context, None)
+    return await reply_with_modseq(context, "EXPUNGE completed", gone=gone)
+
+
+async def expunge_flagged(context: Context) -> bool | None:
+    """Remove the messages that the view knows as \\Deleted; whether any were removed, None when there was none to remove."""
     gone = False
     flagged = context.columns.uids_with(SystemFlag.DELETED)
     for start in range(0, len(flagged), UIDS_AT_ONCE):
         gone |= await _expunge(context, pack_u32(flagged[start : start + UIDS_AT_ONCE]))
-    if not flagged:
-        # whoever may not expunge is told so; the store knows without looking that there is nothing
-        gone = await _expunge(context, None)
-    return await reply_with_modseq(context, "EXPUNGE completed", gone=gone)
+    return gone if flagged else None
 
 
 async def handle_uid_expunge(context: Context, command: Command) -> Reply:

@@ -371,8 +371,9 @@ def test_expunging_leaves_the_others_as_they_were(uids, rounds):
 def test_looking_for_a_system_flag():
     columns = make((1, 1, 1), (2, 1 | 1 << 63, 1), (3, 1 << 40, 1), (5, 9, 1))
     assert columns.first_without(SystemFlag.SEEN) == 2
-    assert columns.any_with(SystemFlag.DELETED)
-    assert not columns.any_with(SystemFlag.DRAFT)
+    assert list(columns.uids_with(SystemFlag.DELETED)) == [5]
+    assert list(columns.uids_with(SystemFlag.SEEN)) == [1, 2, 5]
+    assert not columns.uids_with(SystemFlag.DRAFT)
     assert columns.first_without(SystemFlag.DRAFT) == 0
     assert make().first_without(SystemFlag.SEEN) == -1
     assert make((1, 1, 1)).first_without(SystemFlag.SEEN) == -1
