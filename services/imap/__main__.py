@@ -1,5 +1,6 @@
 """``python -m services.imap``: listeners, sessions, views."""
 
+import math
 import sys
 from importlib import metadata
 
@@ -87,11 +88,13 @@ class Server:
 
     async def end_silent_sessions(self) -> None:
         """One look at all sessions now and then costs less than a timer in each."""
+        limits = self.shared.limits
+        # no wait that begins after a look ends sooner, unless its session's time to log in does
+        shortest = min(limits.idle_seconds, limits.unauthenticated_seconds)
         while True:
-            await trio.sleep(SILENCE_GRAIN_SECONDS)
             now = trio.current_time()
-            for session in tuple(self._sessions):
-                session.end_if_silent(now)
+            soonest = min((session.end_if_silent(now) for session in tuple(self._sessions)), default=math.inf)
+            await trio.sleep_until(max(min(soonest, now + shortest), now + SILENCE_GRAIN_SECONDS))
 
     async def give_back(self) -> None:
         """Forget what nobody used for a while."""

@@ -6,6 +6,7 @@ Laws:
 - Too many BAD replies or failed logins end the connection (RFC 3501 §7.1.5 BYE), silence too (§5.4).
 """
 
+import math
 from typing import Final
 
 import trio
@@ -48,11 +49,14 @@ class Session:
         self._stopping = False
         self._silent = False
 
-    def end_if_silent(self, now: float) -> None:
-        """End when the client was waited for longer than it may be silent. ``now`` is trio's time."""
-        if self._client.waiting_until <= now:
+    def end_if_silent(self, now: float) -> float:
+        """End when the client was waited for longer than it may be silent; when to look again at the latest. Trio's time."""
+        client = self._client
+        if client.waiting_until <= now:
             self._silent = True
             self._scope.cancel()
+            return math.inf
+        return min(client.waiting_until, client.input_deadline)
 
     def stop(self) -> None:
         """The process drains: end as soon as no command is under way."""
