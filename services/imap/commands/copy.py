@@ -17,7 +17,7 @@ from shared.model.namespace import split_shared
 from shared.model.packed import U32, pack_u32, unpack_u32
 from shared.model.rights import Rights
 
-UIDS_AT_ONCE = 1_000
+UIDS_AT_ONCE = 500
 """Some 10 ms, in which nobody else writes."""
 UIDS_IN_ONE_STEP = 50_000
 
