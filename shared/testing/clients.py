@@ -155,13 +155,31 @@ def mbsync(port: int, login: Login, security: Security = Security.TLS, mechanism
     mail.mkdir(parents=True, exist_ok=True)
     config = login.file(
         "mbsyncrc",
-        f"IMAPAccount us\nHost localhost\nPort {port}\nUser {login.address}\nPass {login.password}\n"
+        # what it keeps need not survive a power cut
+        f"FSync no\nIMAPAccount us\nHost localhost\nPort {port}\nUser {login.address}\nPass {login.password}\n"
         f"SSLType {kind}\n{certificate}AuthMechs {mechanisms}\n\n"
         "IMAPStore far\nAccount us\n\n"
         f"MaildirStore near\nPath {mail}/\nInbox {mail}/INBOX\nSubFolders Verbatim\n\n"
         "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
     )
     run(["mbsync", "-c", str(config), "-a", "-V"], login.home)
+    return mail
+
+
+def offlineimap(port: int, login: Login) -> Path:
+    """Synchronise all mailboxes both ways into Maildirs with offlineimap, over TLS; the directory that holds them."""
+    mail = login.home / "offline"
+    mail.mkdir(parents=True, exist_ok=True)
+    config = login.file(
+        "offlineimaprc",
+        f"[general]\naccounts = us\nui = basic\nmetadata = {login.home}/offlineimap\n\n"
+        "[Account us]\nlocalrepository = near\nremoterepository = far\n\n"
+        f"[Repository near]\ntype = Maildir\nlocalfolders = {mail}\nsep = /\n\n"
+        f"[Repository far]\ntype = IMAP\nremotehost = localhost\nremoteport = {port}\nremoteuser = {login.address}\n"
+        f"remotepass = {login.password}\nssl = yes\nauth_mechanisms = PLAIN\nsslcacertfile = {login.certificate}\n"
+        "ssl_version = tls1_2\ntls_level = tls_compat\nusecompression = yes\n",
+    )
+    run(["offlineimap", "-c", str(config), "-o", "-1"], login.home, seconds=60.0)
     return mail
 
 
@@ -184,8 +202,10 @@ def mutt_save(
     security: Security = Security.TLS,
     *,
     qresync: bool = False,
+    program: str = "mutt",
+    settings: str = "",
 ) -> list[bytes]:
-    """Open a mailbox with mutt on a terminal and copy its first `count` messages, each into a Maildir of its own; them.
+    """Open a mailbox with mutt (or neomutt) on a terminal and copy its first `count` messages, each into a Maildir of its own; them.
 
     mutt gives the files of a Maildir random names, so their order would be lost in a common one. ``qresync``: it remembers
     what it has seen, and goes on from there the next time (RFC 7162 §3.2.5).
@@ -207,11 +227,11 @@ def mutt_save(
         f"set ssl_starttls={_yes(security is Security.STARTTLS)} confirmcreate=no confirmappend=no copy=no quit=yes\n"
         "set sort=mailbox-order resolve=no delete=no beep=no wait_key=no sleep_time=0 read_inc=0 write_inc=0\n"
         f'set header_cache="{cache if qresync else ""}" imap_condstore={_yes(qresync)} imap_qresync={_yes(qresync)}\n'
-        'set message_cachedir="" timeout=5 connect_timeout=10\n',
+        'set message_cachedir="" timeout=5 connect_timeout=10\n' + settings,
     )
     keys = "".join(f"{number}<enter><copy-message>{target}<enter>" for number, target in enumerate(saved, start=1))
     _on_terminal(
-        ["mutt", "-F", str(config), "-f", f"{scheme}://{HOST}:{port}/{mailbox}", "-e", f'push "{keys}<exit>"'],
+        [program, "-F", str(config), "-f", f"{scheme}://{HOST}:{port}/{mailbox}", "-e", f'push "{keys}<exit>"'],
         login.home,
     )
     return [_without_mutt_status(message) for target in saved for message in maildir(target)]
