@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.sasl.scram import SCRAM, SCRAM_PLUS
 
-_ALWAYS: Final = ("IMAP4rev1", "LITERAL+", "SASL-IR", "ID", "ENABLE")
+_ALWAYS: Final = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 _AFTER_LOGIN: Final = (
     "IDLE",  # RFC 2177
     "NAMESPACE",  # RFC 2342
