@@ -1,5 +1,8 @@
 """SORT and THREAD on cards: the rules of RFC 5256 §3 as tables, and against a slow and plain implementation."""
 
+import re
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +13,8 @@ from services.imap.sorting import CHUNK, sort_rows, sort_value
 from services.imap.threading_refs import Member, thread
 from shared.mail.date import SentDate
 from shared.mail.summary import Person, Summary
+
+REFERENCES, REFS, ORDERED = ThreadAlgorithm.REFERENCES, ThreadAlgorithm.REFS, ThreadAlgorithm.ORDEREDSUBJECT
 
 
 def card(message_id="", references=(), subject="", sent=None, is_reply=False):
@@ -26,9 +31,6 @@ def shape(algorithm, *cards):
     return build_thread(thread(algorithm, members(*cards))).decode().removeprefix("* THREAD").strip()
 
 
-REFERENCES, REFS, ORDERED = ThreadAlgorithm.REFERENCES, ThreadAlgorithm.REFS, ThreadAlgorithm.ORDEREDSUBJECT
-
-
 def test_the_response_of_rfc5256_section4():
     roots = [
         Node(2),
@@ -37,6 +39,52 @@ def test_the_response_of_rfc5256_section4():
     assert build_thread(roots) == b"* THREAD (2)(3 6 (4 23)(44 7 96))\r\n"
     assert build_thread([Node(0, [Node(3), Node(5)])]) == b"* THREAD ((3)(5))\r\n"
     assert build_thread([]) == b"* THREAD\r\n"
+
+
+ORDEREDSUBJECT_OF_THE_RFC = (
+    "(166)(167)(168)(169)(172)(170)(171)(173)(174 (175)(176)(178)(181)(180))(179)"
+    "(177 (183)(182)(188)(184)(185)(186)(187)(189))(190)(191)(192)(193)(194 195)(196 (197)(198))(199)"
+    "(200 202)(201)(203)(204)(205)(206 207)(208)"
+)
+REFERENCES_OF_THE_RFC = (
+    "(166)(167)(168)(169)(172)((170)(179))(171)(173)((174)(175)(176)(178)(181)(180))"
+    "((177)(183)(182)(188 (184)(189))(185 186)(187))(190)(191)(192)(193)((194)(195 196))(197 198)"
+    "(199)(200 202)(201)(203)(204)(205 206 207)(208)"
+)
+
+
+def read_threads(text):
+    """A response as pairs of number (0: none) and number of the parent, in order."""
+    found, above, missing = [], [], 0
+    current = None
+    for token in re.findall(r"\d+|[()]", text):
+        if token == "(":
+            if above and current is above[-1] and current is None:
+                missing -= 1
+                current = missing
+            above.append(current)
+        elif token == ")":
+            current = above.pop()
+        else:
+            found.append((int(token), current))
+            current = int(token)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "text"), [(ORDERED, ORDEREDSUBJECT_OF_THE_RFC), (REFERENCES, REFERENCES_OF_THE_RFC)]
+)
+def test_the_examples_of_rfc5256_section3(algorithm, text):
+    """Mail that is threaded as the RFC prints it gives its response, octet for octet."""
+    pairs = read_threads(text)
+    subjects = {}
+    listed = []
+    for date, (number, parent) in enumerate(pairs):
+        subjects[number] = subjects.get(parent, f"S{number}") if algorithm is ORDERED else ""
+        references = () if parent is None or algorithm is ORDERED else [f"{parent}"]
+        listed.append(Member(number, date, card(f"{number}", references, subjects[number])))
+    listed.sort(key=lambda member: member.number)
+    assert build_thread(thread(algorithm, listed)).decode() == f"* THREAD {text}\r\n"
 
 
 def test_ordered_subject():
