@@ -15,6 +15,9 @@ from shared.mail.collation import casemap
 from shared.mail.summary import Person, Summary
 
 DAY_SECONDS: Final = 86400
+_DAY_OCTETS: Final = 4
+NO_DAY: Final = -(2**31)
+"""Of a card without a sent date; before every day that can be written."""
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -76,9 +79,16 @@ def normalize_id(message_id: str) -> str:
 
 
 def pack_card(card: Card) -> bytes:
+    """The day comes first, so that a search by it need not unpack the rest."""
+    day = NO_DAY if card.sent_day is None else card.sent_day
     packed: bytes = msgpack.packb(tuple(card), unicode_errors="surrogatepass")
-    return packed
+    return day.to_bytes(_DAY_OCTETS, "little", signed=True) + packed
 
 
 def unpack_card(packed: bytes) -> Card:
-    return Card(*msgpack.unpackb(packed, use_list=False, unicode_errors="surrogatepass"))
+    return Card(*msgpack.unpackb(packed[_DAY_OCTETS:], use_list=False, unicode_errors="surrogatepass"))
+
+
+def unpack_day(packed: bytes) -> int:
+    """``sent_day``, or NO_DAY."""
+    return int.from_bytes(packed[:_DAY_OCTETS], "little", signed=True)

@@ -15,9 +15,9 @@ import attrs
 import trio
 
 from services.imap.candidates import ask_index, narrow_by_answers, split_by_answers
-from services.imap.cards import NO_CARD, Card, make_card, pack_card, unpack_card
+from services.imap.cards import NO_CARD, NO_DAY, Card, make_card, pack_card, unpack_card, unpack_day
 from services.imap.progress import Progress
-from services.imap.protocol.search_keys import KeyAnd, SearchKey
+from services.imap.protocol.search_keys import Comparison, DateField, KeyAnd, KeyDate, SearchKey
 from services.imap.pump import pump
 from services.imap.reading import Place, read_index, read_ranges
 from services.imap.search_columns import ColumnKeys, Snapshot
@@ -45,9 +45,13 @@ async def find(place: Place, snapshot: Snapshot, key: SearchKey, progress: Progr
     for each in keys:
         by_need.setdefault(need_of(each), []).append(each)
     found = await _by_columns(snapshot, by_need.pop(Need.NOTHING, []))
-    if Need.ROW in by_need and len(found):
-        found = await _by_rows(place, snapshot, _all_of(by_need.pop(Need.ROW)), found, progress)
-    by_need.pop(Need.ROW, None)
+    rows = by_need.pop(Need.ROW, [])
+    days = [each for each in rows if isinstance(each, KeyDate) and each.field is DateField.SENT]
+    if days and len(found):
+        found = await _by_sent_days(place, snapshot, days, found, progress)
+    rows = [each for each in rows if each not in days]
+    if rows and len(found):
+        found = await _by_rows(place, snapshot, _all_of(rows), found, progress)
     if by_need and len(found):
         # header before text: what the cheaper key excludes is not looked at for the dearer one
         texts = [each for need in sorted(by_need) for each in by_need[need]]
@@ -71,6 +75,32 @@ async def _by_columns(snapshot: Snapshot, keys: Sequence[SearchKey]) -> Found:
         await trio.lowlevel.checkpoint()
         found.extend(piece)
     return found
+
+
+async def _by_sent_days(
+    place: Place, snapshot: Snapshot, keys: Sequence[KeyDate], found: Found, progress: Progress | None
+) -> Found:
+    """All SENT keys at once: together they are a span of days."""
+    first, last = NO_DAY + 1, -NO_DAY
+    for key in keys:
+        if key.comparison is not Comparison.SINCE:
+            last = min(last, key.day if key.comparison is Comparison.ON else key.day - 1)
+        if key.comparison is not Comparison.BEFORE:
+            first = max(first, key.day)
+    matched = array(U32)
+    _expect(progress, len(found))
+    for start in range(0, len(found), ROW_BATCH):
+        indexes = found[start : start + ROW_BATCH]
+        uids = [snapshot.uids[index] for index in indexes]
+        packed = await _load_packed(place, uids)
+        matched.extend(
+            index
+            for index, uid in zip(indexes, uids, strict=True)
+            if uid in packed and first <= unpack_day(packed[uid]) <= last
+        )
+        await trio.lowlevel.checkpoint()
+        await _note(progress, len(indexes))
+    return matched
 
 
 async def _by_rows(place: Place, snapshot: Snapshot, key: SearchKey, found: Found, progress: Progress | None) -> Found:
@@ -105,6 +135,10 @@ async def _note(progress: Progress | None, messages: int) -> None:
 
 async def load_cards(place: Place, uids: Sequence[int]) -> dict[int, Card]:
     """Cards of messages, from what is kept or from the store; without those that are gone."""
+    return {uid: unpack_card(card) for uid, card in (await _load_packed(place, uids)).items()}
+
+
+async def _load_packed(place: Place, uids: Sequence[int]) -> dict[int, bytes]:
     key, now = (place.mailbox_id, place.uidvalidity), trio.current_time()
     kept = place.rendered.rows(key, _CARDS, now)
     packed = {uid: kept[uid] for uid in uids if uid in kept}
@@ -113,7 +147,7 @@ async def load_cards(place: Place, uids: Sequence[int]) -> dict[int, Card]:
         pairs = [(int(row.uid), _card_of(row)) for row in await read_index(place, missing, IndexField.SUMMARY)]
         packed.update(pairs)
         place.rendered.add(key, _CARDS, pairs, now)
-    return {uid: unpack_card(card) for uid, card in packed.items()}
+    return packed
 
 
 def _card_of(row: IndexRow) -> bytes:
