@@ -39,6 +39,8 @@ class NameLimits:
 
 
 DEFAULT_LIMITS: Final = NameLimits()
+_PATHS: Final = frozenset({".", ".."})
+"""They harm nobody here, but every export into files and many a client that keeps mailboxes as folders."""
 # What must not be in a name: controls, line and paragraph separators, surrogates.
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -65,6 +67,8 @@ def check_name(name: str, limits: NameLimits = DEFAULT_LIMITS) -> str:
         raise InvalidMailboxName("too many levels")
     if not all(levels):
         raise InvalidMailboxName("empty level")
+    if any(level in _PATHS for level in levels):
+        raise InvalidMailboxName("a level that means another in a file system")
     if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in name):
         raise InvalidMailboxName("control character")
     if any(_is_noncharacter(ord(character)) for character in name):

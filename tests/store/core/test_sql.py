@@ -286,6 +286,7 @@ def test_recovery_goes_on_behind_the_last_whole_record(tmp_path: Path) -> None:
     note_pack(bench, end)
     whole = bench.appender.append(encode_content(b"not committed", Compressor(1)), b"")
     bench.appender.sync()
+    bench.appender.close()  # it takes the zeros behind the last record away
     path = bench.packs / "00000001.pack"
     with path.open("ab") as file:
         file.write(b"PBR1 torn")
@@ -307,6 +308,7 @@ def test_recovery_leaves_a_damaged_pack_alone_and_begins_another(tmp_path: Path)
     bench = Bench(tmp_path)
     bench.deliver(b"committed" * 20)
     note_pack(bench, bench.appender.end)
+    bench.appender.close()
     path = bench.packs / "00000001.pack"
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
