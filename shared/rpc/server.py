@@ -238,7 +238,7 @@ class _Calls:
         )
         if not self._running:
             self._busy.set()
-        worker = self._idle.pop() if self._idle else _Worker()
+        worker = self._idle_worker() or _Worker()
         self._running[request.id] = worker
         worker.deadline = trio.current_time() + seconds
         worker.request = request
@@ -247,6 +247,14 @@ class _Calls:
         else:
             task, worker.parked = worker.parked, None
             trio.lowlevel.reschedule(task, outcome.Value(None))
+
+    def _idle_worker(self) -> "_Worker | None":
+        """One that waits; those that were woken by the end of everything are passed over."""
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.parked is not None:
+                return worker
+        return None
 
     def cancel(self, id_: object) -> None:
         """Cancel a call that is under way; unknown ones have ended meanwhile."""
@@ -272,7 +280,8 @@ class _Calls:
                 request = worker.request
                 self._outbox.put_nowait(*await self._server.answer(request, self._peer))
                 self._ended(request)
-                if len(self._idle) >= IDLE_WORKERS:
+                # A call may end well although it was cancelled: its worker's scope is spent all the same.
+                if worker.scope.cancel_called or len(self._idle) >= IDLE_WORKERS:
                     return
                 self._idle.append(worker)
                 await worker.park()
@@ -298,7 +307,12 @@ class _Worker:
     async def park(self) -> None:
         """Until there is a new request."""
         self.parked = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self.parked = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
 
 
 def _encode_result(id_: int, codec: MethodCodec, result: Any) -> Sequence[Buffer]:

@@ -267,6 +267,41 @@ def test_a_call_repeated_after_a_lost_connection_has_the_same_operation_id(tmp_p
     run(main)
 
 
+def test_a_call_that_ends_although_it_was_cancelled_harms_no_later_one(tmp_path: Path) -> None:
+    """Its worker was kept with its scope cancelled: it woke at once, and waking it for the next call ended the store."""
+
+    async def main() -> None:
+        begun, may_end, ended = trio.Event(), trio.Event(), trio.Event()
+
+        async def stubborn(call: Call, address: str) -> Resolution:
+            if address != "stubborn":
+                return await resolve(call, address)
+            begun.set()
+            with trio.CancelScope(shield=True):
+                await may_end.wait()
+            ended.set()
+            return FOUND
+
+        stand_in = StandIn()
+        stand_in.answers["directory.resolve"] = stubborn
+        async with (
+            serving(tmp_path / "s", stand_in, KEYS),
+            connected(tmp_path / "s", Role.SMTP_IN, KEYS[Role.SMTP_IN]) as store,
+        ):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(store.directory.resolve, "stubborn")
+                await begun.wait()
+                nursery.cancel_scope.cancel()
+            # what follows on the connection comes after the cancellation, so the store has read it by then
+            assert await store.directory.resolve("a") == FOUND
+            may_end.set()
+            await ended.wait()
+            for _ in range(10):
+                assert await store.directory.resolve("a") == FOUND
+
+    run(main)
+
+
 def test_cancelling_a_call_cancels_the_handler(tmp_path: Path) -> None:
     async def main() -> None:
         stand_in = StandIn()
