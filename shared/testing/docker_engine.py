@@ -91,12 +91,20 @@ def make_debian(target: Path) -> None:
     shutil.rmtree(target / "usr" / "share" / "doc", ignore_errors=True)
 
 
+SOURCE_ONLY = ("dkimpy",)
+"""Packages without a wheel on the index; they are pure Python, so one that is built here serves every Python."""
+
+
 def download_wheels(target: Path, python_version: str) -> None:
     """What the image's pip will find: the pinned versions of what pyproject.toml asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--no-input"]
-    places = ["--python-version", python_version, "--dest", str(target), "--constraint", str(ROOT / "constraints.txt")]
-    run([*pip, *places, *project["dependencies"]])
+    wanted = project["dependencies"]
+    pip = [sys.executable, "-I", "-m", "pip"]
+    common = ["--quiet", "--no-input", "--constraint", str(ROOT / "constraints.txt")]
+    source_only = [each for each in wanted if each.startswith(SOURCE_ONLY)]
+    run([*pip, "wheel", *common, "--no-deps", "--wheel-dir", str(target), *source_only])
+    places = ["--python-version", python_version, "--dest", str(target), "--find-links", str(target)]
+    run([*pip, "download", *common, "--only-binary=:all:", *places, *wanted])
 
 
 @contextmanager

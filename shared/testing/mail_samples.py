@@ -14,7 +14,9 @@ GREETING = "안녕하세요. 사진과 계약서를 첨부합니다."
 """Korean text of the sample, for what a client shows."""
 SUBJECT = "한글 제목: 회의록과 첨부 파일"
 FILE_NAME = "2026년 계약서 최종본.pdf"
-TRACE_FIELDS = frozenset({"return-path", "received", "delivered-to", "x-original-to", "authentication-results"})
+TRACE_FIELDS = frozenset(
+    {"return-path", "received", "delivered-to", "x-original-to", "authentication-results", "dkim-signature"}
+)
 """What a mail server may put in front of a message; anything else is a change to it."""
 
 

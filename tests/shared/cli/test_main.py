@@ -30,7 +30,7 @@ def wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         ([], "COMMAND"),
         (["frobnicate"], "frobnicate"),
-        (["domain"], "add|list|remove"),
+        (["domain"], "add|list|dns|dkim-rotate|dkim-activate|remove"),
         (["domain", "add"], "NAME"),
         (["domain", "add", "a.test", "b.test"], "b.test"),
         (["domain", "list", "--frob"], "--frob"),
