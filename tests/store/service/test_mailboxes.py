@@ -15,9 +15,9 @@ async def test_a_new_account_has_the_usual_mailboxes(world) -> None:
     async with world() as w:
         listed = await w.listed()
         assert [(box.name, box.special_use, box.subscribed) for box in listed] == [
+            ("INBOX", "", True),
             ("Archive", "\\Archive", True),
             ("Drafts", "\\Drafts", True),
-            ("INBOX", "", True),
             ("Junk", "\\Junk", True),
             ("Sent", "\\Sent", True),
             ("Trash", "\\Trash", True),
