@@ -43,7 +43,16 @@ class NameSubscribed:
     subscribed: bool
 
 
-AccountEntry = MailboxChange | NameSubscribed
+@attrs.frozen
+class Annotated:
+    """Annotations of a mailbox, or of the server (no name), were set or taken away."""
+
+    name: str
+    entries: tuple[str, ...]
+    subscribed: bool = False
+
+
+AccountEntry = MailboxChange | NameSubscribed | Annotated
 
 
 class Account:
@@ -90,6 +99,12 @@ class Account:
                 self._record(MailboxChange(old, row))
         if pages[0].complete:
             self._take_subscriptions(name for page in pages for name in page.subscribed_only)
+        for change in pages[0].annotations:
+            annotated = self.mailboxes.get(change.mailbox_id)
+            if annotated is not None:
+                self._record(Annotated(annotated.name, change.names, annotated.subscribed))
+            elif not change.mailbox_id:
+                self._record(Annotated("", change.names))
         self.number = pages[0].number
         if first:
             self._log.clear()

@@ -53,6 +53,11 @@ class Interest:
                 events |= group.events
         return events
 
+    @property
+    def of_server(self) -> bool:
+        """RFC 5465 §5.7: annotations of the server."""
+        return any(NotifyEvent.SERVER_METADATA_CHANGE in group.events for group, _ in self._others)
+
     def message_events_of(self, name: str, *, subscribed: bool) -> frozenset[NotifyEvent]:
         return self.events_of(name, subscribed=subscribed) & MESSAGE_EVENTS
 

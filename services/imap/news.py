@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from services.imap.account import Account, AccountEntry, MailboxChange, NameSubscribed
+from services.imap.account import Account, AccountEntry, Annotated, MailboxChange, NameSubscribed
 from services.imap.interest import Interest, parent_of
 from services.imap.protocol.arguments import StatusItem
-from services.imap.protocol.encode import build_mailbox
+from services.imap.protocol.encode import build_astring, build_mailbox
 from services.imap.protocol.mailbox_names import ancestors
 from services.imap.protocol.notify_arguments import MESSAGE_EVENTS, NotifyEvent
 from services.imap.protocol.responses import build_list_line, build_status
@@ -31,6 +31,8 @@ class Own:
     """Mailboxes that it made, renamed or deleted, subscribed or unsubscribed."""
     filed: tuple[str, int, int] | None = None
     """Messages that it filed: the mailbox, how many, and the UIDNEXT that comes of it."""
+    annotated: frozenset[tuple[str, ...]] = frozenset()
+    """The mailbox (empty: the server) and, ascending, entries that it set or took away: private and shared ones apart."""
 
 
 NOTHING_OWN = Own()
@@ -60,7 +62,21 @@ def render_news(account: Account, entries: Sequence[AccountEntry], listener: Lis
     for change in changes:
         if change.after is not None and change.after.mailbox_id != listener.selected:
             pieces.append(_status_of_change(change.before, change.after, listener, own))
+    pieces.extend(_metadata(entry, listener, own) for entry in entries if isinstance(entry, Annotated))
     return b"".join(pieces)
+
+
+def _metadata(entry: Annotated, listener: Listener, own: Own) -> bytes:
+    """RFC 5465 §5.6, §5.7; RFC 5464 §4.4.2: names without values."""
+    if entry.name:
+        events = listener.interest.events_of(entry.name, subscribed=entry.subscribed)
+        wanted = NotifyEvent.MAILBOX_METADATA_CHANGE in events
+    else:
+        wanted = listener.interest.of_server
+    if not wanted or (entry.name, *sorted(entry.entries)) in own.annotated:
+        return b""
+    name = build_mailbox(entry.name, utf8=listener.utf8) if entry.name else b'""'
+    return b"* METADATA %b %b\r\n" % (name, b" ".join(build_astring(each.encode()) for each in entry.entries))
 
 
 def render_states(account: Account, listener: Listener) -> list[bytes]:

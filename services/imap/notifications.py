@@ -19,6 +19,7 @@ from services.imap.protocol import arguments as given
 from services.imap.protocol.append_grammar import AppendArguments
 from services.imap.protocol.arguments import Command
 from services.imap.protocol.limits import GrammarLimits
+from services.imap.protocol.metadata_grammar import SetMetadataArguments
 from services.imap.protocol.notify_arguments import NotifyArguments, NotifyEvent
 from services.imap.protocol.responses import Reply, build_untagged
 from services.imap.protocol.sequence_set import InvalidSet, parse
@@ -106,9 +107,9 @@ class Notifications:
         if command.name in _FILING:
             await self._after_filing(command, reply.code)
         elif self._account is not None:
-            names = _names_of(command)
-            if names:
-                await self._skip(Own(names))
+            own = Own(_names_of(command), annotated=_annotated_by(command))
+            if own != NOTHING_OWN:
+                await self._skip(own)
 
     async def _after_filing(self, command: Command, code: str) -> None:
         """RFC 4315 §3: APPENDUID and COPYUID say what was filed."""
@@ -187,6 +188,15 @@ def _names_of(command: Command) -> frozenset[str]:
         case given.MailboxArguments(mailbox=name) if command.name in ("DELETE", "SUBSCRIBE", "UNSUBSCRIBE"):
             return frozenset({name})
     return frozenset()
+
+
+def _annotated_by(command: Command) -> frozenset[tuple[str, ...]]:
+    """See ``Own``."""
+    if not isinstance(command.arguments, SetMetadataArguments):
+        return frozenset()
+    entries = sorted(name for name, _ in command.arguments.values)
+    scopes = ([name for name in entries if name.startswith(scope)] for scope in ("/private/", "/shared/"))
+    return frozenset((command.arguments.mailbox, *names) for names in scopes if names)
 
 
 def _target_of(command: Command) -> str:

@@ -4,8 +4,12 @@ Kept in memory, for accounts that are watched now; whoever asks about a time bef
 commits (``Notifier.commits``): they begin at the clock, so that they ascend over restarts of the store too. Trio thread only.
 """
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
+MAX_ANNOTATIONS: Final = 1_000
+"""Changes of annotations that are remembered of one account; the oldest are forgotten."""
 MAX_MAILBOXES: Final = 2_000
 """Of one account; when more have changed since the log began, everything is told anew."""
 
@@ -17,6 +21,15 @@ class AccountLog:
         self._begun = begun
         self._names = begun
         self._mailboxes: dict[int, int] = {}
+        self._annotations: deque[tuple[int, int, tuple[str, ...]]] = deque(maxlen=MAX_ANNOTATIONS)
+
+    def annotated(self, mailbox_id: int, names: tuple[str, ...], commit: int) -> None:
+        """Annotations of a mailbox (0: of the server) were set or taken away."""
+        self._annotations.append((commit, mailbox_id, names))
+
+    def annotations_since(self, commit: int) -> list[tuple[int, tuple[str, ...]]]:
+        """Mailboxes and names of entries."""
+        return [(mailbox_id, names) for when, mailbox_id, names in self._annotations if when > commit]
 
     def names_changed(self, commit: int) -> None:
         """A mailbox was made, renamed or deleted, or a name subscribed."""
@@ -59,10 +72,21 @@ class AccountLogs:
         """Nobody watches it any more."""
         self._logs.pop(account_id, None)
 
-    def record(self, mailboxes: dict[int, int], names: set[int], commit: int) -> None:
-        """A commit: accounts by mailbox that changed, accounts whose names did."""
+    def record(
+        self,
+        mailboxes: dict[int, int],
+        names: set[int],
+        commit: int,
+        annotations: Iterable[tuple[int, int, tuple[str, ...]]] = (),
+    ) -> None:
+        """A commit: accounts by mailbox that changed, accounts whose names did, annotations (see ``Changes``)."""
         if not self._logs:
             return
+        for whose, mailbox_id, entries in annotations:
+            # of the server: everybody's
+            for account_id in (whose,) if whose else tuple(self._logs):
+                if account_id in self._logs:
+                    self._logs[account_id].annotated(mailbox_id, entries, commit)
         for account_id in names:
             log = self._logs.get(account_id)
             if log is not None:
@@ -71,6 +95,16 @@ class AccountLogs:
             log = self._logs.get(account_id)
             if log is not None:
                 log.mailbox_changed(mailbox_id, commit)
+
+    @property
+    def watched(self) -> Iterable[int]:
+        """Accounts."""
+        return self._logs
+
+    def annotations_since(self, account_id: int, commit: int) -> list[tuple[int, tuple[str, ...]]]:
+        """Mailboxes and names of entries."""
+        log = self._logs.get(account_id)
+        return [] if log is None else log.annotations_since(commit)
 
     def changed_since(self, account_id: int, commit: int) -> list[int] | None:
         """Mailboxes; None: everything must be looked at."""

@@ -96,11 +96,14 @@ class Notifier:
     def committed(self, changes: Changes) -> None:
         """Tell everybody who watches something that a commit changed."""
         self.commits += 1
-        self.logs.record(changes.owners, changes.names, self.commits)
+        self.logs.record(changes.owners, changes.names, self.commits, changes.annotations)
         touched: set[int] = set()
         for mailbox_id, modseq in changes.mailboxes.items():
             self._changed(("mailbox", mailbox_id), modseq, touched)
-        for account_id in changes.accounts:
+        accounts = changes.accounts
+        if any(not whose for whose, _, _ in changes.annotations):
+            accounts = accounts.union(self.logs.watched)
+        for account_id in accounts:
             self._changed(("account", account_id), self.commits, touched)
         if changes.queue:
             self._changed(QUEUE, 0, touched)

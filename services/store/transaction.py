@@ -100,12 +100,15 @@ class Changes:
     """The account of each mailbox in ``mailboxes``."""
     names: set[int] = attrs.field(factory=set)
     """Accounts of which a mailbox was made, renamed or deleted, or a name subscribed."""
+    annotations: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
+    """Who may see it (0: everybody), mailbox (0: the server), names of entries that were set or taken away."""
 
     def add(self, other: "Changes") -> None:
         self.mailboxes.update(other.mailboxes)
         self.owners.update(other.owners)
         self.accounts |= other.accounts
         self.names |= other.names
+        self.annotations += other.annotations
         self.queue |= other.queue
         self.directory |= other.directory
         for account_id, quota in other.quotas.items():
@@ -255,6 +258,13 @@ class Transaction:
         """Names of an account's mailboxes or subscriptions: its watchers will be told."""
         self.changes.accounts.add(account_id)
         self.changes.names.add(account_id)
+
+    def annotated(self, account_id: int, mailbox_id: int, names: tuple[str, ...]) -> None:
+        """Annotations were changed: whoever may see them and watches will be told. ``account_id`` 0: everybody."""
+        if names:
+            self.changes.annotations.append((account_id, mailbox_id, names))
+            if account_id:
+                self.changes.accounts.add(account_id)
 
     def touch(self, row: MailboxRow) -> None:
         """Have the counters of a mailbox written."""

@@ -285,6 +285,14 @@ class MailboxCounters:
 
 
 @attrs.frozen
+class AnnotationsChanged:
+    """Entries that were set or taken away, of a mailbox or (0) of the server."""
+
+    mailbox_id: MailboxId
+    names: tuple[str, ...]
+
+
+@attrs.frozen
 class AccountChanges:
     number: int
     """Of the commit: ask for what comes after it."""
@@ -295,6 +303,8 @@ class AccountChanges:
     """Only where ``complete``: names that are subscribed without a mailbox."""
     next_name: str = ""
     """Where the next page begins (``after_name``); empty: that was all."""
+    annotations: tuple[AnnotationsChanged, ...] = ()
+    """In the order in which they were changed."""
 
 
 # --- queue ---

@@ -1,10 +1,12 @@
 """Watches. They are registered before the state is read, so that no change falls between the two."""
 
+import attrs
+
 from services.store.core import Core
 from services.store.notify import QUEUE
 from services.store.reads import account_changes
 from services.store.reads import mailboxes as reads
-from shared.contract.types import AccountChanges
+from shared.contract.types import AccountChanges, AnnotationsChanged
 from shared.errors import BadRequest
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.server import Call
@@ -37,10 +39,14 @@ class EventsArea:
         # taken before the read: what is committed meanwhile is told twice rather than never
         number = notifier.commits
         # a number from the future: the clock went back while the store was restarted
+        annotated = notifier.logs.annotations_since(account, after) if 0 < after <= number else []
+        annotations = tuple(AnnotationsChanged(MailboxId(mailbox), names) for mailbox, names in annotated)
         changed = notifier.logs.changed_since(account, after) if 0 < after <= number else None
         if changed is None:
-            return await self._core.readers.run(account_changes.everything, account, number, after_name)
-        return await self._core.readers.run(account_changes.of_mailboxes, account, number, changed)
+            found = await self._core.readers.run(account_changes.everything, account, number, after_name)
+        else:
+            found = await self._core.readers.run(account_changes.of_mailboxes, account, number, changed)
+        return attrs.evolve(found, annotations=annotations) if annotations else found
 
     async def watch_queue(self, call: Call, watch: int) -> int:
         self._core.notifier.watch(call.peer, watch, QUEUE)

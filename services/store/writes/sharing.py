@@ -96,9 +96,16 @@ def set_metadata(
         annotations.DELETE.run(cursor, mailbox_id, whose, entry.name)
         if value is not None:
             annotations.INSERT.run(cursor, mailbox_id, whose, entry.name, value)
+    owner = EVERYBODY
     if mailbox_id != SERVER:
         # RFC 7162 §3.2: SETMETADATA moves the mailbox's modseq
-        transaction.next_modseq(transaction.mailbox(mailbox_id))
+        row = transaction.mailbox(mailbox_id)
+        transaction.next_modseq(row)
+        owner = row.account_id
+    # RFC 5465 §5.6, §5.7
+    for private in (True, False):
+        names = tuple(entry.full for entry, _ in wanted if entry.private is private)
+        transaction.annotated(account_id if private else owner, mailbox_id, names)
     transaction.journal("imap", "annotated", mailbox_id, (), [entry.full for entry, _ in wanted])
 
 

@@ -87,7 +87,9 @@ def test_not_in_the_grammar(text: bytes) -> None:
 
 
 def test_events_that_are_not_known() -> None:
-    names = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"
+    names = (
+        "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange"
+    )
     for event in (b"AnnotationChange", b"Sunrise"):
         text = b"NOTIFY SET (SELECTED (MessageNew MessageExpunge %b))" % event
         status, code = refused(text)
@@ -151,7 +153,7 @@ def groups(draw: st.DrawFn, which: NotifyFilter) -> EventGroup:
     if which in SELECTED_FILTERS:
         events = draw(st.sampled_from([frozenset(), BOTH, MESSAGE_EVENTS]))
         return EventGroup(which, events=events, items=draw(items) if events else ())
-    others = draw(st.frozensets(st.sampled_from([NotifyEvent.MAILBOX_NAME, NotifyEvent.SUBSCRIPTION_CHANGE])))
+    others = draw(st.frozensets(st.sampled_from(sorted(set(NotifyEvent) - MESSAGE_EVENTS))))
     events = others | draw(st.sampled_from([frozenset(), BOTH, MESSAGE_EVENTS]))
     chosen = draw(st.lists(names, min_size=1, max_size=4, unique=True)) if which in NAMED_FILTERS else []
     return EventGroup(which, tuple(chosen), events)

@@ -1,6 +1,6 @@
 """What changed in an account since when: the difference, or everything where that is not known."""
 
-from services.store.account_log import MAX_MAILBOXES, AccountLog, AccountLogs
+from services.store.account_log import MAX_ANNOTATIONS, MAX_MAILBOXES, AccountLog, AccountLogs
 from services.store.notify import Notifier
 from services.store.transaction import Changes
 
@@ -72,3 +72,17 @@ def test_the_notifier_keeps_one_for_each_watched_account() -> None:
     assert notifier.logs.changed_since(7, before) == [1]
     notifier.unwatch(peer, 2)  # type: ignore[arg-type]
     assert notifier.logs.changed_since(7, before) is None
+
+
+def test_annotations_are_told_to_those_who_see_them() -> None:
+    logs = AccountLogs()
+    logs.begin(7, 5)
+    logs.begin(8, 5)
+    logs.record({}, set(), 6, [(7, 1, ("/private/a",)), (0, 0, ("/shared/b",))])
+    assert logs.annotations_since(7, 5) == [(1, ("/private/a",)), (0, ("/shared/b",))]
+    assert logs.annotations_since(8, 5) == [(0, ("/shared/b",))]
+    assert logs.annotations_since(7, 6) == []
+    assert logs.annotations_since(9, 0) == []
+    for number in range(MAX_ANNOTATIONS):
+        logs.record({}, set(), 7, [(7, number, ("/private/a",))])
+    assert len(logs.annotations_since(7, 0)) == MAX_ANNOTATIONS
