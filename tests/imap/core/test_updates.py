@@ -2,7 +2,7 @@
 
 from array import array
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.imap import view as view_module
@@ -228,6 +228,15 @@ class Client:
         self.by_uid = session.dialect.by_uid
         self.vanished = session.dialect.vanished
 
+    def forget(self, uid):
+        """One whose UID the client has not heard yet is there all the same, between those with lower and with higher ones."""
+        for place, entry in enumerate(self.messages):
+            if entry is not None and entry[0] == uid:
+                del self.messages[place]
+                return
+        after = max((place for place, entry in enumerate(self.messages) if entry is not None and entry[0] < uid), default=-1)
+        del self.messages[self.messages.index(None, after + 1)]
+
     def hear(self, data):
         for line in data.decode().splitlines():
             words = line.split()
@@ -238,12 +247,8 @@ class Client:
                 for piece in words[2].split(","):
                     low, _, high = piece.partition(":")
                     gone = set(range(int(low), int(high or low) + 1))
-                    # one whose UID the client has not heard yet is known to be there all the same
-                    known = {entry[0] for entry in self.messages if entry is not None}
-                    unheard = len(gone - known)
-                    self.messages = [entry for entry in self.messages if entry is None or entry[0] not in gone]
-                    for _ in range(unheard):
-                        self.messages.remove(None)
+                    for uid in gone:
+                        self.forget(uid)
                 self.exists = len(self.messages)
                 continue
             number = int(words[1])
@@ -281,6 +286,7 @@ _STEPS = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
+@example([("new", 0)] * 3 + [("expunge", 0)] * 2 + [("own flag", 2), ("expunge", 3)], False, QRESYNC, PLAIN)
 @given(_STEPS, st.booleans(), st.sampled_from(DIALECTS), st.sampled_from(DIALECTS))
 def test_every_client_ends_up_with_the_truth(steps, short_log, first, second):
     log = view_module.MAX_LOG_ENTRIES
