@@ -319,6 +319,11 @@ class Selected:
             self._told_recent = recent
             pieces.append(b"* %d RECENT\r\n" % recent)
 
+    def pending_flags(self) -> frozenset[int]:
+        """UIDs of messages whose flags the client is still to be told."""
+        self._collect()
+        return frozenset(self._pending_flags)
+
     def forget_pending_flags(self, uids: Sequence[int]) -> None:
         """The running command tells these itself."""
         self._collect()

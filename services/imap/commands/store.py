@@ -1,7 +1,7 @@
 """STORE, RFC 3501 §6.4.6, RFC 7162 §3.1.3 (UNCHANGEDSINCE, MODIFIED)."""
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import trio
 
@@ -36,9 +36,16 @@ async def handle_store(context: Context, command: Command) -> Reply:
     done = 0
     failed: array[int] = array(U32)
     for start in range(0, len(uids), UIDS_AT_ONCE):
-        result = await _one_step(context, arguments, pack_u32(uids[start : start + UIDS_AT_ONCE]))
+        step = uids[start : start + UIDS_AT_ONCE]
+        before = _flags_of(context, step) if arguments.silent else ()
+        others = context.mailbox.pending_flags() if arguments.silent else frozenset()
+        generation = context.view.generation
+        result = await _one_step(context, arguments, pack_u32(step))
         done += len(result.uids) // 4
         failed.extend(unpack_u32(result.failed))
+        if arguments.silent and context.view.generation != generation:
+            known = {uid: flags for uid, flags in zip(step, before, strict=True) if uid not in others}
+            _keep_quiet(context, arguments, result, known)
         await _tell(context, arguments, result)
     if failed:
         numbers = failed if by_uid else [n for n in map(context.mailbox.number_of, failed) if n]
@@ -55,6 +62,34 @@ async def _one_step(context: Context, arguments: StoreArguments, uids: bytes) ->
     return await context.store.messages.store_flags(
         context.grant, context.mailbox_id, uids, _OPERATIONS[arguments.mode], arguments.flags, since
     )
+
+
+def _flags_of(context: Context, uids: Sequence[int]) -> Sequence[int]:
+    """What the view knows of messages, -1 where it knows none."""
+    view = context.view
+    first = view.run_of(uids)
+    if first >= 0:
+        return view.flags[first : first + len(uids)]
+    return [view.flags[at] if at >= 0 else -1 for at in map(view.position, uids)]
+
+
+def _keep_quiet(
+    context: Context, arguments: StoreArguments, result: StoreFlagsResult, before: Mapping[int, int]
+) -> None:
+    """The view heard of our own change before we did: what the client computes itself is no news (RFC 3501 §6.4.6 .SILENT).
+
+    ``before``: flags that the client knows, by UID.
+    """
+    view, expected = context.view, _expectation(arguments, result.keywords)
+    own: list[int] = []
+    columns = zip(unpack_u32(result.uids), unpack_u64(result.flags), unpack_u64(result.modseqs), strict=True)
+    for uid, flags, modseq in columns:
+        at = view.position(uid)
+        if at < 0 or uid not in before or not modseq == result.modseq == view.modseqs[at]:
+            continue
+        if expected(before[uid]) == flags:
+            own.append(uid)
+    context.mailbox.forget_pending_flags(own)
 
 
 def _expectation(arguments: StoreArguments, keywords: tuple[str, ...]) -> Callable[[int], int]:
