@@ -2,6 +2,7 @@
 
 The indexer is a process of its own, so that its work takes no time from the store's threads and its memory is there only while it
 works. It is started when RUN_AT contents wait, or one has waited ``store.search_wait_seconds``; it ends by itself, and with the store.
+While contents come in a storm it waits for the end of it, or until STORM_TAIL of them wait: on two cores it would slow the storm down.
 One that fails is started again after a pause that doubles; a content at which it died is left out from then on.
 """
 
@@ -29,6 +30,11 @@ RUN_AT: Final = 1000
 """Contents that are worth a run at once."""
 SETTLE_SECONDS: Final = 0.25
 """After a commit, before the tail is counted: commits come in swarms."""
+STORM_CONTENTS: Final = 50
+"""That came since the tail was last counted, SETTLE_SECONDS or more ago: a storm."""
+STORM_TAIL: Final = 20_000
+STORM_SECONDS: Final = 1.0
+"""Until it is looked whether a storm is over."""
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 3600.0
 COMPACT_SECONDS: Final = 86400.0
@@ -189,12 +195,15 @@ class Search:
         waits_since: float | None = None
         while True:
             self._changed = trio.Event()
-            self._last = await self.readers.run(last_content)
+            before, self._last = self._last, await self.readers.run(last_content)
             tail, now = self.tail, trio.current_time()
-            if self._rebuild or tail >= RUN_AT or (self._headers and now >= self._compact_at):
+            storm = self._last - before > STORM_CONTENTS and tail < STORM_TAIL
+            if self._rebuild or (tail >= RUN_AT and not storm) or (self._headers and now >= self._compact_at):
                 return
             until = self._compact_at
-            if tail:
+            if storm:
+                until = min(until, now + STORM_SECONDS)
+            elif tail:
                 waits_since = now if waits_since is None else waits_since
                 until = min(until, waits_since + self._wait_seconds)
                 if now >= waits_since + self._wait_seconds:
