@@ -25,6 +25,8 @@ from shared.mail.header import iter_fields
 from shared.mailauth.lookups import Question, Reply
 
 MAX_SIGNATURES: Final = 8
+MAX_KEY_CHARACTERS: Final = 800
+"""Of a key's p=: RSA with 4096 bits takes 736. The time of a check grows with modulus and exponent, and both are the sender's to choose."""
 MAX_ARC_SETS: Final = 20
 """Beyond that the chain is not checked (RFC 8617 §5.1.1 allows 50)."""
 _FIELDS: Final = {b"dkim-signature": MAX_SIGNATURES, b"arc-message-signature": MAX_ARC_SETS, b"arc-seal": MAX_ARC_SETS}
@@ -80,6 +82,10 @@ class ArcVerdict:
     reason: str = ""
 
 
+class _LargeKeyError(Exception):
+    """A key whose check would take too long."""
+
+
 class _NoAnswerError(Exception):
     """A key that could not be asked for."""
 
@@ -132,7 +138,11 @@ class _KeySource:
             return None
         if isinstance(reply, DnsFailure):
             raise _NoAnswerError(reply.reason)
-        return reply.records[0].encode("utf-8") if reply.records else None
+        if not reply.records:
+            return None
+        if any(len(value) > MAX_KEY_CHARACTERS for name, value in _tags(reply.records[0].encode()).items() if name == "p"):
+            raise _LargeKeyError
+        return reply.records[0].encode("utf-8")
 
 
 def check_signatures(header: bytes, message: bytes, answers: Answers) -> tuple[DkimVerdict, ...]:
@@ -169,6 +179,8 @@ def _check(message: bytes, index: int, signature: _Signature, answers: Answers) 
             return DkimResult.PASS, f"{verifier.keysize} bit key"
     except _NoAnswerError as error:
         return DkimResult.TEMPERROR, f"its key could not be asked for: {error}"
+    except _LargeKeyError:
+        return DkimResult.PERMERROR, "its key is larger than 4096 bits"
     except dkim.DKIMException as error:
         if str(error).startswith("body hash mismatch"):
             return DkimResult.FAIL, "the body was changed"

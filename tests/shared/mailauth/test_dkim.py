@@ -83,6 +83,16 @@ def test_keys_that_do_not_do():
     assert results(sign(key=small), found(record)) == [DkimResult.PASS]
 
 
+def test_keys_that_would_take_long():
+    """Modulus and exponent are the sender's to choose: what is beyond RSA with 4096 bits is not even tried."""
+    huge, record = make_rsa(4096)
+    assert results(sign(key=huge), found(record)) == [DkimResult.PASS]
+    (verdict,) = check(sign(), found("v=DKIM1; k=rsa; p=" + base64.b64encode(bytes(2000)).decode()))
+    assert (verdict.result, verdict.reason) == (DkimResult.PERMERROR, "its key is larger than 4096 bits")
+    (verdict,) = check(sign(), found("v=DKIM1; k=rsa; p=" + " ".join(base64.b64encode(bytes(2000)).decode())))
+    assert verdict.result is DkimResult.PERMERROR
+
+
 def test_what_must_not_count():
     # RFC 8301 §3.1
     old = sign().replace(b"a=rsa-sha256", b"a=rsa-sha1")
