@@ -8,7 +8,7 @@ from services.imap.protocol.responses import Reply, build_ok
 from shared.model.flags import SystemFlag
 from shared.model.packed import pack_u32, unpack_u32
 
-UIDS_AT_ONCE = 1_000
+UIDS_AT_ONCE = 500
 """In one transaction of the store: some 10 ms, in which nobody else writes."""
 
 
