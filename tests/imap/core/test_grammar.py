@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.imap.commands.table import HANDLERS
@@ -344,10 +344,12 @@ def test_mailbox_there_and_back(name, command):
 
 
 @given(OCTETS, OCTETS)
+@example(b"same", b"same")
 def test_login_there_and_back(user, password):
     data = b"a LOGIN " + render_text(user) + b" " + render_text(password)
     assert parse(data).arguments == a.LoginArguments(user, password)
-    assert repr(password)[2:-1] not in repr(parse(data)) or len(password) < 4
+    # nothing of the password is in it, whatever else is
+    assert repr(parse(data)) == repr(parse(b"a LOGIN " + render_text(user) + b" another"))
 
 
 @given(st.binary(max_size=20))
