@@ -37,6 +37,8 @@ async def read_and_tell(
             failure = error
         nursery.cancel_scope.cancel()
 
+    # replies that wait would be sent by the reading task, at the same time as the news
+    await context.client.flush()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(tell)
         try:
