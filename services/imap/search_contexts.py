@@ -17,7 +17,7 @@ import attrs
 from services.imap.cards import NO_CARD
 from services.imap.protocol.search_arguments import SortCriterion
 from services.imap.protocol.search_keys import SearchKey
-from services.imap.protocol.search_responses import Correlator, build_changes
+from services.imap.protocol.search_responses import Correlator, build_changes, build_no_update
 from services.imap.reading import Place
 from services.imap.search_columns import snapshot_of_some
 from services.imap.searching import find, load_cards
@@ -83,9 +83,11 @@ class SearchContexts:
         self._generation = 0
         self._vanished_generation = 0
         self._largest_uid = 0
+        self._dropped: list[bytes] = []
+        """Tags of contexts that grew too large, to be told."""
 
     def __bool__(self) -> bool:
-        return bool(self._contexts)
+        return bool(self._contexts or self._dropped)
 
     def __contains__(self, tag: bytes) -> bool:
         return tag in self._contexts
@@ -95,6 +97,12 @@ class SearchContexts:
         kept = sum(len(context.uids) for context in self._contexts.values())
         fits = kept + results <= MAX_RESULTS and (not is_sorted or results <= MAX_SORTED)
         return len(self._contexts) < MAX_CONTEXTS and fits
+
+    def _may_grow(self, context: SearchContext, more: int) -> bool:
+        """Whether results that came later still fit, as at the beginning."""
+        kept = sum(len(each.uids) + len(each.arriving) for each in self._contexts.values())
+        own = len(context.uids) + len(context.arriving)
+        return kept + more <= MAX_RESULTS and (not context.criteria or own + more <= MAX_SORTED)
 
     def add(self, context: SearchContext, generation: int, largest_uid: int) -> None:
         """Keep a context; its results are of the view's ``generation``, when its last message was ``largest_uid``."""
@@ -136,6 +144,11 @@ class SearchContexts:
             return
         found = await find(place, snapshot, context.key)
         matched = {snapshot.uids[index]: index for index in found}
+        if not self._may_grow(context, sum(not context.holds(uid) for uid in matched)):
+            # RFC 5267 §4.3.1: told by NOUPDATE that it is no longer kept
+            del self._contexts[context.correlator.tag]
+            self._dropped.append(context.correlator.tag)
+            return
         cards = {}
         if context.criteria and needs_cards(context.criteria):
             cards = await load_cards(place, list(matched))
@@ -158,7 +171,8 @@ class SearchContexts:
         changes = columns.changes_since(self._vanished_generation)
         gone = None if changes is None else {uid for change in changes for uid in change.vanished}
         self._vanished_generation = columns.generation
-        pieces: list[bytes] = []
+        pieces = [build_no_update(tag) for tag in self._dropped]
+        self._dropped.clear()
         for context in self._contexts.values():
             leaving = context.leaving
             context.leaving = set()

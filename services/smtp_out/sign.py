@@ -1,7 +1,8 @@
 """DKIM signatures on what leaves: for the domain in From, when the message is ours to vouch for.
 
 Laws
-- Signed is what an account here submitted, and our own reports; never a message that somebody else sent and an alias forwards.
+- Signed is what an account here submitted in the name of the domain that it sends from (which smtp_in has seen to be its own); never
+  a message that somebody else sent and an alias forwards.
 - RSA and Ed25519 side by side, one field for each key that signs (RFC 8463 §3): whoever knows both takes the better.
 - Keys come from the store and are kept for KEEP_SECONDS in memory; nothing of them is in a log or an exception.
 - A domain without keys, or an unusable key, is sent without: an unsigned message is better than none.
@@ -22,7 +23,7 @@ from shared.contract.queue import QueueApi
 from shared.contract.types import QueueEntry
 from shared.errors import StoreError
 from shared.mail.header import header_end
-from shared.mailauth.authors import read_authors
+from shared.mailauth.authors import read_authors, to_a_labels
 from shared.mailauth.dkim_sign import BodyHash, draft_signature
 from shared.observe.log import Logger
 from shared.wire.dots import normalise_newlines
@@ -69,25 +70,26 @@ class Signer:
 
     async def sign(self, entry: QueueEntry, content: ContentReader) -> None:
         """Put the signatures in front of a content. Raises ContentLost."""
-        if entry.account_id is None and entry.sender:
+        if entry.account_id is None:
             return
         first = await content.first()
         end = header_end(first, 0, len(first))
+        if end == len(first) and end < content.octets:
+            return  # a header beyond all measure
         header = normalise_newlines(first[:end])
         authors = read_authors(header)
-        if len(authors.domains) != 1:
+        domain = to_a_labels(entry.sender.rpartition("@")[2].encode())
+        if authors.fault or authors.domains != (domain,):
             return
-        domain = authors.domains[0]
         keys = await self._keys_of(domain)
         if not keys:
             return
         body = BodyHash()
         held = b""
         piece = (await content.read())[end:]
-        while piece or held:
+        while (following := await content.read()) or piece or held:
             # a line end that is split between two pieces must not look like two bare ones
             piece, held = held + piece, b""
-            following = await content.read()
             if following and piece.endswith(b"\r"):
                 piece, held = piece[:-1], b"\r"
             body.feed(normalise_newlines(piece))

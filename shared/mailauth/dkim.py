@@ -173,8 +173,8 @@ def _check(message: bytes, index: int, signature: _Signature, answers: Answers) 
         return DkimResult.POLICY, "its algorithm is not accepted"
     if "l" in signature.tags:
         return DkimResult.POLICY, "it covers only a part of the body"
-    verifier = dkim.DKIM(message, logger=_SILENT)
     try:
+        verifier = dkim.DKIM(message, logger=_SILENT)
         if verifier.verify(idx=index, dnsfunc=_KeySource(answers)):
             return DkimResult.PASS, f"{verifier.keysize} bit key"
     except _NoAnswerError as error:

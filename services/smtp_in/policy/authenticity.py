@@ -28,7 +28,7 @@ from shared.dns.drive import ask, look_up
 from shared.dns.resolver import Resolver
 from shared.mail.content import as_content
 from shared.mail.header import header_end
-from shared.mailauth.authors import Authors, read_authors, to_a_labels
+from shared.mailauth.authors import AuthorFault, Authors, read_authors, to_a_labels
 from shared.mailauth.dkim import (
     ArcResult,
     ArcVerdict,
@@ -52,6 +52,8 @@ INLINE_OCTETS: Final = 64 * 1024
 """Signatures of larger messages are checked in a thread."""
 LARGE_AT_ONCE: Final = 1
 """Large messages whose signatures are checked at once: each takes about twice its size in memory."""
+SENDERS_SHARE: Final = 0.6
+"""Of the time: for what hangs on names that the sender chose."""
 _STRICTNESS: Final = {Disposition.NONE: 0, Disposition.QUARANTINE: 1, Disposition.REJECT: 2}
 
 
@@ -111,7 +113,7 @@ class Authenticity(Policy):
             dkim=[f"{each.domain}={each.result}" for each in findings.dkim],
             arc=str(findings.arc.result),
             dmarc=[f"{each.domain}={each.result}" for each in findings.dmarc],
-            fault=authors.fault or None,
+            fault=str(authors.fault) or None,
             junk=junk or None,
             reply=str(reply) if reply is not None else None,
         )
@@ -123,10 +125,13 @@ class Authenticity(Policy):
         domain, _ = _spf_identity(transaction)
         findings = _Findings(SpfVerdict(SpfResult.TEMPERROR, domain, "the DNS did not answer in time"))
         with trio.move_on_after(self._options.seconds) as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._find_spf, transaction, findings)
-                nursery.start_soon(self._find_iprev, transaction, findings)
-                nursery.start_soon(self._find_signatures, header, received, findings)
+            # The names asked here are the sender's to choose: a server of his that is silent must not use up the time in which the
+            # domain in From is asked for its policy.
+            with trio.move_on_after(self._options.seconds * SENDERS_SHARE):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._find_spf, transaction, findings)
+                    nursery.start_soon(self._find_iprev, transaction, findings)
+                    nursery.start_soon(self._find_signatures, header, received, findings)
             identifiers = Identifiers(
                 findings.spf.domain if findings.spf.result is SpfResult.PASS else "",
                 tuple(each.domain for each in findings.dkim if each.result is DkimResult.PASS),
@@ -134,7 +139,7 @@ class Authenticity(Policy):
             verdicts = [
                 await look_up(evaluate_dmarc(domain, identifiers), self._resolver) for domain in authors.domains
             ]
-            findings.dmarc = tuple(verdicts)
+            findings.dmarc = tuple(map(_faulty, verdicts)) if authors.fault else tuple(verdicts)
         if scope.cancelled_caught and not findings.dmarc:
             findings.dmarc = tuple(
                 DmarcVerdict(DmarcResult.TEMPERROR, domain, Disposition.NONE, "the DNS did not answer in time")
@@ -160,6 +165,8 @@ class Authenticity(Policy):
         answers: dict[Question, DnsReply] = {
             question: DnsFailure(question.name, "TXT", "no answer in time") for question in questions
         }
+        # what stands when time runs out here
+        findings.dkim = (DkimVerdict(DkimResult.TEMPERROR, "", "", "", "", "the DNS did not answer in time"),)
 
         async def fetch(question: Question) -> None:
             answers[question] = await ask(self._resolver, question.name, question.rdtype)
@@ -184,11 +191,11 @@ class Authenticity(Policy):
         """The refusal, and whether it goes to Junk."""
         if not self._options.enforce:
             return None, False
-        if authors.fault.startswith("there are several From"):
+        if authors.fault is AuthorFault.SEVERAL_FIELDS:
             return replies.SEVERAL_AUTHORS, False
         failed = [each for each in findings.dmarc if each.result is DmarcResult.FAIL]
         if not failed:
-            return None, False
+            return None, authors.fault is AuthorFault.TOO_MANY
         worst = max(failed, key=lambda each: _STRICTNESS[each.disposition])
         if worst.disposition is Disposition.REJECT:
             unsure = findings.spf.result is SpfResult.TEMPERROR or any(
@@ -196,6 +203,13 @@ class Authenticity(Policy):
             )
             return (replies.AUTHENTICITY_UNKNOWN if unsure else replies.DISOWNED), False
         return None, worst.disposition is Disposition.QUARANTINE
+
+
+def _faulty(verdict: DmarcVerdict) -> DmarcVerdict:
+    """Nothing passes for a From with a fault."""
+    if verdict.result is not DmarcResult.PASS:
+        return verdict
+    return attrs.evolve(verdict, result=DmarcResult.PERMERROR, disposition=Disposition.NONE)
 
 
 def _spf_identity(transaction: Transaction) -> tuple[str, str]:

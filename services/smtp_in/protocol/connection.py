@@ -216,8 +216,8 @@ class Connection:
         except LineTooLong:
             self._error(replies.LINE_TOO_LONG)
             return True
-        except BareNewline:
-            self._error(replies.BARE_NEWLINE_IN_COMMAND)
+        except BareNewline as bare:
+            self._refuse_line(bare.line, replies.BARE_NEWLINE_IN_COMMAND)
             return True
         if line is None:
             return False
@@ -226,7 +226,7 @@ class Connection:
         if rule.refusal is not None:
             self._error(rule.refusal)
         elif parse.has_control_characters(line):
-            self._error(replies.BAD_CHARACTERS)
+            self._refuse_line(line, replies.BAD_CHARACTERS)
         elif argument and verb in _BARE:
             self._error(replies.NO_ARGUMENTS)
         elif not (verb in _IDLE and self._is_idling()):
@@ -235,6 +235,13 @@ class Connection:
             except Refused as refused:
                 self._error(refused.reply)
         return True
+
+    def _refuse_line(self, line: bytes, reply: Reply) -> None:
+        if parse.is_chunk(line):
+            # Octets follow, nobody knows how many: nothing that comes can be taken for a command.
+            self.close(reply, "errors")
+        else:
+            self._error(reply)
 
     def _is_idling(self) -> bool:
         self._idle_commands += 1
@@ -358,14 +365,10 @@ class Connection:
         self._advance_auth(self._exchange.begin())
 
     def _step_auth(self) -> bool:
-        exchange = self._exchange
-        if exchange is None:
-            raise RuntimeError("no exchange under way")
-        step = exchange.step(self._reader)
-        if step is None:
-            return False
-        self._advance_auth(step)
-        return True
+        step = self._exchange.step(self._reader) if self._exchange is not None else None
+        if step is not None:
+            self._advance_auth(step)
+        return step is not None
 
     def _advance_auth(self, step: Step) -> None:
         if isinstance(step, bytes):

@@ -104,6 +104,11 @@ def parse_rcpt(argument: bytes, limits: Limits, *, smtputf8: bool) -> Rcpt:
     return Rcpt(recipient)
 
 
+def is_chunk(line: bytes) -> bool:
+    """Whether a line that cannot be read is a BDAT, behind which octets follow."""
+    return line[:5].upper().rstrip() == b"BDAT"
+
+
 def parse_chunk(argument: bytes) -> Chunk:
     """The argument of BDAT. Raises Refused."""
     match = _CHUNK.fullmatch(argument)

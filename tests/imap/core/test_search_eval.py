@@ -466,6 +466,22 @@ def test_a_client_that_follows_has_what_a_search_finds(rows, steps, by_uid):
         assert client == {selected.told[at] for at in search(take_snapshot(selected), key)}
 
 
+def test_a_context_that_grows_too_large_is_given_up(monkeypatch):
+    """A search that finds nothing is kept; what comes later is bounded as well."""
+    monkeypatch.setattr("services.imap.search_contexts.MAX_RESULTS", 3)
+    columns = make([(uid, 0, 1, 1, 0) for uid in (1, 2, 3, 4)])
+    selected = told(columns)
+    contexts = start(selected, KeyFlag(SearchFlag.SEEN))
+    columns.apply_page(page([(uid, SEEN, 2, 1, 0) for uid in (1, 2, 3)]))
+    assert b"UID ADDTO (0 1:3)" in follow(selected, contexts)
+    columns.apply_page(page([(4, SEEN, 3, 1, 0)]))
+    said = follow(selected, contexts)
+    assert b'* NO [NOUPDATE "B1"]' in said
+    assert b"ADDTO" not in said
+    assert not contexts
+    assert not contexts.cancel(b"B1")
+
+
 def test_limits_of_contexts():
     columns = make([(1, SEEN, 1, 1, 0)])
     selected = told(columns)

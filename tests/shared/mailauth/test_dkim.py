@@ -128,6 +128,14 @@ def test_odd_signatures(field):
     assert verdict.result is DkimResult.PERMERROR or verdict.result is DkimResult.POLICY
 
 
+@pytest.mark.parametrize("line", [b"no colon here", b"Bad Name : x", b"Na\xefve: x", b" begins with white space"])
+def test_headers_that_the_library_cannot_read(line):
+    for message in (sign().replace(b"From: a", line + b"\r\nFrom: a", 1), line + b"\r\n" + sign()):
+        header = message[: header_end(message, 0, len(message))]
+        verdicts = check_signatures(header, message, {NAME: found(RSA_RECORD)})
+        assert all(each.result is not DkimResult.PASS or b":" in line for each in verdicts)
+
+
 @given(st.binary(max_size=300), st.sampled_from([b"DKIM-Signature", b"ARC-Seal", b"ARC-Message-Signature"]))
 def test_any_octets_give_verdicts(octets, name):
     message = name + b": i=1; " + octets + b"\r\n" + MESSAGE

@@ -24,14 +24,18 @@ from shared.mailauth.results import MethodResult, build_results, without_results
         ("From: a@예시.한국\r\n\r\n".encode(), ("xn--vv4b11d.xn--3e0b707e",), False),
         (b"From: a@x.test.\r\n\r\n", ("x.test",), False),
         (b"from : a@x.test\r\n\r\n", ("x.test",), False),
-        (b"From: a@x.test\r\nFrom: b@y.test\r\n\r\n", (), True),
+        (b"From: a@x.test\r\nFrom: b@y.test\r\n\r\n", ("x.test", "y.test"), True),
         (b"Subject: x\r\n\r\n", (), True),
         (b"From: nobody\r\n\r\n", (), True),
         (b"From: a@localhost\r\n\r\n", (), True),
         (b"From: a@[192.0.2.1]\r\n\r\n", (), True),
-        (b"From: a@x.test, b@-\r\n\r\n", (), True),
+        (b"From: a@x.test, b@-\r\n\r\n", ("x.test",), True),
         (b"From: \r\n\r\n", (), True),
-        (b"From: " + b", ".join(b"a@x%d.test" % n for n in range(MAX_DOMAINS + 1)) + b"\r\n\r\n", (), True),
+        (
+            b"From: " + b", ".join(b"a@x%d.test" % n for n in range(MAX_DOMAINS + 1)) + b"\r\n\r\n",
+            tuple(f"x{n}.test" for n in range(MAX_DOMAINS)),
+            True,
+        ),
     ],
 )
 def test_authors(header, domains, faulty):

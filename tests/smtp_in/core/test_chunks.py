@@ -90,6 +90,15 @@ def test_a_size_that_cannot_be_read_ends_the_connection(drive, argument):
     assert outcome.connection.closed
 
 
+@pytest.mark.parametrize("line", [b"BDAT 6 LAST\n", b"bdat 6\x01 LAST\r\n", b"BDAT\t6\n"])
+def test_a_chunk_command_that_cannot_be_read_ends_the_connection(drive, line):
+    """Its octets would be taken for commands."""
+    outcome = run(drive, line + b"QUIT\r\nNOOP\r\n")
+    assert outcome.connection.closed
+    assert outcome.codes[-1] in ("500 5.5.2", "501 5.5.4")
+    assert outcome.connection.close_reason == "errors"
+
+
 def test_too_big(drive):
     limits = Limits(message_octets=10)
     outcome = run(drive, b"BDAT 8\r\n12345678BDAT 5\r\n12345BDAT 1 LAST\r\n1NOOP\r\n", limits=limits)

@@ -32,6 +32,7 @@ ZONES = {
     "_dmarc.forged.test": {"TXT": ['"v=DMARC1; p=reject"']},
     "doubtful.test": {"TXT": ['"v=spf1 ~all"']},
     "_dmarc.doubtful.test": {"TXT": ['"v=DMARC1; p=quarantine"']},
+    "sel._domainkey.silent.test": Trouble.DROP,
     "shaky.test": Trouble.SERVFAIL,
     "_dmarc.shaky.test": {"TXT": ['"v=DMARC1; p=reject"']},
 }
@@ -40,7 +41,11 @@ ZONES = {
 @pytest.fixture(scope="module")
 def server(start):
     with DnsServer(ZONES) as dns:
-        settings = {"PILLARBOX_DNS__RESOLVERS": dns.setting, "PILLARBOX_AUTHENTICITY__UNCHECKED_NETWORKS": ""}
+        settings = {
+            "PILLARBOX_AUTHENTICITY__SECONDS": "4",
+            "PILLARBOX_DNS__RESOLVERS": dns.setting,
+            "PILLARBOX_AUTHENTICITY__UNCHECKED_NETWORKS": "",
+        }
         with start(settings) as running:
             running.add_accounts(dict.fromkeys(("alice@example.test", "bob@example.test"), PASSWORD))
             yield running
@@ -99,7 +104,24 @@ def test_disowned_messages_are_refused(server, offer, watch):
     assert offer(b"", message(b"forged", b"ceo@sub.forged.test")).startswith(b"550 5.7.26 ")
     # several authors: the strictest owner decides, whoever else passes
     assert offer(b"b@good.test", message(b"forged", b"a@good.test, ceo@forged.test")).startswith(b"550 5.7.26 ")
+    # an address that cannot be checked beside it, or too many, hide nobody
+    assert offer(b"b@good.test", message(b"forged", b"ceo@forged.test, x@y")).startswith(b"550 5.7.26 ")
+    many = b", ".join(b"a@d%d.test" % number for number in range(5))
+    assert offer(b"b@good.test", message(b"forged", b"ceo@forged.test, " + many)).startswith(b"550 5.7.26 ")
     assert watch(server).with_subject("alice@example.test", b"forged") == []
+
+
+def test_a_silent_server_of_the_sender_hides_nobody(server, offer):
+    """The key's name server never answers: the policy of the domain in From is asked all the same, and hangs on that answer."""
+    plain = message(b"silent", b"ceo@forged.test")
+    field = dkim.sign(plain, b"sel", b"silent.test", PEM, include_headers=[b"from", b"subject"])
+    assert offer(b"x@elsewhere.test", field + plain).startswith(b"451 4.7.26 ")
+
+
+def test_a_message_that_the_library_cannot_read_is_judged_all_the_same(server, offer):
+    plain = message(b"odd", b"ceo@forged.test", more=b"no colon here\r\n")
+    field = dkim.sign(message(b"odd", b"a@signed.test"), b"sel", b"signed.test", PEM, include_headers=[b"from"])
+    assert offer(b"x@elsewhere.test", field + b"Bad Name : x\r\n" + plain)[:4] in (b"550 ", b"250 ")
 
 
 def test_doubtful_messages_go_to_junk(server, offer, watch):
