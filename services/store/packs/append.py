@@ -198,14 +198,14 @@ class PackAppender:
         self._use(self._fd, self._group_start)
 
     def _next_pack(self) -> None:
-        if self._fd >= 0:
-            self._sealed[self.number] = self._end
         # The group may straddle two packs: the first is synced before it is closed, since sync only knows one file.
         if self._fd >= 0:
             self._flush()
             try:
                 os.ftruncate(self._fd, self._end)
                 os.fdatasync(self._fd)
+                # not earlier: a later group would commit this end, though the file may have been cut before it
+                self._sealed[self.number] = self._end
             finally:
                 self._give_up()
         self._create(self.number + 1)

@@ -329,6 +329,35 @@ def test_a_failed_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [reader.read(first), reader.read(third)] == [b"first", b"third"]
 
 
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate", "fdatasync"])
+def test_a_pack_that_could_not_be_sealed_has_no_end_beyond_what_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """A later group commits the ends: one beyond the file would be damage at the next start."""
+    appender = PackAppender(tmp_path, number=1, end=0, seal_octets=5000)
+    first = appender.append(encode_content(noise(1000), COMPRESSOR), META)
+    appender.sync()
+    durable = appender.end
+    assert appender.take_ends() == {1: durable}
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(os, call, full)
+        for seed in range(10):
+            appender.append(encode_content(noise(1000, seed), COMPRESSOR), META)
+    appender.rollback()
+    last = appender.append(encode_content(b"last", COMPRESSOR), META)
+    appender.sync()
+    end = appender.end
+    ends = appender.take_ends()
+    assert ends == {last.pack: end}
+    assert ends.get(1, durable) <= pack_path(tmp_path, 1).stat().st_size
+    reader = PackReader(tmp_path, cache_octets=0)
+    assert [reader.read(first), reader.read(last)] == [noise(1000), b"last"]
+
+
 def test_reference_records_are_walked_over(tmp_path: Path) -> None:
     appender = PackAppender(tmp_path, number=1, end=0, seal_octets=1 << 20)
     content = text(500)
