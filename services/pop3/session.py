@@ -21,15 +21,18 @@ import trio
 from services.pop3.maildrop import Maildrop
 from services.pop3.protocol import replies
 from services.pop3.protocol.connection import Policy, Pop3Connection
-from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, StartTls, Top, Update
+from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, Scram, StartTls, Top, Update
 from services.pop3.protocol.top import TopCutter
 from services.pop3.read_ahead import SMALL_OCTETS, ReadAhead
 from services.pop3.shared_state import Shared
-from shared.contract.types import CHUNK_OCTETS
+from shared.contract.types import CHUNK_OCTETS, LoginResult
 from shared.errors import AuthenticationFailed, GrantExpired, StoreError
 from shared.model.ids import AccountId
 from shared.net.stream import ClientStream, ConnectionLost
 from shared.observe.trace import TRACE, new_trace
+from shared.sasl.credentials import MalformedExchange
+from shared.sasl.scram import BindingRefused
+from shared.sasl.scram_exchange import AuthorizationRefused, ScramExchange
 from shared.wire.dots import DotWriter, stuff
 
 _READ_OCTETS: Final = 16 * 1024
@@ -62,6 +65,7 @@ class Session:
         self._connection = Pop3Connection(
             Policy(
                 tls_active=stream.tls is not None,
+                binding=bool(stream.bindings),
                 plaintext_login=stream.peer_ip in shared.plaintext_networks,
                 max_errors=settings.pop3.errors,
                 max_login_failures=settings.auth.attempts_per_connection,
@@ -72,6 +76,7 @@ class Session:
         self._out: list[bytes] = []
         self._out_octets = 0
         self._counts = _Counts()
+        self._scram: ScramExchange | None = None
         self._address = ""
         self._account: AccountId | None = None
         self._maildrop: Maildrop | None = None
@@ -174,6 +179,8 @@ class Session:
             await self._top(event.number, event.lines)
         elif isinstance(event, Login):
             await self._handle(await self._login(event))
+        elif isinstance(event, Scram):
+            await self._handle(await self._advance_scram(event))
         elif isinstance(event, Update):
             await self._handle(await self._update(event))
         elif isinstance(event, StartTls):
@@ -209,28 +216,61 @@ class Session:
             self._shared.settings.limits.tls_handshake_seconds,
             discarded_octets=event.discarded_octets,
         )
-        self._connection.tls_started()
+        self._connection.tls_started(binding=bool(self._stream.bindings))
 
     async def _login(self, event: Login) -> Event:
         await self._flush()
-        shared, who, peer = self._shared, event.credentials, self._stream.peer_ip
+        who = event.credentials
         try:
-            result = await shared.store.auth.login(who.authcid, who.password, peer)
-            if not shared.acquire(result.account_id):
-                shared.logins.inc(1, "in_use")
-                return self._connection.login_refused(replies.IN_USE)
-            self._account = result.account_id
-            maildrop = await Maildrop.open(shared.store, result.grant)
+            result = await self._shared.store.auth.login(who.authcid, who.password, self._stream.peer_ip)
         except AuthenticationFailed:
-            shared.logins.inc(1, "failed")
-            shared.log.warning("login failed", user=who.authcid, peer=peer)
-            return self._connection.login_failed()
+            return self._login_failed(who.authcid)
         except StoreError as error:
-            shared.logins.inc(1, "error")
-            shared.log.warning("login not possible", user=who.authcid, peer=peer, error=error)
+            return self._login_refused(who.authcid, error)
+        return await self._enter(result, who.authcid)
+
+    async def _advance_scram(self, event: Scram) -> Event:
+        await self._flush()
+        message, stream = event.message, self._stream
+        if message.first or self._scram is None:
+            auth = self._shared.store.auth
+            self._scram = ScramExchange(auth, message.mechanism, stream.bindings, stream.peer_ip)
+        exchange = self._scram
+        try:
+            step = await exchange.respond(message.data)
+        except MalformedExchange:
+            return self._connection.login_malformed()
+        except (AuthenticationFailed, AuthorizationRefused, BindingRefused):
+            return self._login_failed(exchange.username)
+        except StoreError as error:
+            return self._login_refused(exchange.username, error)
+        if isinstance(step, bytes):
+            return self._connection.challenge(step)
+        self._scram = None
+        return await self._enter(step, exchange.username)
+
+    def _login_failed(self, user: str) -> Event:
+        self._shared.logins.inc(1, "failed")
+        self._shared.log.warning("login failed", user=user, peer=self._stream.peer_ip)
+        return self._connection.login_failed()
+
+    def _login_refused(self, user: str, error: StoreError) -> Event:
+        self._shared.logins.inc(1, "error")
+        self._shared.log.warning("login not possible", user=user, peer=self._stream.peer_ip, error=error)
+        return self._connection.login_refused(_reply_to(error))
+
+    async def _enter(self, result: LoginResult, user: str) -> Event:
+        shared, peer = self._shared, self._stream.peer_ip
+        if not shared.acquire(result.account_id):
+            shared.logins.inc(1, "in_use")
+            return self._connection.login_refused(replies.IN_USE)
+        self._account = result.account_id
+        try:
+            maildrop = await Maildrop.open(shared.store, result.grant)
+        except StoreError as error:
             shared.release(self._account)
             self._account = None
-            return self._connection.login_refused(_reply_to(error))
+            return self._login_refused(user, error)
         shared.logins.inc(1, "ok")
         self._address = result.address
         self._maildrop = maildrop

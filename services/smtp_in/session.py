@@ -15,7 +15,7 @@ from typing import Any
 
 import trio
 
-from services.smtp_in.auth import log_in
+from services.smtp_in.auth import advance_scram, log_in
 from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
 from services.smtp_in.ports import RELAY
@@ -31,15 +31,17 @@ from services.smtp_in.protocol.events import (
     Event,
     MailRequested,
     RcptRequested,
+    ScramRequested,
     StartTls,
 )
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.spool import Spool
-from services.smtp_in.transaction import Client, Transaction
+from services.smtp_in.transaction import Account, Client, Transaction
 from shared.errors import StoreError
 from shared.net.listen import Listener
 from shared.net.stream import ClientStream, TlsFailed
 from shared.observe.trace import TRACE, new_trace
+from shared.sasl.scram_exchange import ScramExchange
 
 RECEIVE_OCTETS = 64 * 1024
 LAST_WORD_SECONDS = 5.0
@@ -56,7 +58,10 @@ class Session:
         self._listener = listener.name
         self._client = Client(stream.peer_ip, submission=listener.name != RELAY, tls=_described_tls(stream))
         profile = front.profiles.profile(listener.name, stream.peer_ip)
-        self._connection = Connection(profile, front.limits, tls=stream.tls is not None)
+        self._connection = Connection(
+            profile, front.limits, tls=stream.tls is not None, binding=bool(stream.bindings)
+        )
+        self._scram: ScramExchange | None = None
         self._transaction: Transaction | None = None
         self._spool: Spool | None = None
         self._scope = trio.CancelScope()
@@ -191,10 +196,30 @@ class Session:
 
     async def _on_auth(self, event: AuthRequested) -> None:
         reply, account = await log_in(self._front.store.auth, event.credentials, self._client.ip)
+        self._end_login(reply, account, event.credentials.authcid, event.mechanism)
+
+    async def _on_scram(self, event: ScramRequested) -> None:
+        message, stream = event.message, self._stream
+        if message.first or self._scram is None:
+            auth = self._front.store.auth
+            self._scram = ScramExchange(auth, message.mechanism, stream.bindings, stream.peer_ip)
+        exchange = self._scram
+        step, account = await advance_scram(exchange, message.data)
+        if isinstance(step, bytes):
+            self._connection.challenge(step)
+            return
+        self._scram = None
+        if step is replies.AUTH_MALFORMED:
+            # as every exchange that never came to credentials: an error of the client's, not a failed login
+            self._connection.answer(step)
+        else:
+            self._end_login(step, account, exchange.username, message.mechanism)
+
+    def _end_login(self, reply: Reply, account: Account | None, user: str, mechanism: str) -> None:
         self._client.account = account
         self._front.counters.logins.inc(1, str(reply.code))
         if account is None:
-            self._log_refusal("login failed", reply, user=event.credentials.authcid, mechanism=event.mechanism)
+            self._log_refusal("login failed", reply, user=user, mechanism=mechanism)
         self._connection.answer(reply)
 
     async def _on_content_started(self, event: ContentStarted) -> None:
@@ -229,12 +254,13 @@ class Session:
     async def _on_starttls(self, event: StartTls) -> None:
         await self._stream.send_all(self._connection.take_output())
         dropped = self._connection.tls_started()
-        self._client.account = None
+        self._client.account = self._scram = None
         self._plaintext_dropped += dropped
         await self._stream.start_tls(
             self._front.tls(), self._front.timeouts.handshake, discarded_octets=dropped
         )
         self._client.tls = _described_tls(self._stream)
+        self._connection.binding = bool(self._stream.bindings)
 
     # Small things.
 
@@ -307,6 +333,7 @@ _HANDLERS: dict[type[Event], Callable[[Session, Any], Awaitable[None]]] = {
     MailRequested: Session._on_mail,
     RcptRequested: Session._on_rcpt,
     AuthRequested: Session._on_auth,
+    ScramRequested: Session._on_scram,
     ContentStarted: Session._on_content_started,
     ContentDropped: Session._on_content_dropped,
     ContentAbandoned: Session._on_content_abandoned,

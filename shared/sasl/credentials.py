@@ -57,7 +57,17 @@ class Challenge:
     data: bytes
 
 
-Step = Challenge | Credentials
+@frozen
+class ClientMessage:
+    """What the client said in an exchange whose next step is the store's (SCRAM), decoded: a challenge answers it, or the end."""
+
+    mechanism: str
+    data: bytes = field(repr=False)
+    first: bool
+    """It begins an exchange; whatever was known of an earlier one is void."""
+
+
+Step = Challenge | Credentials | ClientMessage
 
 
 class ServerMechanism(Protocol):

@@ -41,6 +41,11 @@ _FINAL: Final = re.compile(
 )
 
 
+def scram_mechanisms(*, binding: bool) -> tuple[str, ...]:
+    """What to offer, the best first. RFC 5802 §6: -PLUS only where the channel can be bound."""
+    return (SCRAM_PLUS, SCRAM) if binding else (SCRAM,)
+
+
 class BindingRefused(SaslError):
     """The client's channel is not ours, or the offer of channel binding was taken away: refused as a wrong password."""
 

@@ -9,10 +9,12 @@ What can fail: UnknownMechanism, MalformedExchange, ExchangeCancelled. After any
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from shared.sasl.credentials import (
     MAX_RESPONSE_OCTETS,
     Challenge,
+    ClientMessage,
     Credentials,
     ExchangeCancelled,
     MalformedExchange,
@@ -22,10 +24,17 @@ from shared.sasl.credentials import (
 )
 from shared.sasl.login import LoginServer
 from shared.sasl.plain import PlainServer
+from shared.sasl.scram import SCRAM, SCRAM_PLUS
+from shared.sasl.scram_relay import ScramRelay
 from shared.wire import base64
 
-SERVER_MECHANISMS: Mapping[str, Callable[[], ServerMechanism]] = {"PLAIN": PlainServer, "LOGIN": LoginServer}
-"""By name, in the order in which they are offered."""
+SERVER_MECHANISMS: Mapping[str, Callable[[], ServerMechanism]] = {
+    SCRAM_PLUS: partial(ScramRelay, SCRAM_PLUS),
+    SCRAM: partial(ScramRelay, SCRAM),
+    "PLAIN": PlainServer,
+    "LOGIN": LoginServer,
+}
+"""All there are, by name; each protocol offers what fits its connection."""
 
 
 class UnknownMechanism(SaslError):
@@ -33,7 +42,7 @@ class UnknownMechanism(SaslError):
 
 
 class ServerSession:
-    """One exchange: `start`, then `feed` for each line, until Credentials come out."""
+    """One exchange: `start`, then `feed` for each line, until Credentials come out; after a ClientMessage the challenge is the caller's."""
 
     __slots__ = ("_mechanism",)
 
@@ -49,8 +58,8 @@ class ServerSession:
         """The mechanism's registered name."""
         return self._mechanism.name
 
-    def start(self, initial: bytes | None = None) -> bytes | Credentials:
-        """The first challenge as base64, or the credentials if the initial response sufficed.
+    def start(self, initial: bytes | None = None) -> bytes | Credentials | ClientMessage:
+        """The first challenge as base64, or what came of the initial response.
 
         `initial` is that response as it stood on the command line (base64 or "="), None if there was none. Raises MalformedExchange.
         """
@@ -59,8 +68,8 @@ class ServerSession:
         # RFC 4954 §4, RFC 4959 §3: "=" stands for an initial response that is present and empty.
         return _encode(self._mechanism.start(decode_initial(initial)))
 
-    def feed(self, line: bytes) -> bytes | Credentials:
-        """The next challenge as base64, or the credentials. `line` comes without its CRLF.
+    def feed(self, line: bytes) -> bytes | Credentials | ClientMessage:
+        """The next challenge as base64, or what came of it. `line` comes without its CRLF.
 
         Raises MalformedExchange, ExchangeCancelled.
         """
@@ -86,5 +95,5 @@ def _decode(text: bytes) -> bytes:
         raise MalformedExchange("response is not base64 or too long") from None
 
 
-def _encode(step: Step) -> bytes | Credentials:
+def _encode(step: Step) -> bytes | Credentials | ClientMessage:
     return base64.encode(step.data) if isinstance(step, Challenge) else step

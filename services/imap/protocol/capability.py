@@ -8,7 +8,7 @@ import functools
 from enum import StrEnum
 from typing import Final
 
-from shared.sasl.scram import SCRAM, SCRAM_PLUS
+from shared.sasl.scram import scram_mechanisms
 
 _ALWAYS: Final = ("IMAP4rev1", "IMAP4rev2", "LITERAL+", "SASL-IR", "ID", "ENABLE")
 _AFTER_LOGIN: Final = (
@@ -122,5 +122,5 @@ def capabilities(
 
 
 def mechanisms(*, binding: bool) -> tuple[str, ...]:
-    """SASL mechanisms where one may log in, the best first. RFC 5802 §6: -PLUS only where the channel can be bound."""
-    return (SCRAM_PLUS, SCRAM, "PLAIN") if binding else (SCRAM, "PLAIN")
+    """SASL mechanisms where one may log in, the best first."""
+    return (*scram_mechanisms(binding=binding), "PLAIN")

@@ -4,12 +4,12 @@ Laws:
 - Any octets, split in any way, give events and nothing else; memory is bounded by one line and one read.
 - Commands are answered in the order in which they came (RFC 2449 §6.6). The session may take several events ahead of
   what it has sent, but works on them in order, and takes none after a `List` before that is rendered.
-- After `Login`, `StartTls` and `Update` no event comes until the session has said how it went; further commands wait.
+- After `Login`, `Scram`, `StartTls` and `Update` no event comes until the session has said how it went; further commands wait.
 - What a client sent behind STLS is thrown away (RFC 2595 §4, CVE-2011-0411), and the USER before it forgotten.
 - No password is accepted, and no mechanism offered, where it could be overheard (`Policy.login_allowed`).
 - Only a QUIT in the TRANSACTION state leads to an `Update`, whatever else ends the connection (RFC 1939 §6).
 
-RFC 1939, RFC 2449, RFC 2595 §4, RFC 3206, RFC 5034.
+RFC 1939, RFC 2449, RFC 2595 §4, RFC 3206, RFC 5034, RFC 5802 §6 (-PLUS).
 """
 
 from __future__ import annotations
@@ -21,15 +21,20 @@ import attrs
 from services.pop3.protocol import replies
 from services.pop3.protocol.commands import Command, Verb
 from services.pop3.protocol.drop import Drop, Listing
-from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, StartTls, Top, Update
+from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, Scram, StartTls, Top, Update
 from services.pop3.protocol.grammar import MAX_LINE_OCTETS, Malformed, parse_command
 from services.pop3.protocol.state import COMMAND_STATES, TABLE, State
-from shared.sasl.credentials import MAX_RESPONSE_LINE_OCTETS, Credentials, ExchangeCancelled, SaslError
+from shared.sasl.credentials import (
+    MAX_RESPONSE_LINE_OCTETS,
+    ClientMessage,
+    Credentials,
+    ExchangeCancelled,
+    SaslError,
+)
+from shared.sasl.scram import scram_mechanisms
 from shared.sasl.server import ServerSession
+from shared.wire import base64
 from shared.wire.lines import LineReader, LineTooLong
-
-MECHANISMS = ("PLAIN",)
-"""LOGIN is left out: it has no RFC, and USER and PASS do the same."""
 
 
 @attrs.frozen
@@ -40,6 +45,8 @@ class Policy:
     tls_available: bool = True
     plaintext_login: bool = False
     """The client's network may send passwords without TLS."""
+    binding: bool = False
+    """The channel can be bound (RFC 5929, RFC 9266)."""
     max_errors: int = 20
     max_login_failures: int = 3
 
@@ -47,6 +54,11 @@ class Policy:
     def login_allowed(self) -> bool:
         """Whether a password may be sent now."""
         return self.tls_active or self.plaintext_login
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """What a client may log in by now, the best first. LOGIN is left out: it has no RFC, and USER and PASS do the same."""
+        return (*scram_mechanisms(binding=self.binding), "PLAIN") if self.login_allowed else ()
 
 
 class Pop3Connection:
@@ -106,14 +118,26 @@ class Pop3Connection:
 
     # --- what the session says
 
+    def challenge(self, data: bytes) -> Event:
+        """The SCRAM exchange goes on with this, raw."""
+        if self._exchange is None or self.state is not State.LOGIN:
+            raise RuntimeError("there is nothing to challenge")
+        return self._ask(base64.encode(data))
+
+    def login_malformed(self) -> Event:
+        """The client's message was no SCRAM."""
+        return self._exchange_over(replies.AUTH_MALFORMED)
+
     def login_succeeded(self, drop: Drop) -> Event:
         """The password was right and the maildrop is open."""
+        self._end_exchange()
         self._drop = drop
         self.state = State.TRANSACTION
         return Reply(replies.maildrop(drop.messages, drop.octets))
 
     def login_failed(self) -> Event:
         """The password was wrong, or there is no such user."""
+        self._end_exchange()
         self._login_failures += 1
         if self._login_failures >= self._policy.max_login_failures:
             self.state = State.CLOSED
@@ -123,12 +147,13 @@ class Pop3Connection:
 
     def login_refused(self, reply: bytes) -> Event:
         """It could not be checked, or the maildrop could not be opened; the client may try again."""
+        self._end_exchange()
         self.state = State.AUTHORIZATION
         return Reply(reply)
 
-    def tls_started(self) -> None:
-        """The handshake is done. What was said before it is forgotten (RFC 2595 §4)."""
-        self._policy = attrs.evolve(self._policy, tls_active=True)
+    def tls_started(self, *, binding: bool = False) -> None:
+        """The handshake is done; whether the channel can be bound. What was said before it is forgotten (RFC 2595 §4)."""
+        self._policy = attrs.evolve(self._policy, tls_active=True, binding=binding)
         self._lines.discard()
         self._user = ""
         self.state = State.AUTHORIZATION
@@ -181,23 +206,27 @@ class Pop3Connection:
         except SaslError:
             return self._exchange_over(replies.AUTH_MALFORMED)
 
-    def _exchange_step(self, step: bytes | Credentials) -> Event:
+    def _exchange_step(self, step: bytes | Credentials | ClientMessage) -> Event:
         if isinstance(step, bytes):
-            self.state = State.EXCHANGE
-            self._lines.max_line_octets = MAX_RESPONSE_LINE_OCTETS
-            return Reply(b"+ " + step + b"\r\n")
-        self._lines.max_line_octets = MAX_LINE_OCTETS
-        self._exchange = None
-        if step.acts_as_other:
-            return self.login_failed()
+            return self._ask(step)
         self.state = State.LOGIN
-        return Login(step)
+        if isinstance(step, ClientMessage):
+            return Scram(step)
+        return self.login_failed() if step.acts_as_other else Login(step)
+
+    def _ask(self, challenge: bytes) -> Event:
+        self.state = State.EXCHANGE
+        self._lines.max_line_octets = MAX_RESPONSE_LINE_OCTETS
+        return Reply(b"+ " + challenge + b"\r\n")
 
     def _exchange_over(self, reply: bytes) -> Event:
-        self._lines.max_line_octets = MAX_LINE_OCTETS
-        self._exchange = None
+        self._end_exchange()
         self.state = State.AUTHORIZATION
         return self._error(reply)
+
+    def _end_exchange(self) -> None:
+        self._lines.max_line_octets = MAX_LINE_OCTETS
+        self._exchange = None
 
     def _error(self, reply: bytes) -> Event:
         """A refused command; too many of them end the connection."""
@@ -221,7 +250,7 @@ class Pop3Connection:
         return Login(Credentials(authcid=self._user, password=command.text))
 
     def _handle_auth(self, command: Command) -> Event:
-        offered = MECHANISMS if self._policy.login_allowed else ()
+        offered = self._policy.mechanisms
         if not command.mechanism:
             # not in any RFC; old clients ask so what there is, and most servers answer
             listing = "".join(f"{name}\r\n" for name in offered).encode("ascii")
@@ -253,7 +282,7 @@ class Pop3Connection:
         names = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
         # RFC 2449 §5: what is announced before login is announced after it, too
         if self._policy.login_allowed:
-            names += ["USER", "SASL " + " ".join(MECHANISMS)]
+            names += ["USER", "SASL " + " ".join(self._policy.mechanisms)]
         # RFC 2595 §4: "present and permitted in the current state"
         if self.state is State.AUTHORIZATION and self._policy.tls_available and not self._policy.tls_active:
             names.append("STLS")

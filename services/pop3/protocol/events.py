@@ -7,7 +7,7 @@ from array import array
 from attrs import frozen
 
 from services.pop3.protocol.drop import Listing
-from shared.sasl.credentials import Credentials
+from shared.sasl.credentials import ClientMessage, Credentials
 
 
 @frozen
@@ -41,6 +41,13 @@ class Login:
 
 
 @frozen
+class Scram:
+    """A message of a SCRAM exchange for the store: `challenge` goes on; `login_malformed` or what `Login` wants ends it."""
+
+    message: ClientMessage
+
+
+@frozen
 class Retrieve:
     """Send the whole message as a multi-line answer."""
 
@@ -69,4 +76,4 @@ class Update:
     uids: array[int]
 
 
-Event = Reply | Goodbye | StartTls | Login | Retrieve | Top | List | Update
+Event = Reply | Goodbye | StartTls | Login | Scram | Retrieve | Top | List | Update

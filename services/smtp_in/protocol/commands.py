@@ -39,6 +39,12 @@ class Verb(StrEnum):
     UNKNOWN = "unknown"
 
 
+BARE = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})
+"""Commands that take no argument (RFC 5321 §4.1.1: with one, 501)."""
+IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP})
+"""Commands that move no mail: see Limits.idle_commands."""
+
+
 class Body(StrEnum):
     """RFC 6152 §3."""
 

@@ -4,7 +4,7 @@ How it is driven:
     connection.greet()
     loop: event = connection.next_event()
           None     -> send `take_output()`, end if `closed`, else read bytes and `feed` them
-          an event -> do what it asks, then `answer(reply)` (all but ContentPiece, ContentDropped)
+          an event -> do what it asks, then `answer(reply)` (all but ContentPiece, ContentDropped); ScramRequested: or `challenge`
           StartTls -> send `take_output()`, do the handshake, `tls_started()`
 
 Laws:
@@ -12,8 +12,7 @@ Laws:
   one write (RFC 2920 §3.2), in order.
 - Order of commands is the table of `state`; a refused command changes nothing.
 - By DATA a message ends at CRLF.CRLF and nowhere else, by BDAT with its last chunk. Content that is too big or has a
-  bare CR or LF is read to its real end,
-  dropped, and refused there, so the stream stays in step.
+  bare CR or LF is read to its real end, dropped, and refused there, so the stream stays in step.
 - After STARTTLS nothing survives: not what the client had sent in plaintext behind it, not its EHLO, not its
   log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
@@ -27,7 +26,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from services.smtp_in.protocol import parse, replies
-from services.smtp_in.protocol.commands import Mail, Verb
+from services.smtp_in.protocol.commands import BARE, IDLE, Mail, Verb
 from services.smtp_in.protocol.content import ChunkedContent, DataContent, Progress
 from services.smtp_in.protocol.events import (
     AuthRequested,
@@ -39,14 +38,16 @@ from services.smtp_in.protocol.events import (
     MailRequested,
     Profile,
     RcptRequested,
+    ScramRequested,
     StartTls,
     ehlo_reply,
 )
-from services.smtp_in.protocol.exchange import Exchange, Step
+from services.smtp_in.protocol.exchange import Exchange, Step, offered_mechanisms
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.parse import Refused
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.protocol.state import CHUNK_REFUSALS, IN_TRANSACTION, TABLE, State
+from shared.wire import base64
 from shared.wire.lines import BareNewline, LineReader, LineTooLong
 
 
@@ -60,20 +61,16 @@ class _Mode(Enum):
     CLOSED = 5
 
 
-# Commands that take no argument (RFC 5321 §4.1.1: with one, 501).
-_BARE = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})
-# Commands that move no mail: see Limits.idle_commands.
-_IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP})
-
-
 class Connection:
     """The machine. See the module's head for how it is driven."""
 
-    def __init__(self, profile: Profile, limits: Limits, *, tls: bool = False) -> None:
+    def __init__(self, profile: Profile, limits: Limits, *, tls: bool = False, binding: bool = False) -> None:
         """`tls`: the connection began under TLS (implicit TLS, RFC 8314)."""
         self.profile = profile
         self.limits = limits
         self.tls = tls
+        self.binding = binding
+        """The channel can be bound (RFC 5929, RFC 9266); after STARTTLS the driver says so."""
         self.state = State.START
         self.helo: str | None = None
         self.esmtp = False
@@ -142,10 +139,10 @@ class Connection:
                 if isinstance(event, ContentEnded):
                     self._pending = event
                 return event
-            if self._mode is _Mode.COMMANDS:
-                if self.draining and not self.in_transaction:
-                    self.drain()
-                elif not self._step_command():
+            if self.draining and self._mode in (_Mode.COMMANDS, _Mode.AUTH) and not self.in_transaction:
+                self.drain()
+            elif self._mode is _Mode.COMMANDS:
+                if not self._step_command():
                     return None
             elif self._mode is _Mode.CONTENT:
                 if not self._step_content():
@@ -168,24 +165,32 @@ class Connection:
             self._after_mail(event, reply)
         elif isinstance(event, RcptRequested):
             self._after_rcpt(reply)
-        elif isinstance(event, AuthRequested):
+        elif isinstance(event, (AuthRequested, ScramRequested)):
             self._after_auth(reply)
         else:
             self._after_content(reply)
         if reply.code == 421:
             self.close(None, "refused")
 
+    def challenge(self, data: bytes) -> None:
+        """The answer to ScramRequested with which the exchange goes on; raw."""
+        if not isinstance(self._pending, ScramRequested):
+            raise RuntimeError("there is nothing to challenge")
+        self._pending = None
+        self._output.append(replies.challenge(base64.encode(data)))
+
     def tls_started(self) -> int:
         """The handshake is done; how many octets of plaintext were thrown away that the client had sent behind STARTTLS."""
         # RFC 3207 §4.2
         dropped = self._reader.discard()
         self.tls = True
+        self.binding = False
         self.authenticated = False
         self.helo = None
         self.esmtp = False
         self.state = State.START
         self._mode = _Mode.COMMANDS
-        self._set_line_limit()
+        self._reader.max_line_octets = self._line_limit()
         return dropped
 
     def close(self, reply: Reply | None, reason: str) -> None:
@@ -227,9 +232,9 @@ class Connection:
             self._error(rule.refusal)
         elif parse.has_control_characters(line):
             self._refuse_line(line, replies.BAD_CHARACTERS)
-        elif argument and verb in _BARE:
+        elif argument and verb in BARE:
             self._error(replies.NO_ARGUMENTS)
-        elif not (verb in _IDLE and self._is_idling()):
+        elif not (verb in IDLE and self._is_idling()):
             try:
                 _HANDLERS[verb](self, argument, rule.then or self.state)
             except Refused as refused:
@@ -254,7 +259,8 @@ class Connection:
         self.helo = parse.parse_host(argument)
         self.esmtp = True
         self._begin(then)
-        self._send(self._ehlo_reply())
+        starttls = self.profile.starttls and not self.tls
+        self._send(ehlo_reply(self.profile.hostname, self.limits, starttls=starttls, mechanisms=self._offered()))
 
     def _handle_helo(self, argument: bytes, then: State) -> None:
         self.helo = parse.parse_host(argument)
@@ -264,7 +270,7 @@ class Connection:
 
     def _handle_mail(self, argument: bytes, then: State) -> None:
         if self.profile.submission and not self.authenticated:
-            raise Refused(replies.AUTH_REQUIRED if self._may_auth() else replies.NEED_TLS)
+            raise Refused(replies.AUTH_REQUIRED if self._offered() else replies.NEED_TLS)
         mail = parse.parse_mail(argument, self.limits)
         # RFC 1870 §6.1
         if mail.size is not None and mail.size > self.limits.message_octets:
@@ -354,13 +360,9 @@ class Connection:
     # AUTH.
 
     def _handle_auth(self, argument: bytes, then: State) -> None:
-        if not self.profile.submission:
-            raise Refused(replies.AUTH_NOT_OFFERED)
         if self.authenticated:
             raise Refused(replies.ALREADY_AUTHENTICATED)
-        if not self._may_auth():
-            raise Refused(replies.AUTH_NEEDS_TLS)
-        self._exchange = Exchange(parse.parse_auth(argument))
+        self._exchange = Exchange(argument, self.profile, self._offered())
         self._mode = _Mode.AUTH
         self._advance_auth(self._exchange.begin())
 
@@ -373,18 +375,20 @@ class Connection:
     def _advance_auth(self, step: Step) -> None:
         if isinstance(step, bytes):
             self._output.append(replies.challenge(step))
-            return
-        self._exchange = None
-        self._mode = _Mode.COMMANDS
-        if isinstance(step, AuthRequested):
-            self._pending = step
+        elif isinstance(step, Reply):
+            self._send(step)
+            self._after_auth(step)
         else:
-            self._error(step)
+            self._pending = step
 
     def _after_auth(self, reply: Reply) -> None:
-        if reply.is_positive:
+        self._exchange = None
+        self._mode = _Mode.COMMANDS
+        if reply.code in (500, 501):  # no credentials came of it
+            self._count_error()
+        elif reply.is_positive:
             self.authenticated = True
-            self._set_line_limit()
+            self._reader.max_line_octets = self._line_limit()
         elif not reply.is_temporary:
             self._auth_failures += 1
             if self._auth_failures >= self.limits.auth_failures:
@@ -460,27 +464,21 @@ class Connection:
         self._send(reply)
         if reply.code == 421:
             self.close(None, "errors")
-            return
+        else:
+            self._count_error()
+
+    def _count_error(self) -> None:
         self.errors += 1
         if self.errors >= self.limits.errors:
             self.close(replies.TOO_MANY_ERRORS, "errors")
 
-    def _may_auth(self) -> bool:
-        """RFC 4954 §4, RFC 8314 §3: no password without TLS, but from networks that the owner named."""
-        return self.tls or self.profile.plaintext_auth
+    def _offered(self) -> tuple[str, ...]:
+        return offered_mechanisms(self.profile, tls=self.tls, binding=self.binding)
 
     def _line_limit(self) -> int:
-        if self.profile.submission and not self.authenticated and self._may_auth():
+        if not self.authenticated and self._offered():
             return max(self.limits.command_line_octets, self.limits.auth_line_octets)
         return self.limits.command_line_octets
-
-    def _set_line_limit(self) -> None:
-        self._reader.max_line_octets = self._line_limit()
-
-    def _ehlo_reply(self) -> Reply:
-        starttls = self.profile.starttls and not self.tls
-        auth = self.profile.submission and self._may_auth()
-        return ehlo_reply(self.profile.hostname, self.limits, starttls=starttls, auth=auth)
 
 
 _HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {

@@ -1,6 +1,6 @@
 """What passes between the protocol machine and its driver: the profile of a port, and the events.
 
-Plain data. Events that want an answer: MailRequested, RcptRequested, AuthRequested, ContentEnded.
+Plain data. Events that want an answer: MailRequested, RcptRequested, AuthRequested, ScramRequested, ContentEnded.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
-from shared.sasl.credentials import Credentials
-from shared.sasl.server import SERVER_MECHANISMS
+from shared.sasl.credentials import ClientMessage, Credentials
 
 
 @frozen
@@ -50,6 +49,13 @@ class AuthRequested:
 
     credentials: Credentials = field(repr=False)
     mechanism: str
+
+
+@frozen
+class ScramRequested:
+    """A message of a SCRAM exchange for the store: `challenge` goes on, or answer 235, 535, 501 or 454, which ends it."""
+
+    message: ClientMessage
 
 
 @frozen
@@ -93,6 +99,7 @@ Event = (
     MailRequested
     | RcptRequested
     | AuthRequested
+    | ScramRequested
     | ContentStarted
     | ContentPiece
     | ContentEnded
@@ -103,7 +110,7 @@ Event = (
 
 
 @lru_cache(maxsize=16)
-def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, auth: bool) -> Reply:
+def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, mechanisms: tuple[str, ...]) -> Reply:
     """The answer to EHLO: what is offered now. One of few for all clients, so made once."""
     return replies.ehlo(
         hostname,
@@ -111,7 +118,7 @@ def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, auth: bool) -> 
             "PIPELINING",
             f"SIZE {limits.message_octets}",
             *(("STARTTLS",) if starttls else ()),
-            *(("AUTH " + " ".join(SERVER_MECHANISMS),) if auth else ()),
+            *(("AUTH " + " ".join(mechanisms),) if mechanisms else ()),
             "ENHANCEDSTATUSCODES",
             "8BITMIME",
             "SMTPUTF8",

@@ -113,7 +113,7 @@ def test_openssl(stack: Pop3Stack) -> None:
             timeout=20,
             check=False,
         )
-        assert b"SASL PLAIN\r\n" in done.stdout
+        assert b"SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN\r\n" in done.stdout
         assert b"STLS" not in done.stdout
         assert b"+OK signing off" in done.stdout
         assert b"unexpected eof" not in done.stderr

@@ -230,7 +230,7 @@ def test_no_password_without_tls(make_stack: MakeStack) -> None:
         assert wire.command(f"USER {address}") == b"-ERR no password without TLS: use STLS or port 995"
         wire.command("STLS")
         wire.start_tls()
-        assert b"USER\r\nSASL PLAIN\r\n" in wire.multi("CAPA")
+        assert b"USER\r\nSASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN\r\n" in wire.multi("CAPA")
         wire.log_in(address)
         assert wire.multi("RETR 1") == MESSAGES[0]
 

@@ -11,11 +11,12 @@ from shared.contract.auth import ScramChallenge, ScramLogin
 from shared.contract.types import LoginResult
 from shared.errors import AuthenticationFailed
 from shared.model.ids import AccountId, Grant
-from shared.sasl.credentials import ExchangeCancelled, MalformedExchange
+from shared.sasl.credentials import ClientMessage, ExchangeCancelled, MalformedExchange
 from shared.sasl.saslprep import Unpreparable, saslprep
-from shared.sasl.scram import SCRAM, SCRAM_PLUS, BindingRefused, ScramServer
-from shared.sasl.scram_exchange import AuthorizationRefused, run_scram
+from shared.sasl.scram import SCRAM, SCRAM_PLUS, BindingRefused, ScramServer, scram_mechanisms
+from shared.sasl.scram_exchange import AuthorizationRefused, ScramExchange, run_scram
 from shared.sasl.scram_keys import derive
+from shared.sasl.server import ServerSession
 from shared.testing.scram_client import ScramClient
 
 # RFC 7677 §3
@@ -174,6 +175,22 @@ def test_any_name_goes_through(user: str, password: str) -> None:
     assert ScramServer(SCRAM, "s", {}).first(ScramClient(user, password).first()).username == user
 
 
+def test_the_pure_part_of_an_edge_hands_messages_on() -> None:
+    session = ServerSession("scram-sha-256")
+    assert session.mechanism == SCRAM
+    assert session.start() == b""
+    assert session.feed(base64.b64encode(CLIENT_FIRST)) == ClientMessage(SCRAM, CLIENT_FIRST, first=True)
+    assert session.feed(base64.b64encode(CLIENT_FINAL)) == ClientMessage(SCRAM, CLIENT_FINAL, first=False)
+    assert session.feed(b"") == ClientMessage(SCRAM, b"", first=False)
+    assert ServerSession(SCRAM_PLUS).start(b"=") == ClientMessage(SCRAM_PLUS, b"", first=True)
+
+
+def test_what_is_offered() -> None:
+    # RFC 5802 §6
+    assert scram_mechanisms(binding=True) == (SCRAM_PLUS, SCRAM)
+    assert scram_mechanisms(binding=False) == (SCRAM,)
+
+
 class FakeAuth:
     """The store's two calls."""
 
@@ -222,6 +239,25 @@ def test_an_edge_runs_the_exchange() -> None:
         drive(ScramClient(USER, PASSWORD), last=b"more")
     with pytest.raises(ExchangeCancelled):  # the client did not believe our signature
         drive(ScramClient(USER, PASSWORD), last=None)
+
+
+def test_an_exchange_is_answered_message_by_message() -> None:
+    client = ScramClient(USER, PASSWORD)
+
+    async def run() -> None:
+        exchange = ScramExchange(FakeAuth(), SCRAM, {}, "::1")  # type: ignore[arg-type]
+        assert exchange.username == ""
+        challenge = await exchange.respond(client.first())
+        assert isinstance(challenge, bytes)
+        assert exchange.username == USER
+        verdict = await exchange.respond(client.final(challenge))
+        assert isinstance(verdict, bytes)
+        assert client.check(verdict)
+        login = await exchange.respond(b"")
+        assert isinstance(login, LoginResult)
+        assert login.account_id == 1
+
+    trio.run(run)
 
 
 @pytest.mark.parametrize(("authzid", "allowed"), [(b"user", True), (b"User@Example.TEST", True), (b"other", False)])

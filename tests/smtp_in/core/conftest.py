@@ -18,10 +18,15 @@ from services.smtp_in.protocol.events import (
     MailRequested,
     Profile,
     RcptRequested,
+    ScramRequested,
     StartTls,
 )
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from shared.errors import AuthenticationFailed
+from shared.sasl.credentials import ClientMessage, MalformedExchange
+from shared.sasl.scram import BindingRefused
+from shared.testing.scram_judge import ScramJudge
 
 Answer = Callable[[Event], Reply]
 
@@ -43,6 +48,8 @@ def usual_answer(event: Event) -> Reply:
             return replies.AUTH_FAILED
         case ContentEnded():
             return replies.queued("t")
+        case ScramRequested():
+            return replies.AUTH_OK
     raise AssertionError(event)
 
 
@@ -92,10 +99,12 @@ class Driver:
     """Feeds pieces and does what a session does."""
 
     def __init__(
-        self, profile: Profile, limits: Limits, *, tls: bool = False, answer: Answer = usual_answer
+        self, profile: Profile, limits: Limits, *, tls: bool = False, binding: bool = False, answer: Answer = usual_answer
     ) -> None:
-        self.outcome = Outcome(Connection(profile, limits, tls=tls))
+        self.outcome = Outcome(Connection(profile, limits, tls=tls, binding=tls and binding))
+        self.binding = binding
         self.answer = answer
+        self.judge = ScramJudge()
         self._content = b""
 
     def run(self, pieces: Iterable[bytes], *, greet: bool = True) -> Outcome:
@@ -136,9 +145,27 @@ class Driver:
                 case StartTls():
                     self._flush()
                     outcome.plaintext_dropped += connection.tls_started()
+                    connection.binding = self.binding
+                case ScramRequested(message):
+                    self._judge(event, message)
                 case _:
                     self._note(event)
                     connection.answer(self.answer(event))
+
+    def _judge(self, event: Event, message: ClientMessage) -> None:
+        """As a session does with the store."""
+        connection = self.outcome.connection
+        try:
+            step = self.judge.respond(message)
+        except MalformedExchange:
+            connection.answer(replies.AUTH_MALFORMED)
+        except (AuthenticationFailed, BindingRefused):
+            connection.answer(replies.AUTH_FAILED)
+        else:
+            if step is None:
+                connection.answer(self.answer(event))
+            else:
+                connection.challenge(step)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -166,10 +193,13 @@ def drive() -> Callable[..., Outcome]:
         port: str = "relay",
         *,
         limits: Limits | None = None,
+        binding: bool = False,
         answer: Answer = usual_answer,
     ) -> Outcome:
         pieces = [data] if isinstance(data, bytes) else data
-        driver = Driver(PROFILES[port], limits or Limits(), tls=port == "submissions", answer=answer)
+        driver = Driver(
+            PROFILES[port], limits or Limits(), tls=port == "submissions", binding=binding, answer=answer
+        )
         return driver.run(pieces)
 
     return run

@@ -246,8 +246,8 @@ def test_ehlo_announces_what_the_port_has(drive: Drive) -> None:
     base.add("LIMITS MAILMAX=1000 RCPTMAX=1000")
     assert keywords("relay") == base | {"STARTTLS"}
     assert keywords("submission") == base | {"STARTTLS"}
-    assert keywords("submissions") == base | {"AUTH PLAIN LOGIN"}
-    assert keywords("trusted") == base | {"STARTTLS", "AUTH PLAIN LOGIN"}
+    assert keywords("submissions") == base | {"AUTH SCRAM-SHA-256 PLAIN LOGIN"}
+    assert keywords("trusted") == base | {"STARTTLS", "AUTH SCRAM-SHA-256 PLAIN LOGIN"}
     assert drive(b"HELO c.test\r\n").output.endswith(b"250 mx.example.test\r\n")
 
 
@@ -379,7 +379,7 @@ def test_starttls_forgets_everything(drive: Drive) -> None:
     outcome = drive([EHLO + b"STARTTLS\r\n" + injected, b"MAIL FROM:<a@b.test>\r\n" + EHLO], "submission")
     assert outcome.codes == ["220", "250", "220 2.0.0", "503 5.5.1", "250"]
     assert outcome.plaintext_dropped == len(injected)
-    assert b"AUTH PLAIN LOGIN" in outcome.writes[-1]
+    assert b"AUTH SCRAM-SHA-256 PLAIN LOGIN" in outcome.writes[-1]
     assert b"STARTTLS" not in outcome.writes[-1]
     assert outcome.writes[1].endswith(replies.TLS_READY.wire)
     assert not outcome.connection.authenticated
