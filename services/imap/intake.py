@@ -8,7 +8,7 @@ Laws:
 - Whatever fails raises CommandFailed or StoreError, and nothing was stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import attrs
 
@@ -43,9 +43,11 @@ class Taken:
 class Intake:
     """The messages of one command."""
 
-    def __init__(self, context: Context, spool: Spool) -> None:
+    def __init__(self, context: Context, spool: Spool, before_more: Callable[[], Awaitable[object]]) -> None:
+        """``before_more`` is called before a second literal or URL is taken; what it raises refuses the command."""
         self._context = context
         self._spool = spool
+        self._before_more = before_more
         self._message = BeginMessage()
         self._start = 0
         self._parts = 0
@@ -92,6 +94,8 @@ class Intake:
             raise CommandFailed(error.reply) from error
 
     async def _do(self, step: Step, most: int) -> None:
+        if self._parts and not isinstance(step, EndMessage):
+            await self._before_more()
         match step:
             case BeginMessage():
                 self._begun += 1

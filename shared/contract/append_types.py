@@ -1,10 +1,20 @@
-"""What travels with ``messages.append_all``: several messages at once (RFC 3502), or in the place of another (RFC 8508)."""
+"""What travels with ``messages.append_named`` and ``messages.append_all``: a message into a mailbox by its name, several at once
+(RFC 3502), or in the place of another (RFC 8508)."""
 
 import attrs
 
 from shared.contract.types import ContentSource
 from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
+
+
+@attrs.frozen
+class AppendNamedResult:
+    mailbox_id: MailboxId
+    """Of the mailbox that has the name."""
+    uidvalidity: int
+    uid: Uid
+    modseq: ModSeq
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ Except where said otherwise, UIDs that are not there are passed over. All calls 
 
 from typing import Protocol
 
-from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
+from shared.contract.append_types import AppendAllResult, AppendNamedResult, NewMessage, Replaced
 from shared.contract.contents import Contents
 from shared.contract.registry import Role, call
 from shared.contract.types import (
@@ -46,6 +46,22 @@ class MessagesApi(Protocol):
         index: MessageIndex,
     ) -> AppendResult:
         """IMAP APPEND, durable on return. ``internal_date`` None: now. Raises NoSuchUpload, OverQuota, LimitExceeded (keywords)."""
+        ...
+
+    @call(Role.IMAP, write=True)
+    async def append_named(
+        self,
+        grant: Grant,
+        name: str,
+        flags: tuple[str, ...],
+        internal_date: int | None,
+        content: ContentSource,
+        index: MessageIndex,
+    ) -> AppendNamedResult:
+        """As ``append``, into the mailbox of the account that has the name when the message is filed; not into another account's.
+
+        For a message that is here already: nobody has to ask before who has the name.
+        """
         ...
 
     @call(Role.IMAP, write=True)

@@ -7,7 +7,7 @@ from services.store.reads import messages as reads
 from services.store.writer import Command
 from services.store.writes import appending, filing, transfer
 from services.store.writes.flags import store_flags
-from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
+from shared.contract.append_types import AppendAllResult, AppendNamedResult, NewMessage, Replaced
 from shared.contract.contents import Contents
 from shared.contract.types import (
     AppendResult,
@@ -99,6 +99,30 @@ class MessagesArea:
                 to_the_end=True,
             )
             result: AppendResult = await self._core.writer.submit(command)
+            return result
+
+    async def append_named(
+        self,
+        call: Call,
+        grant: Grant,
+        name: str,
+        flags: tuple[str, ...],
+        internal_date: int | None,
+        content: ContentSource,
+        index: MessageIndex,
+    ) -> AppendNamedResult:
+        account = self._core.account_of(call, grant)
+        async with contents(self._core, call, (content,)) as incoming:
+            command = Command(
+                "messages.append_named",
+                call.op_id,
+                filing.append_named,
+                (incoming, account, name, flags, internal_date, index),
+                batch=True,
+                prepare=filing.prepare_contents,
+                to_the_end=True,
+            )
+            result: AppendNamedResult = await self._core.writer.submit(command)
             return result
 
     async def append_all(

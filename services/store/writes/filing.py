@@ -16,8 +16,9 @@ from services.store.packs.record import Placement
 from services.store.sql.statements import directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writer import Command
+from shared.contract.append_types import AppendNamedResult
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
-from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, NotFound
+from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import Rights, permitted_names
@@ -186,8 +187,39 @@ def append(
     index: MessageIndex,
 ) -> AppendResult:
     """IMAP APPEND. Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded, BadRequest."""
-    content = ready(incoming)
+    ready(incoming)
     row = transaction.mailbox_of(account_id, mailbox_id, Rights.INSERT)
+    return _append(transaction, incoming, account_id, row, flags, internal_date, index)
+
+
+def append_named(
+    transaction: Transaction,
+    incoming: Sequence[Incoming],
+    account_id: int,
+    name: str,
+    flags: tuple[str, ...],
+    internal_date: int | None,
+    index: MessageIndex,
+) -> AppendNamedResult:
+    """``append`` to the account's own mailbox of that name. Raises as that does."""
+    ready(incoming)
+    row = transaction.mailbox_named(account_id, lookup_name(name))
+    if row is None:
+        raise NoSuchMailbox
+    filed = _append(transaction, incoming, account_id, row, flags, internal_date, index)
+    return AppendNamedResult(MailboxId(row.id), filed.uidvalidity, filed.uid, filed.modseq)
+
+
+def _append(
+    transaction: Transaction,
+    incoming: Sequence[Incoming],
+    account_id: int,
+    row: MailboxRow,
+    flags: tuple[str, ...],
+    internal_date: int | None,
+    index: MessageIndex,
+) -> AppendResult:
+    content = ready(incoming)
     check_room(row, 1)
     transaction.check_quota(row.account_id, 1, content.raw_octets)
     # RFC 4314 §4: flags that the account may not set are left out, without a word

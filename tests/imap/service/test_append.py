@@ -101,6 +101,32 @@ def test_the_mailbox_is_missing(connect):
     assert in_step(client)
 
 
+def test_the_name_counts_when_the_message_is_filed(connect):
+    # what is here already is filed by name: neither a rename nor a new mailbox of the old name may mislead it
+    client, other = connect(), connect()
+    good = literal(numbered(b"one"))
+    client.ok("CREATE first")
+    client.ok(b"APPEND first " + good)
+    other.ok("RENAME first second")
+    assert client.command(b"APPEND first " + good).tagged.startswith(b"NO [TRYCREATE]")
+    other.ok("CREATE first")
+    client.ok(b"APPEND first " + good)
+    client.ok(b"APPEND iNbOx " + good)
+    for name in ("first", "second", "INBOX"):
+        assert b"MESSAGES 1" in client.ok(f"STATUS {name} (MESSAGES)").untagged[0]
+    assert in_step(client)
+
+
+def test_the_mailbox_is_missed_before_a_literal_that_waits(connect):
+    client = connect()
+    good = literal(numbered(b"one"))
+    for command in (b"APPEND nowhere " + good + b" {500}", b"APPEND nowhere CATENATE (TEXT " + good + b" TEXT {500}"):
+        # the first one is here before anybody can ask; a client that waits with the second is told at once
+        answer = client.command(command)
+        assert answer.tagged.startswith(b"NO [TRYCREATE]")
+        assert in_step(client)
+
+
 def test_large_ones_beside_small_ones(connect):
     client = connect()
     messages = [

@@ -5,7 +5,7 @@ from shared.contract.areas import METHODS
 from shared.contract.digest import contract_digest, contract_text
 from shared.contract.registry import Role
 
-RECORDED = (2, "d8c44635283fc6c32820eede736c3f57")
+RECORDED = (2, "fe7c796042cc39fd11a50a504ce5524c")
 
 
 def test_the_contract_is_the_recorded_one() -> None:

@@ -14,7 +14,7 @@ from shared.contract.types import (
     IndexField,
     LocalRecipient,
 )
-from shared.errors import BadRequest, Forbidden, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
+from shared.errors import BadRequest, Forbidden, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound, OverQuota
 from shared.model.flags import flag_names
 from shared.model.ids import AccountId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
@@ -161,6 +161,29 @@ async def test_append(world) -> None:
         page = await w.imap.messages.changes(w.grant, state.mailbox_id, 0, 0, 10)
         assert flag_names(unpack_u64(page.flags)[0], page.keywords) == ["\\Draft", "$Label"]
         assert unpack_i64(page.internal_dates).tolist() == [1_234_567_890]
+
+
+@trio_test
+async def test_append_by_name(world) -> None:
+    async with world() as w, world() as other:
+        content, append = ContentSource(1, inline=b"x"), w.imap.messages.append_named
+        result = await append(w.grant, "inBOX", ("\\Draft", "$Label"), 1_234_567_890, content, INDEX)
+        state = await w.imap.mailboxes.status(w.grant, "INBOX")
+        assert (result.mailbox_id, result.uid, result.uidvalidity) == (state.mailbox_id, 1, state.uidvalidity)
+        assert result.modseq == state.highest_modseq
+        page = await w.imap.messages.changes(w.grant, state.mailbox_id, 0, 0, 10)
+        assert flag_names(unpack_u64(page.flags)[0], page.keywords) == ["\\Draft", "$Label"]
+        assert unpack_i64(page.internal_dates).tolist() == [1_234_567_890]
+        for name in ("nowhere", "", f"shared/{other.address}/INBOX", f"shared/{w.address}/INBOX"):
+            with pytest.raises(NoSuchMailbox):
+                await append(w.grant, name, (), None, content, INDEX)
+        await w.imap.mailboxes.rename(w.grant, "Drafts", "Later")
+        with pytest.raises(NoSuchMailbox):
+            await append(w.grant, "Drafts", (), None, content, INDEX)
+        assert (await append(w.grant, "Later", (), None, content, INDEX)).uid == 1
+        await w.admin.admin.quota_set(w.address, 2, None)
+        with pytest.raises(OverQuota):
+            await append(w.grant, "INBOX", (), None, content, INDEX)
 
 
 @trio_test
