@@ -8,6 +8,7 @@ RFC 3501 §6.4.4, RFC 7162 §3.1.5 (MODSEQ), RFC 5032 §3 (OLDER, YOUNGER).
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from typing import Any, Final
 
 import attrs
@@ -30,9 +31,9 @@ from services.imap.protocol.search_keys import (
     SearchKey,
 )
 from services.imap.updates import NEVER_RECENT, Selected
-from services.imap.view import Columns
+from services.imap.view import Columns, low_octets
 from shared.model.flags import FIRST_KEYWORD_BIT, SystemFlag
-from shared.model.packed import U32
+from shared.model.packed import U32, U64
 
 DAY_SECONDS: Final = 86400
 SLICE_MESSAGES: Final = 20_000
@@ -148,7 +149,7 @@ class ColumnKeys:
                 ranges = _intersect(ranges, self._snapshot.indexes(key))
             elif not isinstance(key, KeyAll):
                 tested.append(key)
-        chosen = self._compile_filter(" and ".join(map(self._source, tested))) if tested else None
+        chosen = self._filter(tested) if tested else None
         for first, last in ranges:
             if chosen is None:
                 yield range(first, last)
@@ -164,6 +165,18 @@ class ColumnKeys:
         text = f"lambda i: [1 for {', '.join(names)}, in (({row}),) if {source}]" if names else f"lambda i: {source}"
         test: Callable[[int], bool] = self._evaluate(text)
         return test
+
+    def _filter(self, keys: Sequence[SearchKey]) -> Filter:
+        wanted = _mask_of(keys)
+        if wanted is None:
+            return self._compile_filter(" and ".join(map(self._source, keys)))
+        mask, value = wanted
+        marks = bytes(octet & mask == value for octet in range(256))
+        flags = self._snapshot.flags
+        packed = flags if isinstance(flags, array) else array(U64, flags)
+        return lambda start, stop: list(
+            compress(range(start, stop), low_octets(packed[start:stop]).translate(marks))
+        )
 
     def _compile_filter(self, source: str) -> Filter:
         names = [name for name in self._columns if _uses(source, name)]
@@ -225,6 +238,22 @@ class ColumnKeys:
         name = f"s{len(self._bound)}"
         self._bound[name] = span_test(spans)
         return f"{name}(u)"
+
+
+def _mask_of(keys: Sequence[SearchKey]) -> tuple[int, int] | None:
+    """Which bits of the flags must have which value, when all keys are about system flags: then one octet of each message decides."""
+    mask = value = 0
+    for key in keys:
+        flag = key.key if isinstance(key, KeyNot) else key
+        if not isinstance(flag, KeyFlag) or flag.flag is SearchFlag.RECENT:
+            return None
+        bit = _BITS[flag.flag]
+        set_ = 0 if isinstance(key, KeyNot) else bit
+        if mask & bit and value & bit != set_:
+            return None  # both at once: nothing, as the other way finds
+        mask |= bit
+        value |= set_
+    return mask, value
 
 
 def _uses(source: str, name: str) -> bool:

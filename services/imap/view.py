@@ -58,6 +58,11 @@ class Change:
 Wake = Callable[[], None]
 
 
+def low_octets(flags: "array[int]") -> bytes:
+    """The octet of each message's flags that holds the system flags."""
+    return flags.tobytes()[_LOW_OCTET::8]
+
+
 class Columns:
     """The columns of a mailbox and the log of their changes; pure, fed with pages of ``messages.changes``."""
 
@@ -101,7 +106,7 @@ class Columns:
     def uids_with(self, flag: SystemFlag) -> "array[int]":
         """UIDs of the messages that have a system flag, ascending: a scan, at the speed of memory."""
         found: array[int] = array(U32)
-        marks = self._low_octets().translate(_WITHOUT[flag])
+        marks = low_octets(self.flags).translate(_WITHOUT[flag])
         position = marks.find(0)
         while position >= 0:
             found.append(self.uids[position])
@@ -117,11 +122,7 @@ class Columns:
 
     def first_without(self, flag: SystemFlag) -> int:
         """The first position whose message lacks a system flag, -1 for none; at memory speed."""
-        return self._low_octets().translate(_WITHOUT[flag]).find(1)
-
-    def _low_octets(self) -> bytes:
-        """The octet of each message's flags that holds the system flags."""
-        return self.flags.tobytes()[_LOW_OCTET::8]
+        return low_octets(self.flags).translate(_WITHOUT[flag]).find(1)
 
     def changed_after(self, modseq: int) -> list[int]:
         """UIDs with a higher modseq, ascending: a scan, which passes over blocks without any at some 10 ns a message."""

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 import attrs
@@ -168,7 +169,7 @@ async def _respond(
 ) -> None:
     snapshot = outcome.snapshot
     column = snapshot.uids if correlator.by_uid else snapshot.numbers
-    numbers = array(U32, [column[index] for index in outcome.order])
+    numbers = _told_numbers(column, outcome)
     modseq = _modseq(outcome, options) if arguments.uses_modseq else None
     if options is None:
         build = partial(build_sort if arguments.sort else build_search, numbers, modseq)
@@ -179,6 +180,17 @@ async def _respond(
         build = partial(build_esearch, correlator, results)
     context.client.write(await _render(build, len(numbers)))
     await context.client.drain()
+
+
+def _told_numbers(column: Sequence[int], outcome: Outcome) -> "array[int]":
+    """What a column says of the result, in its order."""
+    order = outcome.order
+    if len(order) < 2:
+        return array(U32, [column[index] for index in order])
+    if order is outcome.found and order[-1] - order[0] + 1 == len(order):
+        # ascending without a gap: copied at memory speed
+        return array(U32, column[order[0] : order[-1] + 1])
+    return array(U32, itemgetter(*order)(column))
 
 
 async def _render(build: Callable[[], bytes], count: int) -> bytes:

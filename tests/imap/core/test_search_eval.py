@@ -1,10 +1,12 @@
 """Keys on columns against a plain evaluation, what keys become when a search begins, responses, saved results and contexts."""
 
+from array import array
+
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.imap.commands.search import Outcome, _saved
+from services.imap.commands.search import Outcome, _saved, _told_numbers
 from services.imap.progress import Progress
 from services.imap.protocol.search_arguments import PartialRange, ReturnOption
 from services.imap.protocol.search_keys import (
@@ -200,6 +202,22 @@ def test_columns_as_a_plain_evaluation(rows, key):
     assert [at for at in range(len(rows)) if test(at)] == expected
 
 
+FLAG_KEYS = st.builds(KeyFlag, st.sampled_from(SearchFlag))
+
+
+@given(mailboxes(), st.lists(FLAG_KEYS | st.builds(KeyNot, FLAG_KEYS), min_size=1, max_size=4))
+def test_flags_alone_as_a_plain_evaluation(rows, keys):
+    selected = told(make(rows))
+    expected = [at for at, row in enumerate(rows) if all(plain(key, at + 1, row, rows, 4) for key in keys)]
+    assert search(take_snapshot(selected), KeyAnd(tuple(keys))) == expected
+    # a session that is behind has its columns as lists
+    selected.columns.apply_page(page(vanished=[rows[0][0]] if rows else ()))
+    left = {row[0] for row in rows[1:]}
+    behind = take_snapshot(selected)
+    found = search(behind, KeyAnd(tuple(keys)))
+    assert [behind.uids[at] for at in found] == [rows[at][0] for at in expected if rows[at][0] in left]
+
+
 def test_a_large_mailbox_goes_in_slices():
     count = SLICE_MESSAGES * 2 + 5
     snapshot = snapshot_of(make([(uid, SEEN if uid % 2 else 0, 1, 1, 0) for uid in range(1, count + 1)]))
@@ -289,6 +307,25 @@ def test_ranges_keep_the_order():
     assert build_sort([], None) == b"* SORT\r\n"
     assert build_sort([5, 3], 9) == b"* SORT 5 3 (MODSEQ 9)\r\n"
     assert build_search([], 9) == b"* SEARCH\r\n"
+
+
+@given(st.lists(st.integers(0, 2**32 - 1) | st.integers(19_990, 20_010) | st.integers(0, 99)), st.none() | st.just(7))
+def test_numbers_are_written_in_decimals(numbers, modseq):
+    end = f" (MODSEQ {modseq})" if modseq is not None and numbers else ""
+    assert build_search(array("I", numbers), modseq).decode() == "".join(
+        ["* SEARCH", *(f" {number}" for number in numbers), end, "\r\n"]
+    )
+
+
+def test_a_result_in_the_order_of_the_numbers():
+    snapshot = snapshot_of(make([(uid, 0, 1, 1, 0) for uid in (3, 5, 8, 9)]))
+    for order in ([], [2], [0, 1, 2, 3], [1, 2], [0, 3]):
+        outcome = Outcome(snapshot, KeyAll(), order, order, (), None)
+        assert list(_told_numbers(snapshot.uids, outcome)) == [snapshot.uids[at] for at in order]
+        assert list(_told_numbers(snapshot.numbers, outcome)) == [at + 1 for at in order]
+    # sorted, with ends as those of a run
+    sorted_outcome = Outcome(snapshot, KeyAll(), [0, 1, 2, 3], [0, 2, 1, 3], (), None)
+    assert list(_told_numbers(snapshot.uids, sorted_outcome)) == [3, 8, 5, 9]
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.booleans(), st.integers(0, 9))
