@@ -15,6 +15,7 @@ from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
 from services.smtp_in.ports import Profiles, endpoints_of, limits_of, listen_limits_of
 from services.smtp_in.protocol import replies
+from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.schema import DmarcHandling
@@ -26,6 +27,7 @@ from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
 
+LAST_NOTES_SECONDS = 2.0
 WATCH_SECONDS = 1.0
 """How often all sessions are looked at for clients that are silent; timeouts are minutes."""
 
@@ -48,6 +50,7 @@ async def main(service: Service) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_drain, service, front)
         watch = await nursery.start(_watch_silence, front)
+        noting = await nursery.start(front.refusals.run)
 
         async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await serve(
@@ -62,6 +65,9 @@ async def main(service: Service) -> None:
                 task_status=task_status,
             )
             watch.cancel()
+            noting.cancel()
+            with trio.move_on_after(LAST_NOTES_SECONDS):
+                await front.refusals.flush()
 
         await nursery.start(listen)
         service.ready(bound_ports(listeners))
@@ -97,6 +103,7 @@ def _front(service: Service, tls: ServerTls) -> Front:
         is_draining=service.draining.is_set,
         log=service.log,
         counters=Counters(service.metrics),
+        refusals=Refusals(service.store.history, service.log, own.noted_refusals_per_minute),
     )
 
 

@@ -142,6 +142,7 @@ class Deliverer:
                     eight_bit=eight_bit,
                     account_id=transaction.client.account.account_id if transaction.client.account else None,
                     received_from=transaction.client.described,
+                    verdicts=transaction.verdicts,
                 )
             )
 

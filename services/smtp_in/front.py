@@ -12,6 +12,7 @@ from services.smtp_in.deliver import Deliverer
 from services.smtp_in.policy.chain import Policy
 from services.smtp_in.ports import Profiles
 from services.smtp_in.protocol.limits import Limits
+from services.smtp_in.refusals import Refusals
 from services.smtp_in.spool import SpoolLimits
 from shared.observe.log import Logger
 from shared.observe.metrics import OCTETS, Counter, Histogram, Metrics
@@ -65,5 +66,6 @@ class Front:
     is_draining: Callable[[], bool]
     log: Logger
     counters: Counters
+    refusals: Refusals
     sessions: set[Session] = field(factory=set)
     """Those that are open now."""

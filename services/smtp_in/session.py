@@ -9,7 +9,7 @@ on; whatever happens, the spool is closed and one line tells how the connection 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -37,6 +37,7 @@ from services.smtp_in.protocol.events import (
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.spool import Spool
 from services.smtp_in.transaction import Account, Client, Transaction
+from shared.contract.history_types import MAX_LISTED_RECIPIENTS, Passage, PassageKind
 from shared.errors import StoreError
 from shared.net.listen import Listener
 from shared.net.stream import ClientStream, TlsFailed
@@ -169,6 +170,7 @@ class Session:
             self._transaction = transaction
         else:
             self._log_refusal("sender refused", reply, sender=transaction.sender)
+            self._note_refusal(transaction, reply, [])
         connection.answer(reply)
 
     async def _on_rcpt(self, event: RcptRequested) -> None:
@@ -181,6 +183,7 @@ class Session:
         self._front.counters.recipients.inc(1, self._listener, str(reply.code))
         if not reply.is_positive:
             self._log_refusal("recipient refused", reply, sender=transaction.sender, recipient=recipient.address)
+            self._note_refusal(transaction, reply, [recipient.address])
         self._connection.answer(reply)
 
     async def _asked(self, ask: Callable[[], Awaitable[Reply | None]], default: Reply) -> Reply:
@@ -300,7 +303,29 @@ class Session:
             self._front.log.info("message accepted", **fields)
         else:
             self._front.log.warning("message refused", reply=str(reply), detail=detail or None, **fields)
+            self._note_refusal(transaction, reply, recipients, octets)
         TRACE.set("")
+
+    def _note_refusal(
+        self, transaction: Transaction, reply: Reply, recipients: Sequence[str], octets: int = 0
+    ) -> None:
+        """For the history: who asks where a mail is wants to hear of this, too."""
+        client = transaction.client
+        self._front.refusals.note(
+            Passage(
+                transaction.trace,
+                PassageKind.REFUSED,
+                time.time(),
+                transaction.sender,
+                tuple(recipients[:MAX_LISTED_RECIPIENTS]),
+                len(recipients),
+                octets,
+                client.described,
+                client.account.account_id if client.account else None,
+                code=reply.code,
+                text="; ".join(filter(None, (str(reply), transaction.verdicts))),
+            )
+        )
 
     def _log_refusal(self, event: str, reply: Reply, **fields: object) -> None:
         self._front.log.info(event, reply=str(reply), peer=self._client.ip, helo=self._connection.helo, **fields)

@@ -62,6 +62,8 @@ class Transaction:
     """What we put in front of the client's content."""
     authentication: bytes = b""
     """The Authentication-Results field, once the checks have run; it goes behind Return-Path."""
+    verdicts: str = ""
+    """What the checks found, in words, for the history."""
     junk: bool = False
     """Local copies go to Junk."""
 

@@ -28,6 +28,7 @@ async def keep_house(core: Core) -> None:
         await _all_pieces(core, housekeeping.drop_contents, UNREFERENCED_SECONDS)
         await _all_pieces(core, housekeeping.prune_operations, store.operation_seconds)
         await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
+        await _all_pieces(core, housekeeping.prune_history, store.history_days * DAY, store.history_rows)
         most = store.tombstones_per_mailbox
         for mailbox_id in await core.readers.run(mailboxes_with_tombstones_above, most):
             await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, most)

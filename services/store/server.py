@@ -18,6 +18,7 @@ from services.store.areas.auth import AuthArea
 from services.store.areas.content import ContentArea
 from services.store.areas.directory import DirectoryArea
 from services.store.areas.events import EventsArea
+from services.store.areas.history import HistoryArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
@@ -211,6 +212,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "mailboxes": MailboxesArea(core),
         "sharing": SharingArea(core),
         "queue": QueueArea(core),
+        "history": HistoryArea(core),
         "search": SearchArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),

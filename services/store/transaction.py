@@ -21,7 +21,7 @@ from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
 from services.store.sql.prepared import Row
-from services.store.sql.statements import bookkeeping, contents, directory, mailboxes, messages, queue
+from services.store.sql.statements import bookkeeping, contents, directory, history, mailboxes, messages, queue
 from shared.contract.sharing_types import Quota
 from shared.errors import NoSuchMailbox, OverQuota
 from shared.model.flags import SystemFlag
@@ -136,6 +136,7 @@ class _Buffers:
     references: list[Row] = attrs.field(factory=list)
     journal: list[Row] = attrs.field(factory=list)
     operations: list[Row] = attrs.field(factory=list)
+    passages: list[Row] = attrs.field(factory=list)
 
 
 class Ids:
@@ -360,6 +361,10 @@ class Transaction:
             (self.now, actor, what, mailbox_id, pack_u32(uids), msgpack.packb(detail) if detail else b"")
         )
 
+    def add_passage(self, row: Row) -> None:
+        """One row of the history (see ``writes.history``)."""
+        self._buffers.passages.append(row)
+
     def remember_operation(self, op_id: bytes, method: str, result: bytes) -> None:
         self._buffers.operations.append((op_id, self.now, method, result))
 
@@ -379,6 +384,8 @@ class Transaction:
             queue.INSERT_ENTRY.run_many(cursor, buffers.queue_entries)
         if buffers.journal:
             bookkeeping.INSERT_JOURNAL.run_many(cursor, buffers.journal)
+        if buffers.passages:
+            history.INSERT.run_many(cursor, buffers.passages)
         if buffers.operations:
             bookkeeping.INSERT_OPERATION.run_many(cursor, buffers.operations)
         if self._dirty:

@@ -165,6 +165,10 @@ class StoreSettings:
         3600.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
     )
     journal_days: float = key(14.0, "how long the journal of changes is kept", minimum=0, maximum=3650)
+    history_days: float = key(
+        30.0, "how long it is kept what happened to each message (pillarbox trace)", minimum=0, maximum=3650
+    )
+    history_rows: int = key(1_000_000, "the most that is kept of it, in rows", minimum=1000, maximum=100_000_000)
     search_index: bool = key(True, "whether an index for text search is kept; without it a search reads all messages")
     search_wait_seconds: float = key(
         60.0, "how long a new message waits for the search index when few do", minimum=0, maximum=86400
@@ -216,6 +220,9 @@ class SmtpInSettings:
     errors: int = key(20, "refused commands in one connection before it is closed", minimum=1, maximum=10_000)
     refused_recipients: int = key(
         100, "refused recipients in one connection before it is closed", minimum=1, maximum=100_000
+    )
+    noted_refusals_per_minute: int = key(
+        300, "refusals a minute that are kept for pillarbox trace; more are only logged", minimum=0, maximum=100_000
     )
     idle_commands: int = key(
         100, "commands without a message (NOOP, RSET, VRFY) before a connection is closed", minimum=1, maximum=100_000

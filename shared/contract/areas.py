@@ -7,6 +7,7 @@ from shared.contract.auth import AuthApi
 from shared.contract.content import ContentApi
 from shared.contract.directory import DirectoryApi
 from shared.contract.events import EventsApi
+from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
@@ -22,6 +23,7 @@ AREAS: Final[dict[str, type]] = {
     "mailboxes": MailboxesApi,
     "sharing": SharingApi,
     "queue": QueueApi,
+    "history": HistoryApi,
     "search": SearchApi,
     "events": EventsApi,
     "admin": AdminApi,

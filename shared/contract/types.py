@@ -97,6 +97,8 @@ class Delivery:
     """The submitting account, when it was authenticated."""
     received_from: str = ""
     """Client address and HELO name, for the administrator."""
+    verdicts: str = ""
+    """What the checks found, in words, for the history."""
 
 
 @attrs.frozen

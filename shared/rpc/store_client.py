@@ -13,6 +13,7 @@ from shared.contract.codec import CODECS, MethodCodec
 from shared.contract.content import ContentApi
 from shared.contract.directory import DirectoryApi
 from shared.contract.events import CHANGED, EventsApi
+from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
@@ -94,6 +95,7 @@ class StoreClient:
     mailboxes: MailboxesApi
     sharing: SharingApi
     queue: QueueApi
+    history: HistoryApi
     search: SearchApi
     events: EventsApi
     admin: AdminApi

@@ -104,6 +104,7 @@ class Authenticity(Policy):
         authors = read_authors(header)
         findings = await self._find(transaction, header, received, authors)
         transaction.authentication = build_results(self._options.hostname, _lines(transaction, findings, authors))
+        transaction.verdicts = _in_words(findings, authors)
         reply, junk = self._decide(findings, authors)
         transaction.junk = junk
         self._log.info(
@@ -219,6 +220,17 @@ def _spf_identity(transaction: Transaction) -> tuple[str, str]:
         helo = transaction.client.helo
         return to_a_labels(helo.encode()), f"postmaster@{helo}"
     return to_a_labels(sender.domain.encode()), sender.address
+
+
+def _in_words(findings: _Findings, authors: Authors) -> str:
+    """One line for people: ``SPF pass (example.org), DKIM fail (example.org): ...``."""
+    spf = findings.spf
+    parts = [f"SPF {spf.result} ({spf.domain})" if spf.domain else f"SPF {spf.result}"]
+    parts += [f"DKIM {each.result} ({each.domain})" for each in findings.dkim] or ["no DKIM signature"]
+    parts += [f"DMARC {each.result} ({each.domain})" for each in findings.dmarc]
+    if authors.fault:
+        parts.append(str(authors.fault))
+    return ", ".join(parts)
 
 
 def _lines(transaction: Transaction, findings: _Findings, authors: Authors) -> Sequence[MethodResult]:

@@ -210,6 +210,17 @@ journal: Final = sa.Table(
     sa.Column("detail", sa.LargeBinary, nullable=False),  # msgpack, by what
 )
 
+# What happened to messages, for people who ask where one is.
+passage: Final = sa.Table(
+    "passage",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("trace", sa.Text, nullable=False),
+    sa.Column("addresses", sa.Text, nullable=False),  # sender and recipients in lower case, a space around each
+    sa.Column("detail", sa.LargeBinary, nullable=False),  # msgpack of the Passage
+)
+
 operation: Final = sa.Table(
     "operation",
     metadata,

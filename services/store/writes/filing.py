@@ -14,9 +14,11 @@ from services.store.domain.names import INBOX, lookup_name
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
 from services.store.sql.statements import directory, mailboxes
-from services.store.transaction import MailboxRow, Transaction
+from services.store.transaction import MailboxRow, Transaction, new_email_id
 from services.store.writer import Command
+from services.store.writes import history
 from shared.contract.append_types import AppendNamedResult
+from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
 from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
@@ -104,9 +106,11 @@ def deliver(
         placements.append(Placement(recipient.address, row.name, uid, now, bits))
     refs = len(targets) + (1 if delivery.remote else 0)
     content_id = transaction.add_content(content, delivery.index, placements, refs)
-    copies = []
+    copies: list[FiledCopy] = []
+    email_ids: list[int] = []
     for row, bits in zip(targets, flags, strict=True):
         modseq = transaction.next_modseq(row)
+        email_id = new_email_id()
         uid = transaction.add_message(
             row,
             content_id=content_id,
@@ -115,9 +119,11 @@ def deliver(
             octets=content.raw_octets,
             header_octets=delivery.index.header_octets,
             internal_date=now,
+            email_id=email_id,
         )
         transaction.journal("smtp_in", "delivered", row.id, (uid,), delivery.trace)
         copies.append(FiledCopy(AccountId(row.account_id), MailboxId(row.id), Uid(uid)))
+        email_ids.append(email_id)
     entries: tuple[EntryId, ...] = ()
     if delivery.remote:
         recipients = [
@@ -125,7 +131,41 @@ def deliver(
             for remote, destination in zip(delivery.remote, destinations, strict=True)
         ]
         entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, expire_seconds)
+    _tell(transaction, delivery, content.raw_octets, copies, email_ids, entries)
     return DeliveryResult(tuple(copies), entries)
+
+
+def _tell(
+    transaction: Transaction,
+    delivery: Delivery,
+    octets: int,
+    copies: Sequence[FiledCopy],
+    email_ids: Sequence[int],
+    entries: tuple[EntryId, ...],
+) -> None:
+    local = [recipient.address for recipient in delivery.local[:MAX_LISTED_RECIPIENTS]]
+    remote = [recipient.address for recipient in delivery.remote[:MAX_LISTED_RECIPIENTS]]
+    filed = tuple(
+        FiledAs(address, copy.account_id, copy.mailbox_id, copy.uid, email_id)
+        for address, copy, email_id in zip(local, copies, email_ids, strict=False)
+    )
+    history.tell(
+        transaction,
+        Passage(
+            delivery.trace,
+            PassageKind.ACCEPTED,
+            transaction.now,
+            delivery.sender,
+            tuple(dict.fromkeys(local + remote)),
+            len(delivery.local) + len(delivery.remote),
+            octets,
+            delivery.received_from,
+            delivery.account_id,
+            text=delivery.verdicts,
+            copies=filed,
+            entries=entries,
+        ),
+    )
 
 
 def add_to_queue(

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.store.sql.prepared import Prepared
-from services.store.sql.statements import bookkeeping, contents, mailboxes, messages
+from services.store.sql.statements import bookkeeping, contents, history, mailboxes, messages
 from services.store.transaction import Transaction
 
 PIECE: Final = 2_000
@@ -47,6 +47,18 @@ def prune_operations(transaction: Transaction, seconds: float) -> int:
 def prune_journal(transaction: Transaction, seconds: float) -> int:
     """Forget old rows of the journal; how many."""
     return _prune(transaction, bookkeeping.OLDEST_JOURNAL, bookkeeping.PRUNE_JOURNAL, seconds)
+
+
+def prune_history(transaction: Transaction, seconds: float, most: int) -> int:
+    """Forget old passages, and the oldest beyond ``most``; how many."""
+    transaction.flush()
+    first = history.OLDEST.one(transaction.cursor, 1)
+    if first is None:
+        return 0
+    surplus = history.NEWEST_ID.scalar(transaction.cursor) - first[0] + 1 - most
+    if surplus > 0:
+        return history.DROP_FIRST.run(transaction.cursor, first[0] + min(surplus, PIECE) - 1).rowcount
+    return _prune(transaction, history.OLDEST, history.PRUNE, seconds)
 
 
 def _prune(transaction: Transaction, oldest: Prepared, prune: Prepared, seconds: float) -> int:

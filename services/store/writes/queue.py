@@ -23,8 +23,10 @@ from services.store.packs.record import Placement
 from services.store.reads.directory import Rules, lookups
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
-from services.store.transaction import Transaction
+from services.store.transaction import Transaction, new_email_id
+from services.store.writes import history
 from services.store.writes.filing import Incoming, add_to_queue, destination_of, ready
+from shared.contract.history_types import FiledAs, Passage, PassageKind
 from shared.contract.types import (
     Bounce,
     ContentSource,
@@ -36,12 +38,17 @@ from shared.contract.types import (
     ResolutionKind,
 )
 from shared.errors import BadRequest, NotFound
-from shared.model.ids import EntryId
+from shared.model.ids import AccountId, EntryId, MailboxId, Uid
 
 MAX_LEASED: Final = 1000
 """Entries in one answer: with the longest addresses they stay below MAX_REPLY_OCTETS."""
 MAX_CHANGED: Final = 10_000
 _NO_CONTENT: Final = ContentSource(0)
+_KINDS: Final = {
+    OutcomeKind.DELIVERED: PassageKind.DELIVERED,
+    OutcomeKind.DEFERRED: PassageKind.DEFERRED,
+    OutcomeKind.FAILED: PassageKind.FAILED,
+}
 
 
 def lease(
@@ -127,9 +134,11 @@ def report(
         state = states.pop(outcome.entry_id, None)
         if state is None or state[2] != worker:
             continue
-        entry_id, message_id, _, due_at, tried, recipient, destination = state
+        entry_id, message_id, _, due_at, tried, recipient, destination, trace, sender = state
         following = after_outcome(outcome, now=transaction.now, due_at=due_at, attempts=tried)
         text = outcome.text[:MAX_TEXT]
+        if outcome.kind is not OutcomeKind.RELEASED:
+            history.tell(transaction, _passage(transaction.now, outcome, trace, sender, recipient))
         if following.done:
             done[entry_id] = message_id
             transaction.journal(
@@ -151,6 +160,21 @@ def report(
     for position, bounce in enumerate(bounces if recorded else ()):
         _file_bounce(transaction, bounce, ready(incoming, position), rules, expire_seconds)
     finish_entries(transaction, done)
+
+
+def _passage(now: float, outcome: Outcome, trace: str, sender: str, recipient: str) -> Passage:
+    return Passage(
+        trace,
+        _KINDS[outcome.kind],
+        now,
+        sender,
+        (recipient,),
+        code=outcome.code,
+        text=outcome.text,
+        remote=outcome.remote,
+        tls=outcome.tls,
+        seconds=outcome.seconds,
+    )
 
 
 def _attempt(now: float, number: int, outcome: Outcome, text: str) -> Row:
@@ -198,8 +222,10 @@ def _file_bounce(
     placements = [Placement(bounce.recipient, row.name, row.uid_next, now) for row in inboxes]
     refs = len(inboxes) + (1 if targets else 0)
     content_id = transaction.add_content(encoded, bounce.index, placements, refs)
+    copies: list[FiledAs] = []
+    entries: tuple[EntryId, ...] = ()
     for row in inboxes:
-        modseq = transaction.next_modseq(row)
+        modseq, email_id = transaction.next_modseq(row), new_email_id()
         uid = transaction.add_message(
             row,
             content_id=content_id,
@@ -208,11 +234,28 @@ def _file_bounce(
             octets=encoded.raw_octets,
             header_octets=bounce.index.header_octets,
             internal_date=now,
+            email_id=email_id,
         )
         transaction.journal("smtp_out", "bounced", row.id, (uid,), bounce.trace)
+        copies.append(
+            FiledAs(bounce.recipient, AccountId(row.account_id), MailboxId(row.id), Uid(uid), email_id)
+        )
     if targets:
         delivery = Delivery(bounce.trace, "", (), (), _NO_CONTENT, bounce.index)
-        add_to_queue(transaction, delivery, content_id, encoded.raw_octets, targets, expire_seconds)
+        entries = add_to_queue(transaction, delivery, content_id, encoded.raw_octets, targets, expire_seconds)
+    history.tell(
+        transaction,
+        Passage(
+            bounce.trace,
+            PassageKind.REPORTED,
+            transaction.now,
+            "",
+            (bounce.recipient,),
+            octets=encoded.raw_octets,
+            copies=tuple(copies),
+            entries=entries,
+        ),
+    )
 
 
 def retry(transaction: Transaction, entries: Sequence[EntryId]) -> int:
@@ -237,6 +280,7 @@ def remove(transaction: Transaction, entries: Sequence[EntryId]) -> int:
     states = queue.STATE.all(transaction.cursor, entries)
     for row in states:
         transaction.journal("admin", "queue entry removed", 0, (), row[0], row[5])
+        history.tell(transaction, Passage(row[7], PassageKind.REMOVED, transaction.now, row[8], (row[5],)))
     finish_entries(transaction, {row[0]: row[1] for row in states})
     transaction.changes.queue = True
     return len(states)

@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from shared.contract.history_types import PassageKind
 from shared.testing.dns_server import DnsServer, Trouble
 from shared.testing.stack import PASSWORD
 
@@ -96,6 +97,24 @@ def test_signature_that_belongs_to_the_author(server, offer, watch, size):
     assert content.endswith(plain)
     # and broken on the way
     assert offer(b"x@elsewhere.test", field + plain.replace(b"end", b"End")).startswith(b"550 5.7.26 ")
+
+
+def test_the_verdicts_stand_in_the_history(server, offer):
+    assert offer(b"told@good.test", message(b"told", b"a@good.test")).startswith(b"250 ")
+    assert offer(b"told@good.test", message(b"told", b"a@forged.test")).startswith(b"550 ")
+
+    async def find(store):
+        while True:
+            history = await store.history.find("told@good.test", 5)
+            if len(history.passages) == 2:
+                return history.passages
+
+    accepted, refused = server.administer(find)
+    assert (accepted.kind, accepted.text) == (
+        PassageKind.ACCEPTED, "SPF pass (good.test), no DKIM signature, DMARC pass (good.test)"
+    )  # fmt: skip
+    assert (refused.kind, refused.code, refused.recipients) == (PassageKind.REFUSED, 550, ("alice@example.test",))
+    assert "DMARC fail (forged.test)" in refused.text
 
 
 def test_disowned_messages_are_refused(server, offer, watch):

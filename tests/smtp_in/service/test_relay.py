@@ -247,3 +247,20 @@ def test_a_session_carries_many_messages(stack: Stack, eyes: Any) -> None:
             client.sendmail("s@elsewhere.test", ["bob@example.test"], f"Subject: many\r\nX: {number}\r\n\r\nhello\r\n")
     stored = eyes.with_subject("bob@example.test", b"many")
     assert [re.search(rb"X: (\d+)", content)[1] for content in stored] == [b"%d" % n for n in range(30)]  # type: ignore[index]
+
+
+def test_who_asks_where_a_mail_is_hears_of_refusals(stack: Stack, dial: Dial) -> None:
+    with dial(stack.port("smtp")) as client:
+        assert client.ask(b"EHLO c.test").startswith(b"250 ")
+        assert client.ask(b"MAIL FROM:<asked@elsewhere.test>").startswith(b"250 ")
+        assert client.ask(b"RCPT TO:<Nobody@example.test>").startswith(b"550 5.1.1 ")
+
+    async def find(store: Any) -> Any:
+        while True:
+            history = await store.history.find("nobody@example.test", 5)
+            if history.passages:
+                return history.passages
+
+    (passage,) = stack.administer(find)
+    assert (passage.sender, passage.recipients, passage.code) == ("asked@elsewhere.test", ("Nobody@example.test",), 550)
+    assert (passage.client, passage.text) == ("[127.0.0.1] c.test", "550 5.1.1 No such mailbox here")

@@ -19,6 +19,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, Spool, SpoolLimits
 from services.smtp_in.transaction import Transaction
@@ -91,6 +92,7 @@ def front(directory: Path, committer: Committer, *, draining: bool = False) -> F
         is_draining=lambda: draining,
         log=Logger("test", write=lambda line: None),
         counters=Counters(Metrics()),
+        refusals=Refusals(cast("Any", None), Logger("test", write=lambda line: None), 0),
     )
 
 

@@ -244,6 +244,23 @@ def test_old_operations_and_journal_rows_go_in_pieces(tmp_path: Path) -> None:
     bench.close()
 
 
+def test_the_history_goes_by_age_and_by_number(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.cursor.execute("BEGIN")
+    rows = [(number, float(number), f"t{number}", "", b"") for number in range(1, 5001)]
+    bench.cursor.executemany("INSERT INTO passage VALUES (?, ?, ?, ?, ?)", rows)
+    bench.cursor.execute("COMMIT")
+    bench.now = 6000.0
+    prune = lambda seconds, most: bench.run(housekeeping.prune_history, seconds, most)  # noqa: E731
+    assert [prune(10_000.0, 2500), prune(10_000.0, 2500), prune(10_000.0, 2500)] == [housekeeping.PIECE, 500, 0]
+    assert bench.cursor.execute("SELECT min(id), max(id) FROM passage").fetchone() == (2501, 5000)
+    assert [prune(2000.0, 2500), prune(2000.0, 2500)] == [1499, 0]
+    assert bench.cursor.execute("SELECT min(at) FROM passage").fetchone()[0] == 4000.0
+    assert prune(0.0, 2500) == 1001
+    assert prune(0.0, 2500) == 0
+    bench.close()
+
+
 def test_old_tombstones_go_and_whoever_needs_them_begins_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for number in range(10):

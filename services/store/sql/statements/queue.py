@@ -103,7 +103,10 @@ NEXT_LEASE_END: Final = Prepared(
 
 STATE: Final = PreparedIn(
     lambda ids: (
-        sa.select(_e.id, _e.message_id, _e.lease_owner, _e.due_at, _e.attempts, _e.recipient, _e.destination)
+        sa.select(
+            _e.id, _e.message_id, _e.lease_owner, _e.due_at, _e.attempts, _e.recipient, _e.destination, _m.trace, _m.sender
+        )
+        .join_from(queue_entry, queue_message, _m.id == _e.message_id)
         .where(_e.id.in_(ids))
     )
 )  # fmt: skip
@@ -170,9 +173,9 @@ _ITEM: Final = (
     _e.lease_owner,
     _e.last_text,
 )
-_items = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
-ITEMS: Final = Prepared(_items.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
-ITEM: Final = Prepared(_items.where(_e.id == b("entry")), "entry")
+SELECT_ITEMS: Final = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
+ITEMS: Final = Prepared(SELECT_ITEMS.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
+ITEM: Final = Prepared(SELECT_ITEMS.where(_e.id == b("entry")), "entry")
 RETRY: Final = PreparedIn(
     lambda ids: sa.update(queue_entry).where(_e.due_at > b("now"), _e.id.in_(ids)).values(due_at=b("new_due")), "new_due", "now"
 )
