@@ -30,6 +30,7 @@ def test_smtp_in_can_never_read_a_mailbox() -> None:
         "content.append_upload",
         "content.abort_upload",
         "messages.deliver",
+        "history.note",
     }
 
 

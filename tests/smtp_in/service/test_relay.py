@@ -253,14 +253,14 @@ def test_who_asks_where_a_mail_is_hears_of_refusals(stack: Stack, dial: Dial) ->
     with dial(stack.port("smtp")) as client:
         assert client.ask(b"EHLO c.test").startswith(b"250 ")
         assert client.ask(b"MAIL FROM:<asked@elsewhere.test>").startswith(b"250 ")
-        assert client.ask(b"RCPT TO:<Nobody@example.test>").startswith(b"550 5.1.1 ")
+        assert client.ask(b"RCPT TO:<Asked@example.test>").startswith(b"550 5.1.1 ")
 
     async def find(store: Any) -> Any:
         while True:
-            history = await store.history.find("nobody@example.test", 5)
+            history = await store.history.find("asked@example.test", 5)
             if history.passages:
                 return history.passages
 
     (passage,) = stack.administer(find)
-    assert (passage.sender, passage.recipients, passage.code) == ("asked@elsewhere.test", ("Nobody@example.test",), 550)
+    assert (passage.sender, passage.recipients, passage.code) == ("asked@elsewhere.test", ("Asked@example.test",), 550)
     assert (passage.client, passage.text) == ("[127.0.0.1] c.test", "550 5.1.1 No such mailbox here")

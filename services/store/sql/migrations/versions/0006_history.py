@@ -1,12 +1,12 @@
 """What happened to messages.
 
-Revision 0012, after 0005.
+Revision 0006, after 0005.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
+revision = "0006"
 down_revision = "0005"
 
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
