@@ -45,7 +45,7 @@ def name_of(username: str) -> str:
     try:
         return normalize_address(username)
     except InvalidAddressError:
-        return username[:NAME_CHARACTERS].replace("\n", " ")
+        return "".join(c if c.isprintable() else " " for c in username[:NAME_CHARACTERS])
 
 
 class Guard:

@@ -33,7 +33,10 @@ class AuthArea:
         generation = core.directory.generation
         found = await core.readers.run(reads.credentials, username)
         address = found.address if found is not None else name
-        right = await core.passwords.verify(address, found.password_hash if found is not None else None, password)
+        # a right password that is refused all the same must not be faster than a wrong one
+        right = await core.passwords.verify(
+            address, found.password_hash if found is not None else None, password, from_memory=door is Door.OPEN
+        )
         if found is None or not right or not core.guard.lets_in(door, name):
             raise await self._failed(call, door, place, name, client, password)
         if found.scram is None:
