@@ -192,6 +192,25 @@ def test_a_banned_name_does_not_tell_who_exists(own: Stack) -> None:
     use(own, main)
 
 
+def test_the_right_password_at_a_banned_account_takes_as_long_as_a_wrong_one(own: Stack) -> None:
+    async def main(c: Clients) -> None:
+        await c.enter(c.ip(1))
+        for number in range(6):
+            await c.fail(c.ip(1, network=10 + number))
+
+        async def spent(number: int, password: str) -> float:
+            await c.enter(c.ip(1))  # so that it is remembered as right
+            start = time.perf_counter()
+            await c.banned(c.ip(number, network=100 + number), password=password)
+            return time.perf_counter() - start
+
+        right = statistics.median([await spent(number, PASSWORD) for number in range(1, 6)])
+        wrong = statistics.median([await spent(number, f"guess {number}") for number in range(11, 16)])
+        assert 0.4 < right / wrong < 2.5
+
+    use(own, main)
+
+
 def test_neighbours_ban_their_network(own: Stack) -> None:
     async def main(c: Clients) -> None:
         for host in range(12):
