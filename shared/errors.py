@@ -73,6 +73,13 @@ class AuthenticationFailed(StoreError):
     code = "AuthenticationFailed"
 
 
+class Banned(StoreError):
+    """No login is heard from this address, or at this account from there, for a time: too many failed. Nobody learns which, nor why."""
+
+    code = "Banned"
+    temporary = True
+
+
 class NoSuchMailbox(StoreError):
     """There is none, or the account has no right to know of it (RFC 4314 §6)."""
 
@@ -147,7 +154,7 @@ class OutOfSpace(StoreError):
 
 _ALL: Final[tuple[type[StoreError], ...]] = (
     Internal, Unavailable, DeadlineExceeded, Overloaded, BadRequest, Forbidden, GrantExpired, AuthenticationFailed,
-    NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
+    Banned, NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
     LimitExceeded, TooLarge, NotFound, AlreadyExists, OutOfSpace,
 )  # fmt: skip
 ERRORS: Final[dict[str, type[StoreError]]] = {error.code: error for error in _ALL}

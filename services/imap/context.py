@@ -119,6 +119,8 @@ class Context:
         self.enabled: set[Extension] = set()
         """What this session has turned on, by ENABLE (RFC 5161) or by a command that does the same."""
         self.failed_logins = 0
+        self.banned = False
+        """A login was refused unheard: the connection ends."""
         self.message_announced: tuple[int, bool] | None = None
         """While an APPEND waits at a literal of its message that nobody has taken yet: octets, synchronizing."""
         self.idling = False

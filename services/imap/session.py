@@ -28,6 +28,7 @@ BYE_IDLE: Final = build_untagged("BYE", "Idle for too long")
 BYE_DRAINING: Final = build_untagged("BYE", "The server is stopping", "UNAVAILABLE")
 BYE_BAD: Final = build_untagged("BYE", "Too many wrong commands")
 BYE_LOGINS: Final = build_untagged("BYE", "Too many failed logins")
+BYE_BANNED: Final = build_untagged("BYE", "Too many failed logins, try again later", "UNAVAILABLE")
 BYE_LOST: Final = build_untagged(
     "BYE", "The selected mailbox was deleted or is no longer shared, or the login has expired"
 )
@@ -192,6 +193,8 @@ class Session:
         self._shared.count(command.name, reply.status)
         if context.mailbox_lost or reply.code == "EXPIRED":
             return BYE_LOST
+        if context.banned:
+            return BYE_BANNED
         if context.failed_logins >= self._shared.limits.login_attempts:
             return BYE_LOGINS
         if reply.status == "BAD":

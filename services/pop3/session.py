@@ -26,7 +26,7 @@ from services.pop3.protocol.top import TopCutter
 from services.pop3.read_ahead import SMALL_OCTETS, ReadAhead
 from services.pop3.shared_state import Shared
 from shared.contract.types import CHUNK_OCTETS, LoginResult
-from shared.errors import AuthenticationFailed, GrantExpired, StoreError
+from shared.errors import AuthenticationFailed, Banned, GrantExpired, StoreError
 from shared.model.ids import AccountId
 from shared.net.stream import ClientStream, ConnectionLost
 from shared.observe.trace import TRACE, new_trace
@@ -255,6 +255,9 @@ class Session:
         return self._connection.login_failed()
 
     def _login_refused(self, user: str, error: StoreError) -> Event:
+        if isinstance(error, Banned):
+            self._shared.logins.inc(1, "banned")
+            return self._connection.login_banned()
         self._shared.logins.inc(1, "error")
         self._shared.log.warning("login not possible", user=user, peer=self._stream.peer_ip, error=error)
         return self._connection.login_refused(_reply_to(error))

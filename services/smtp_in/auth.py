@@ -1,7 +1,8 @@
 """Log-ins of submission clients: credentials, or the messages of a SCRAM exchange, to the store, its word to a reply.
 
 Laws: the password goes to the store and nowhere else; a failed log-in is answered the same whether or not the user exists (the store
-takes the same time for both); a store that is away is a temporary failure (454), never a wrong password.
+takes the same time for both); a store that is away is a temporary failure (454), never a wrong password; who is banned is told to come
+again later, and the connection ends (421).
 RFC 4954 §4, §6; RFC 4616 §2 and RFC 5802 §5.1 (an authorization identity other than one's own is refused).
 """
 
@@ -12,7 +13,7 @@ from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Account
 from shared.contract.auth import AuthApi
 from shared.contract.types import LoginResult
-from shared.errors import AuthenticationFailed, StoreError
+from shared.errors import AuthenticationFailed, Banned, StoreError
 from shared.sasl.credentials import Credentials, MalformedExchange
 from shared.sasl.scram import BindingRefused
 from shared.sasl.scram_exchange import AuthorizationRefused, ScramExchange
@@ -24,6 +25,8 @@ async def log_in(auth: AuthApi, credentials: Credentials, client_ip: str) -> tup
         result = await auth.login(credentials.authcid, credentials.password, client_ip)
     except AuthenticationFailed:
         return replies.AUTH_FAILED, None
+    except Banned:
+        return replies.BANNED, None
     except StoreError:
         return replies.AUTH_UNAVAILABLE, None
     if credentials.acts_as_other and credentials.authzid.lower() != result.address.lower():
@@ -39,6 +42,8 @@ async def advance_scram(exchange: ScramExchange, message: bytes) -> tuple[bytes 
         return replies.AUTH_MALFORMED, None
     except (AuthenticationFailed, AuthorizationRefused, BindingRefused):
         return replies.AUTH_FAILED, None
+    except Banned:
+        return replies.BANNED, None
     except StoreError:
         return replies.AUTH_UNAVAILABLE, None
     return (step, None) if isinstance(step, bytes) else _entered(step)

@@ -5,6 +5,7 @@ import attrs
 from services.store.checkpoint import Checkpointer
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
+from services.store.guard import Guard
 from services.store.notify import Notifier
 from services.store.passwords import Passwords
 from services.store.readers import Readers
@@ -41,6 +42,7 @@ class Core:
     grants: Grants
     passwords: Passwords
     scram: Scram
+    guard: Guard
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
@@ -57,12 +59,13 @@ class Committed:
     """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
 
     def __init__(
-        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search
+        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search, guard: Guard
     ) -> None:
         self._notifier = notifier
         self._search = search
         self._directory = directory
         self._passwords = passwords
+        self._guard = guard
 
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
@@ -71,5 +74,6 @@ class Committed:
             self._directory.counted(changes.quotas, changes.usage)
         for address in changes.passwords:
             self._passwords.forget(address)
+            self._guard.forget(address)
         self._notifier.committed(changes)
         self._search.changed()

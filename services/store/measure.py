@@ -29,6 +29,9 @@ def register(metrics: Metrics, core: Core, packs: PackReader) -> None:
         "search_octets": ("disk that the search index takes", lambda: core.search.octets),
         "search_runs": ("runs of the indexer", lambda: core.search.runs),
         "searches": ("searches by the index", lambda: core.search.searches),
+        "bans": ("bans of logins that hold", lambda: core.guard.statistics()["bans"]),
+        "logins_delayed": ("answers to failed logins that are held back", lambda: core.guard.statistics()["delayed"]),
+        "known_addresses": ("addresses that accounts logged in from", lambda: core.guard.statistics()["known_addresses"]),
         "connections": ("services that are connected", lambda: sum(map(len, core.connections))),
         "pack_cache_octets": ("decompressed contents in memory", lambda: packs.statistics()["cached_octets"]),
     }

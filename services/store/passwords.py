@@ -51,11 +51,16 @@ class Passwords:
         check_password(password)
         return await self._in_thread(partial(self._hasher.hash, password))
 
-    async def verify(self, address: str, password_hash: str | None, password: str) -> bool:
-        """Whether a password is right; ``password_hash`` None: there is no such user. Raises Overloaded."""
+    async def verify(
+        self, address: str, password_hash: str | None, password: str, *, from_memory: bool = True
+    ) -> bool:
+        """Whether a password is right; ``password_hash`` None: there is no such user. Raises Overloaded.
+
+        Without ``from_memory`` it takes the same time whether it is right or not, however lately it was right.
+        """
         if len(password.encode("utf-8", "replace")) > MAX_PASSWORD_OCTETS:
             password, password_hash = "", None
-        if password_hash is not None and self.is_remembered(address, password_hash, password):
+        if from_memory and password_hash is not None and self.is_remembered(address, password_hash, password):
             return True
         right = await self._in_thread(partial(_matches, self._hasher, password_hash or self._nobody, password))
         if password_hash is None or not right:

@@ -28,12 +28,14 @@ from services.store.checkpoint import Checkpointer
 from services.store.core import SEPARATOR, Committed, Core
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
+from services.store.guard import Guard
 from services.store.jobs import keep_house
 from services.store.notify import Notifier
 from services.store.packs.append import PackAppender
 from services.store.packs.read import PackReader
 from services.store.passwords import Passwords
 from services.store.readers import Readers
+from services.store.reads.bans import all_bans, known_addresses
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.scram import Scram
@@ -105,15 +107,18 @@ async def serve(service: Service) -> None:
     try:
         core.directory.load_accounts(await core.readers.run(account_ids))
         core.directory.load_quotas(await core.readers.run(limited_accounts))
+        core.guard.load(await core.readers.run(all_bans), await core.readers.run(known_addresses))
         await core.passwords.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(core.notifier.run)
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.search.run)
+            nursery.start_soon(core.guard.run, core.writer)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
             service.ready({})
             await service.draining.wait()
             accepting.cancel()
+            await core.guard.flush(core.writer)
             await core.writer.stop()
             await core.readers.stop()
             await core.search.readers.stop()
@@ -164,13 +169,14 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         wait_seconds=store.search_wait_seconds,
     )
     passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
+    guard = Guard(settings, log, service.metrics)
     checkpointer = Checkpointer(connect(database, read_only=False, cache_kib=CHECKPOINT_CACHE_KIB), log)
     writer = Writer(
         connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, passwords, search),
+        on_changes=Committed(notifier, directory, passwords, search, guard),
         on_commit=checkpointer.written,
         log=log,
     )
@@ -199,6 +205,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account),
         passwords=passwords,
         scram=Scram(opened.grant_key, passwords),
+        guard=guard,
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),

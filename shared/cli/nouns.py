@@ -22,10 +22,14 @@ class Verb:
     words: tuple[Word, ...] = ()
 
 
-def add_noun(nouns: "argparse._SubParsersAction[Any]", noun: str, summary: str, *verbs: Verb) -> None:
-    """Add a noun with its verbs; a noun alone is wrong use."""
+def add_noun(
+    nouns: "argparse._SubParsersAction[Any]", noun: str, summary: str, *verbs: Verb, alone: Handler | None = None
+) -> None:
+    """Add a noun with its verbs; a noun alone is wrong use unless ``alone`` handles it."""
     parser = nouns.add_parser(noun, help=summary, description=summary.capitalize() + ".")
-    choices = parser.add_subparsers(metavar="|".join(verb.name for verb in verbs), required=True)
+    choices = parser.add_subparsers(metavar="|".join(verb.name for verb in verbs), required=alone is None)
+    if alone is not None:
+        parser.set_defaults(handler=alone)
     for verb in verbs:
         verb_parser = choices.add_parser(verb.name, help=verb.help, description=verb.help.capitalize() + ".")
         for name, keywords in verb.words:

@@ -89,6 +89,48 @@ class AuthSettings:
 
 
 @attrs.frozen
+class BansSettings:
+    """What failed logins lead to, at all services together; the store judges."""
+
+    failures: int = key(
+        10, "failed logins within window_seconds that ban an address (IPv4, or IPv6 /64)", minimum=1, maximum=1000
+    )
+    network_failures: int = key(
+        50, "failed logins that ban the network around it (IPv4 /24, IPv6 /48)", minimum=1, maximum=10_000
+    )
+    account_failures: int = key(
+        20,
+        "failed logins at one account, from wherever, that shut it to addresses it did not log in from lately",
+        minimum=1,
+        maximum=1000,
+    )
+    window_seconds: float = key(600.0, "how long a failed login counts", minimum=1, maximum=86400)
+    first_seconds: float = key(
+        600.0, "how long the first ban lasts; each further one twice as long", minimum=1, maximum=30 * 86400
+    )
+    longest_seconds: float = key(
+        86400.0, "longest ban, and how long after its end it is remembered", minimum=1, maximum=365 * 86400
+    )
+    delay_seconds: float = key(
+        0.5, "how long the answer to an address's second failed login is held back, doubling; 0: not", minimum=0, maximum=10
+    )
+    longest_delay_seconds: float = key(8.0, "longest such delay", minimum=0, maximum=20)
+    never_networks: tuple[str, ...] = key(
+        ("127.0.0.0/8", "::1/128"),
+        "networks (CIDR) from which failed logins are neither counted nor banned, besides limits.exempt_networks",
+        form=NETWORKS,
+    )
+    known_days: float = key(
+        30.0, "how long an address that an account logged in from is never shut out of that account", minimum=0, maximum=3650
+    )
+    known_addresses: int = key(32, "such addresses of one account", minimum=1, maximum=1000)
+    subjects: int = key(
+        10_000, "addresses, networks and user names (each) whose failures are counted", minimum=100, maximum=1_000_000
+    )
+    most: int = key(10_000, "bans that are kept", minimum=100, maximum=1_000_000)
+
+
+@attrs.frozen
 class DnsSettings:
     resolvers: tuple[str, ...] = key((), "DNS resolvers as host:port; empty: the system's", form=HOST_PORTS)
     timeout_seconds: float = key(5.0, "for one question to one resolver", minimum=0.1, maximum=60)
@@ -336,6 +378,7 @@ class Settings:
     port_offset: int = 0
     server: ServerSettings = attrs.field(factory=ServerSettings)
     auth: AuthSettings = attrs.field(factory=AuthSettings)
+    bans: BansSettings = attrs.field(factory=BansSettings)
     dns: DnsSettings = attrs.field(factory=DnsSettings)
     log: LogSettings = attrs.field(factory=LogSettings)
     observe: ObserveSettings = attrs.field(factory=ObserveSettings)

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.registry import Role, call
 from shared.contract.search_types import SearchStatus
@@ -112,6 +113,26 @@ class AdminApi(Protocol):
     @call(Role.ADMIN, write=True)
     async def queue_remove(self, entries: tuple[EntryId, ...]) -> int:
         """Take entries out, without a bounce; how many. Leased ones too: a running attempt may still succeed."""
+        ...
+
+    @call(Role.ADMIN)
+    async def bans_list(self, after: str) -> tuple[Ban, ...]:
+        """Bans that hold by ``Ban.key``, at most PAGE_BANS after the given one (empty: from the first)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def bans_add(self, network: str, seconds: float) -> Ban:
+        """Refuse all logins from an address or network (CIDR) for a time. Raises BadRequest (no network, or one that is never banned)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def bans_lift(self, what: str) -> int:
+        """End at once the bans of a user name, or all that lie inside an address or network or around it; how many."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def bans_lift_all(self) -> int:
+        """End all bans at once, an administrator's too; how many."""
         ...
 
     @call(Role.ADMIN)

@@ -26,9 +26,10 @@ class ScramLogin:
 class AuthApi(Protocol):
     @call(Role.SMTP_IN, Role.IMAP, Role.POP3)
     async def login(self, username: str, password: str, client: str) -> LoginResult:
-        """Check a password; the grant is for the calling role. ``client`` is the address it came from, for the log.
+        """Check a password; the grant is for the calling role. ``client`` is the IP address it came from: failures count there.
 
-        Raises AuthenticationFailed, after the same time whether or not the user exists; Overloaded when too many wait.
+        Raises AuthenticationFailed, after the same time whether or not the user exists, held back for some seconds when failures repeat;
+        Banned when too many failed; Overloaded when too many wait.
         """
         ...
 
@@ -41,6 +42,6 @@ class AuthApi(Protocol):
     async def scram_finish(self, username: str, auth_message: bytes, proof: bytes, client: str) -> ScramLogin:
         """Verify a client's proof over the messages of its exchange (RFC 5802 §3); the grant is for the calling role.
 
-        Raises AuthenticationFailed, after the same work whether or not the user exists.
+        Raises AuthenticationFailed, after the same work whether or not the user exists, and Banned, as ``login`` does.
         """
         ...

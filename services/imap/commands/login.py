@@ -8,9 +8,9 @@ AUTHORIZATIONFAILED, PRIVACYREQUIRED, LIMIT, UNAVAILABLE.
 from services.imap.context import CommandFailed, Context, Login, arguments_of
 from services.imap.protocol.arguments import AuthenticateArguments, Command, LoginArguments
 from services.imap.protocol.capability import mechanisms
-from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok
+from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok, reply_for_error
 from shared.contract.types import LoginResult
-from shared.errors import AuthenticationFailed
+from shared.errors import AuthenticationFailed, Banned
 from shared.sasl.credentials import ExchangeCancelled, MalformedExchange
 from shared.sasl.plain import PlainServer
 from shared.sasl.scram import BindingRefused
@@ -35,6 +35,8 @@ async def handle_login(context: Context, command: Command) -> Reply:
         return _enter(context, await context.store.auth.login(username, password, context.client.peer_ip), "LOGIN")
     except AuthenticationFailed:
         return _refuse(context, _FAILED)
+    except Banned as error:
+        return _end(context, error)
 
 
 async def handle_authenticate(context: Context, command: Command) -> Reply:
@@ -65,6 +67,8 @@ async def handle_authenticate(context: Context, command: Command) -> Reply:
         return _refuse(context, _NOT_AS_OTHER)
     except (AuthenticationFailed, BindingRefused):
         return _refuse(context, _FAILED)
+    except Banned as error:
+        return _end(context, error)
 
 
 async def _plain(context: Context, initial: bytes | None) -> LoginResult:
@@ -88,6 +92,12 @@ def _refuse(context: Context, reply: Reply) -> Reply:
     context.failed_logins += 1
     context.shared.log.info("login failed", peer=context.client.peer_ip)
     return reply
+
+
+def _end(context: Context, error: Banned) -> Reply:
+    """No login is heard for a time. UNAVAILABLE: a client comes again later and does not ask its user for another password."""
+    context.banned = True
+    return reply_for_error(error)
 
 
 def _enter(context: Context, result: LoginResult, how: str) -> Reply:

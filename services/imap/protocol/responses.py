@@ -58,6 +58,7 @@ _STORE_REPLIES: Final[dict[type[errors.StoreError], Reply]] = {
     errors.Forbidden: Reply("NO", "Not allowed", "NOPERM"),
     errors.GrantExpired: Reply("NO", "The login has expired", "EXPIRED"),
     errors.AuthenticationFailed: Reply("NO", "User name or password is wrong", "AUTHENTICATIONFAILED"),
+    errors.Banned: Reply("NO", "Too many failed logins, try again later", "UNAVAILABLE"),
     errors.NoSuchMailbox: Reply("NO", "No such mailbox", "NONEXISTENT"),
     errors.NoPermission: Reply("NO", "You have no right to do that", "NOPERM"),
     errors.MailboxExists: Reply("NO", "The mailbox exists already", "ALREADYEXISTS"),

@@ -145,6 +145,12 @@ class Pop3Connection:
         self.state = State.AUTHORIZATION
         return Reply(replies.AUTH_FAILED)
 
+    def login_banned(self) -> Event:
+        """No login is heard from the client for a time."""
+        self._end_exchange()
+        self.state = State.CLOSED
+        return Goodbye(replies.BANNED, "banned")
+
     def login_refused(self, reply: bytes) -> Event:
         """It could not be checked, or the maildrop could not be opened; the client may try again."""
         self._end_exchange()

@@ -184,6 +184,7 @@ AUTH_MALFORMED = reply(501, "5.5.2", "Cannot decode the authentication response"
 AUTH_CANCELLED = reply(501, "5.7.0", "Authentication cancelled")
 AUTH_LINE_TOO_LONG = reply(500, "5.5.6", "Authentication exchange line is too long")
 AUTH_UNAVAILABLE = reply(454, "4.7.0", "Temporary authentication failure")
+BANNED = reply(421, "4.7.0", "Too many failed logins, try again later")
 LOGIN_EXPIRED = reply(421, "4.7.0", "Login has expired, connect again")
 ALREADY_AUTHENTICATED = reply(503, "5.5.1", "Already authenticated")
 AUTH_NOT_OFFERED = reply(502, "5.5.1", "Authentication is not offered on this port")

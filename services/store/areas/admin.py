@@ -19,6 +19,7 @@ from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
 from services.store.writes import sharing
 from shared.config.load import server_hostname
+from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
@@ -139,6 +140,18 @@ class AdminArea:
                 for peer in peers.values()
             ),
         )
+
+    async def bans_list(self, call: Call, after: str) -> tuple[Ban, ...]:
+        return self._core.guard.page(after)
+
+    async def bans_add(self, call: Call, network: str, seconds: float) -> Ban:
+        return await self._core.guard.add(self._core.writer, call.op_id, network, seconds)
+
+    async def bans_lift(self, call: Call, what: str) -> int:
+        return await self._core.guard.lift(self._core.writer, call.op_id, what)
+
+    async def bans_lift_all(self, call: Call) -> int:
+        return await self._core.guard.lift_all(self._core.writer, call.op_id)
 
     async def search_status(self, call: Call) -> SearchStatus:
         return await self._core.search.status()

@@ -1,5 +1,6 @@
 """The store's rules, pure: no disk, no clock, no database.
 
 Read in this order: ``addresses`` (how an address is compared), ``directory`` (who is behind one), ``names`` (of
-mailboxes), ``flags`` (bits and keyword slots), ``queue`` (who is served next).
+mailboxes), ``flags`` (bits and keyword slots), ``queue`` (who is served next); of bans ``places``, ``failures``,
+``repeats``, ``known``, ``bans``, and ``judge``, which has the rules.
 """

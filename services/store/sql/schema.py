@@ -283,6 +283,29 @@ queue_attempt: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+ban: Final = sa.Table(
+    "ban",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("tried", sa.Text, nullable=False),  # divided by line feeds
+    sa.Column("manual", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+known_address: Final = sa.Table(
+    "known_address",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("client", sa.Text, primary_key=True),
+    sa.Column("seen_at", sa.Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 pack: Final = sa.Table(
     "pack",
     metadata,

@@ -6,7 +6,7 @@ from services.store.domain.addresses import InvalidAddressError, domain_of, norm
 from services.store.domain.directory import reaches
 from services.store.domain.dkim import KeyState, NewKey
 from services.store.domain.names import DEFAULT_MAILBOXES
-from services.store.sql.statements import annotations, directory, dkim, mailboxes, sharing
+from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, sharing
 from services.store.transaction import Transaction
 from services.store.writes.dkim import add_keys
 from services.store.writes.mailboxes import add_mailbox, remove_mailbox
@@ -111,6 +111,8 @@ def account_passwd(
     account_id = _account_id(transaction, normal)
     directory.SET_PASSWORD.run(transaction.cursor, password_hash, account_id)
     directory.DELETE_SCRAM.run(transaction.cursor, account_id)
+    # who knew the old password is at home nowhere any more
+    bans.DELETE_ACCOUNT.run(transaction.cursor, account_id)
     if scram is not None:
         _keep_scram(transaction, account_id, scram)
     transaction.changes.directory = True
@@ -135,6 +137,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     sharing.DELETE_GRANTEE.run(cursor, account_id)
     annotations.DELETE_ACCOUNT.run(cursor, account_id)
     directory.DELETE_SCRAM.run(cursor, account_id)
+    bans.DELETE_ACCOUNT.run(cursor, account_id)
     directory.DELETE_ACCOUNT.run(cursor, account_id)
     transaction.journal("admin", "account removed", 0, (), normal)
     transaction.changes.directory = True

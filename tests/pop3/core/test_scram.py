@@ -180,6 +180,17 @@ def test_a_store_that_is_away_is_no_failed_login() -> None:
         assert refused.data == replies.UNAVAILABLE
 
 
+def test_who_is_banned_is_told_so_and_the_connection_ends() -> None:
+    connection = Pop3Connection(OPEN, "h")
+    connection.receive_data(lines(AUTH + b" " + CLIENT_FIRST))
+    assert isinstance(connection.next_event(), Scram)
+    goodbye = connection.login_banned()
+    assert isinstance(goodbye, Goodbye)
+    assert (goodbye.data, goodbye.why) == (replies.BANNED, "banned")
+    connection.receive_data(b"QUIT\r\n")
+    assert connection.next_event() is None
+
+
 def test_misuse_by_the_session_is_told() -> None:
     connection = Pop3Connection(OPEN, "h")
     with pytest.raises(RuntimeError):

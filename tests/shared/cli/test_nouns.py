@@ -220,3 +220,39 @@ def test_the_search_index(pillarbox: Pillarbox) -> None:
     assert pillarbox("search", "rebuild").out == "0 messages indexed, 0 B on disk\n"
     assert pillarbox("search", "rebuild", "--json").json["failure"] == ""
     assert pillarbox("search", "status").out.splitlines()[0] == "0 messages indexed, 0 B on disk"
+
+
+def test_bans(pillarbox: Pillarbox) -> None:
+    assert pillarbox("bans") == pillarbox("bans", "list") == Answer(0, "", "")
+    assert pillarbox("bans", "--json").json == []
+    assert pillarbox("bans", "add", "192.0.2.9/24", "--for", "2h").out.startswith("192.0.2.0/24 is banned until 20")
+    made = pillarbox("bans", "add", "2001:db8::1", "--json").json
+    assert isinstance(made, dict)
+    assert (made["kind"], made["subject"], made["manual"], made["tried"]) == ("address", "2001:db8::/64", True, [])
+    table = pillarbox("bans").out.splitlines()
+    assert table[0].split() == ["KIND", "WHO", "SINCE", "UNTIL", "ENDS", "FAILURES", "BY", "TRIED"]
+    assert table[1].startswith("address  2001:db8::/64  20")
+    assert table[2].startswith("network  192.0.2.0/24   20")
+    assert "in 1 h" in table[2]
+    assert pillarbox("bans", "lift", "192.0.2.77") == Answer(0, "1 ban lifted\n", "")
+    assert pillarbox("bans", "lift", "192.0.2.77") == Answer(1, "0 bans lifted\n", "")
+    assert pillarbox("bans", "lift", "--all", "--json").json == {"lifted": 1}
+    assert pillarbox("bans", "lift", "--all") == Answer(0, "0 bans lifted\n", "")
+    assert pillarbox("bans", "list") == Answer(0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("lift",), 2, "name an address"),
+        (("lift", "192.0.2.1", "--all"), 2, "name an address"),
+        (("add", "192.0.2.1", "--for", "soon"), 2, "soon is not a length of time"),
+        (("add", "192.0.2.1", "--for", "0"), 2, "not a length of time"),
+        (("add", "everybody"), 1, "everybody is not an address or network"),
+        (("add", "127.0.0.1"), 1, "127.0.0.1 is never banned"),
+    ],
+)
+def test_bans_that_cannot_be(pillarbox: Pillarbox, words: tuple[str, ...], code: int, said: str) -> None:
+    answer = pillarbox("bans", *words)
+    assert (answer.code, answer.out) == (code, "")
+    assert said in answer.err
