@@ -13,12 +13,13 @@ from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
-from services.smtp_in.ports import Profiles, endpoints_of, limits_of, listen_limits_of
+from services.smtp_in.ports import Profiles, endpoints_of, limits_of
 from services.smtp_in.protocol import replies
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.schema import DmarcHandling
 from shared.dns.configure import make_resolver
+from shared.net.configure import listen_limits_of
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
 from shared.net.networks import NetworkSet

@@ -8,7 +8,7 @@ from services.smtp_in.protocol.events import Profile
 from services.smtp_in.protocol.limits import Limits
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
-from shared.net.listen import Endpoint, ListenLimits
+from shared.net.listen import Endpoint
 from shared.net.networks import NetworkSet
 
 RELAY = "smtp"
@@ -28,19 +28,6 @@ def limits_of(settings: Settings) -> Limits:
         idle_commands=own.idle_commands,
         messages=own.transactions,
         auth_failures=settings.auth.attempts_per_connection,
-    )
-
-
-def listen_limits_of(settings: Settings) -> ListenLimits:
-    """The bounds of all listeners together."""
-    limits = settings.limits
-    return ListenLimits(
-        connections=limits.connections,
-        connections_per_client=limits.connections_per_address,
-        exempt=NetworkSet(limits.exempt_networks),
-        handshake_seconds=limits.tls_handshake_seconds,
-        send_seconds=limits.send_seconds,
-        grace_seconds=settings.server.drain_seconds,
     )
 
 

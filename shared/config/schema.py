@@ -63,6 +63,13 @@ class MaildropLock(StrEnum):
 class ServerSettings:
     hostname: str = key("", "name of this server in greetings and Received fields; empty: the machine's own")
     listen: tuple[str, ...] = key(("0.0.0.0", "::"), "addresses that the mail ports listen on")
+    proxy_networks: tuple[str, ...] = key(
+        (),
+        "networks (CIDR) of proxies that announce their clients by the PROXY protocol (v1 or v2); from them the header is "
+        "required on every mail port, from others it is never looked at",
+        form=NETWORKS,
+    )
+    proxy_seconds: float = key(5.0, "how long a proxy may take for that header", minimum=0.1, maximum=60)
     drain_seconds: float = key(
         10.0, "how long a stopping service lets what is under way finish", minimum=0, maximum=600
     )

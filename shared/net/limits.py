@@ -31,17 +31,28 @@ class ConnectionLimits:
         self._open = 0
         self._clients: dict[tuple[int, int], int] = {}
 
-    def acquire(self, ip: str) -> Refusal | None:
-        """Counts one more connection of `ip` and returns None; or counts nothing and says why not."""
+    def acquire(self, ip: str, *, exempt: bool = False) -> Refusal | None:
+        """Counts one more connection of `ip` and returns None; or counts nothing and says why not.
+
+        `exempt`: only the total counts, as for a proxy that stands for many clients.
+        """
         if self._open >= self._total:
             return Refusal.TOTAL
         key = client_key(ip)
         count = self._clients.get(key, 0)
-        if count >= self._per_client and ip not in self._exempt:
+        if count >= self._per_client and not exempt and ip not in self._exempt:
             return Refusal.PER_CLIENT
         self._open += 1
         self._clients[key] = count + 1
         return None
+
+    def move(self, ip: str, to: str) -> Refusal | None:
+        """Counts an acquired connection of `ip` as one of `to` and returns None; or changes nothing and says why not."""
+        self.release(ip)
+        refusal = self.acquire(to)
+        if refusal is not None:
+            self.acquire(ip, exempt=True)
+        return refusal
 
     def release(self, ip: str) -> None:
         """Takes back one successful `acquire` of the same address."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
@@ -119,6 +119,23 @@ class ClientStream:
             if self._ssl is not None:
                 return await self._receive_tls(self._ssl, min(max_bytes, _TLS_RECORD_OCTETS))
             return await self._receive_plain(max_bytes)
+        except _GONE:
+            return b""
+
+    async def receive_prefix(self, max_bytes: int, extent: Callable[[bytes], int]) -> bytes:
+        """Waits for octets, shows ``extent`` what is there and takes as many as it says, at least one; b"" at the end.
+
+        The rest stays with the kernel, untouched. In plaintext only; what ``extent`` raises passes through.
+        """
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._raw)
+                try:
+                    shown = self._raw.recv(max_bytes, socket.MSG_PEEK)
+                    # what was shown is there, so this gets all that it asks for
+                    return self._raw.recv(extent(shown)) if shown else b""
+                except BlockingIOError:
+                    continue
         except _GONE:
             return b""
 
