@@ -13,10 +13,9 @@ from services.imap.protocol.responses import build_untagged
 from services.imap.rendered import RenderedCache
 from services.imap.session import Session
 from services.imap.views import Views, open_views
-from shared.net.configure import listen_limits_of
+from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.limits import Refusal
 from shared.net.listen import Endpoint, Listener, bound_ports, open_listeners, serve
-from shared.net.networks import NetworkSet
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -44,7 +43,8 @@ class Server:
             paths.private_key(settings),
             on_error=lambda why: service.log.error("certificate not reloaded", why=why),
         )
-        plaintext = NetworkSet(settings.auth.plaintext_networks)
+        self.clients = watch_clients(service.metrics)
+        plaintext = self.clients.trusted(settings.auth.plaintext_networks)
         commands = service.metrics.counter("imap_commands_total", "Commands by name and status.", ("command", "status"))
         rendered = RenderedCache(settings.imap.view_octets)
         spool = paths.spool("imap")
@@ -140,6 +140,7 @@ async def main(service: Service) -> None:
                 metrics=service.metrics,
                 tls=server.tls.context,
                 refusal=refusal_line,
+                clients=server.clients,
             )
             nursery.cancel_scope.cancel()
 

@@ -45,6 +45,7 @@ async def main(service: Service) -> None:
         metrics=service.metrics,
         tls=tls.context,
         refusal=_refusal,
+        clients=shared.clients,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(serving)

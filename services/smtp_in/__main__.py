@@ -19,10 +19,10 @@ from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.schema import DmarcHandling
 from shared.dns.configure import make_resolver
-from shared.net.configure import listen_limits_of
+from shared.net.configure import listen_limits_of, watch_clients
+from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
-from shared.net.networks import NetworkSet
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -40,7 +40,8 @@ async def main(service: Service) -> None:
         on_error=lambda reason: service.log.error("certificate not reloaded", reason=reason),
         on_reload=lambda: service.log.info("certificate reloaded"),
     )
-    front = _front(service, tls)
+    clients = watch_clients(service.metrics)
+    front = _front(service, tls, clients)
     listeners = open_listeners(endpoints_of(settings), reuse_port=settings.smtp_in.workers > 1)
 
     async def handle(stream: ClientStream, listener: Listener) -> None:
@@ -60,6 +61,7 @@ async def main(service: Service) -> None:
                 metrics=service.metrics,
                 tls=tls.context,
                 refusal=_refusal,
+                clients=clients,
                 task_status=task_status,
             )
             watch.cancel()
@@ -68,17 +70,17 @@ async def main(service: Service) -> None:
         service.ready(bound_ports(listeners))
 
 
-def _front(service: Service, tls: ServerTls) -> Front:
+def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     settings = service.settings
     own = settings.smtp_in
-    profiles = Profiles.of(settings)
+    profiles = Profiles.of(settings, clients)
     directory = service.store.directory
     policy = Chain(
         (
             SenderOwnership(directory),
             KnownRecipient(directory, profiles.hostname),
             HeaderLimits(own.hops, own.header_octets),
-            *_authenticity(service, profiles.hostname),
+            *_authenticity(service, profiles.hostname, clients),
         )
     )
     spool = service.paths.spool(service.name)
@@ -101,7 +103,7 @@ def _front(service: Service, tls: ServerTls) -> Front:
     )
 
 
-def _authenticity(service: Service, hostname: str) -> tuple[Policy, ...]:
+def _authenticity(service: Service, hostname: str, clients: ClientsWatch) -> tuple[Policy, ...]:
     wanted = service.settings.authenticity
     if not wanted.check:
         return ()
@@ -109,7 +111,7 @@ def _authenticity(service: Service, hostname: str) -> tuple[Policy, ...]:
         hostname,
         wanted.dmarc is DmarcHandling.ENFORCE,
         wanted.seconds,
-        NetworkSet(wanted.unchecked_networks),
+        clients.trusted(wanted.unchecked_networks),
     )
     return (Authenticity(make_resolver(service.settings.dns), options, service.log),)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from attrs import frozen
 
 from services.smtp_in.protocol.events import Profile
 from services.smtp_in.protocol.limits import Limits
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
+from shared.net.hidden import ClientsWatch
 from shared.net.listen import Endpoint
-from shared.net.networks import NetworkSet
 
 RELAY = "smtp"
 SUBMISSION = "submission"
@@ -50,12 +52,12 @@ class Profiles:
     """What a client is offered, by port and address."""
 
     hostname: str
-    plaintext_networks: NetworkSet
+    plaintext_networks: Container[str]
 
     @classmethod
-    def of(cls, settings: Settings) -> Profiles:
+    def of(cls, settings: Settings, clients: ClientsWatch) -> Profiles:
         """The profiles that the settings ask for."""
-        return cls(server_hostname(settings), NetworkSet(settings.auth.plaintext_networks))
+        return cls(server_hostname(settings), clients.trusted(settings.auth.plaintext_networks))
 
     def profile(self, listener: str, ip: str) -> Profile:
         """The profile of a listener for one client."""

@@ -1,10 +1,12 @@
-"""The listeners' bounds that the settings ask for; the same for every service with clients."""
+"""The listeners' bounds that the settings ask for, and the watch over clients; the same for every service with clients."""
 
 from __future__ import annotations
 
 from shared.config.schema import Settings
+from shared.net.hidden import ClientsWatch, read_surroundings
 from shared.net.listen import ListenLimits
 from shared.net.networks import NetworkSet
+from shared.observe.metrics import Metrics
 
 
 def listen_limits_of(settings: Settings) -> ListenLimits:
@@ -20,3 +22,11 @@ def listen_limits_of(settings: Settings) -> ListenLimits:
         proxies=NetworkSet(server.proxy_networks),
         proxy_seconds=server.proxy_seconds,
     )
+
+
+def watch_clients(metrics: Metrics) -> ClientsWatch:
+    """The process's own; its metric says when clients are hidden."""
+    watch = ClientsWatch(read_surroundings())
+    gauge = metrics.gauge("clients_hidden", "1: all clients seem to be the gateway, something hides their addresses.")
+    gauge.read_from(lambda: watch.statistics()["hidden"])
+    return watch

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from shared.net.hidden import ClientsWatch
 from shared.net.limits import ConnectionLimits, Refusal
 from shared.net.networks import NetworkSet, plain_ip
 from shared.net.proxied import NoHeader, take_header
@@ -36,6 +37,12 @@ from shared.observe.metrics import Counter, Gauge, Metrics
 
 BACKLOG = 512
 """Connections that the kernel completes for us while we are busy; it cuts this to net.core.somaxconn."""
+
+HIDDEN_ADVICE = (
+    "all clients seem to be the gateway, so limits per address, checks of senders and logs cannot tell them apart: let the engine keep "
+    "addresses (Docker: its firewall rules, no userland proxy; a router: no rewriting of sources), or put a proxy with PROXY protocol "
+    "in front (server.proxy_networks)"
+)
 
 _ACCEPT_AT_ONCE = 16
 """Then the connections that were accepted have their turn."""
@@ -163,17 +170,18 @@ async def serve(
     metrics: Metrics,
     tls: Callable[[], ssl.SSLContext] | None = None,
     refusal: Refuse | None = None,
+    clients: ClientsWatch | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until `draining` has happened and all connections are gone, or the grace period is over.
 
     `handler` owns the stream it gets and need not close it. `tls` gives the context of implicit TLS
     (`ServerTls.context`), needed only where a listener has it. `refusal` gives the line for a connection
-    that is one too many, in the protocol's own words. The listeners are closed when this returns.
+    that is one too many, in the protocol's own words. `clients` is told of every client. The listeners are closed when this returns.
     """
     if tls is None and any(listener.implicit_tls for listener in listeners):
         raise ValueError("implicit TLS needs a context")
-    server = _Server(handler, limits, log, metrics, tls, refusal)
+    server = _Server(handler, limits, log, metrics, tls, refusal, clients)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
             for listener in listeners:
@@ -213,12 +221,14 @@ class _Server:
         metrics: Metrics,
         tls: Callable[[], ssl.SSLContext] | None,
         refusal: Refuse | None,
+        clients: ClientsWatch | None,
     ) -> None:
         self._handler = handler
         self._limits = limits
         self._log = log
         self._tls = tls
         self._refusal = refusal
+        self._clients = clients
         self._counts = ConnectionLimits(limits.connections, limits.connections_per_client, limits.exempt)
         self._open: Gauge = metrics.gauge("connections_open", "Open client connections.", ("listener",))
         self._accepted: Counter = metrics.counter("connections_total", "Accepted client connections.", ("listener",))
@@ -306,6 +316,8 @@ class _Server:
                     await stream.aclose()
                     return
                 ip = stream.peer_ip
+            if self._clients is not None and self._clients.seen(ip, trio.current_time()):
+                self._log.warning("clients' addresses are hidden", gateway=ip, advice=HIDDEN_ADVICE)
             if listener.implicit_tls and self._tls is not None:
                 await stream.start_tls(self._tls(), self._limits.handshake_seconds)
             await self._handler(stream, listener)

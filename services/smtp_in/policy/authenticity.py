@@ -12,7 +12,7 @@ RFC 7208, 6376, 8617, 9989 (7489), 8601; RFC 7372 (5.7.26).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -45,7 +45,6 @@ from shared.mailauth.lookups import Question
 from shared.mailauth.lookups import Reply as DnsReply
 from shared.mailauth.results import MethodResult, build_results
 from shared.mailauth.spf import SpfResult, SpfVerdict, check_host
-from shared.net.networks import NetworkSet
 from shared.observe.log import Logger
 
 INLINE_OCTETS: Final = 64 * 1024
@@ -65,7 +64,7 @@ class Options:
     enforce: bool
     """Act on DMARC policies; otherwise they are only written down."""
     seconds: float
-    unchecked: NetworkSet
+    unchecked: Container[str]
 
 
 _NO_NAME: Final = IprevVerdict(IprevResult.TEMPERROR, "", "the DNS did not answer in time")

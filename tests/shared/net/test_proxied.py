@@ -10,6 +10,7 @@ import attrs
 import pytest
 import trio
 
+from shared.net.hidden import ClientsWatch, Surroundings
 from shared.net.limits import Refusal
 from shared.net.listen import Endpoint, Listener, ListenLimits, open_listeners, serve
 from shared.net.networks import NetworkSet
@@ -43,7 +44,9 @@ async def tell(stream: ClientStream, listener: Listener) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(limits: ListenLimits = LIMITS, tls: ServerTls | None = None) -> AsyncIterator[Running]:
+async def running(
+    limits: ListenLimits = LIMITS, tls: ServerTls | None = None, clients: ClientsWatch | None = None
+) -> AsyncIterator[Running]:
     (listener,) = open_listeners([Endpoint("test", "127.0.0.1", 0, implicit_tls=tls is not None)])
     it = Running(listener.port, [], trio.Event(), Metrics())
 
@@ -64,6 +67,7 @@ async def running(limits: ListenLimits = LIMITS, tls: ServerTls | None = None) -
             metrics=it.metrics,
             tls=tls.context if tls else None,
             refusal=refusal,
+            clients=clients,
             task_status=task_status,
         )
 
@@ -211,3 +215,20 @@ async def test_limits_count_the_client_and_not_its_proxy() -> None:
         assert await to_the_end(sixth) == b"no: TOTAL\n"
         for client in (*held, third, again, fifth, sixth):
             await client.aclose()
+
+
+@trio_test
+async def test_clients_that_a_gateway_hides_are_said_once() -> None:
+    """127.0.0.3 is the gateway; what a proxy announces counts, the proxy itself does not."""
+    watch = ClientsWatch(Surroundings(frozenset({"127.0.0.3"}), NetworkSet([STRANGER])), needed=4)
+    async with running(clients=watch) as it:
+        for source, header in ((STRANGER, b""), (PROXY, TEXT.replace(b"192.0.2.7", b"127.0.0.3")), *[("127.0.0.3", b"")] * 5):
+            client = await dial(it.port, source)
+            await client.send_all(header)
+            assert await read(client, b"\n")
+            await client.aclose()
+        (line,) = it.lines
+        assert "addresses are hidden" in line
+        assert "127.0.0.3" in line
+        assert "server.proxy_networks" in line
+        assert watch.hides("127.0.0.3")
