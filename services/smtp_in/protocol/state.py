@@ -10,7 +10,7 @@ RFC 5321 §4.1.4, §3.3 (503 or 554 for DATA without recipients); RFC 3207 §4; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from attrs import frozen
 
@@ -27,6 +27,16 @@ class State(StrEnum):
     MAIL = "sender given"
     RCPT = "at least one recipient accepted"
     CHUNKS = "some chunks of the content are here"
+
+
+class Mode(Enum):
+    """What the next bytes are."""
+
+    COMMANDS = 1
+    AUTH = 2
+    CONTENT = 3
+    TLS = 4
+    CLOSED = 5
 
 
 @frozen
