@@ -53,19 +53,26 @@ class Profiles:
 
     hostname: str
     plaintext_networks: Container[str]
+    xclient_networks: Container[str] = ()
 
     @classmethod
     def of(cls, settings: Settings, clients: ClientsWatch) -> Profiles:
         """The profiles that the settings ask for."""
-        return cls(server_hostname(settings), clients.trusted(settings.auth.plaintext_networks))
+        return cls(
+            server_hostname(settings),
+            clients.trusted(settings.auth.plaintext_networks),
+            clients.trusted(settings.smtp_in.xclient_networks),
+        )
 
-    def profile(self, listener: str, ip: str) -> Profile:
-        """The profile of a listener for one client."""
+    def profile(self, listener: str, ip: str, *, xclient: bool = False) -> Profile:
+        """The profile of a listener for one client. `xclient`: whoever speaks for it may do so, wherever the client is."""
+        xclient = xclient or ip in self.xclient_networks
         if listener == RELAY:
-            return Profile(self.hostname, submission=False)
+            return Profile(self.hostname, submission=False, xclient=xclient)
         return Profile(
             self.hostname,
             submission=True,
             starttls=listener == SUBMISSION,
             plaintext_auth=ip in self.plaintext_networks,
+            xclient=xclient,
         )

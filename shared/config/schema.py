@@ -215,6 +215,9 @@ class SmtpInSettings:
     submission_port: int = port_key(587, "for mail from accounts, with STARTTLS")
     submissions_port: int = port_key(465, "for mail from accounts, with TLS from the first byte")
     workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    xclient_networks: tuple[str, ...] = key(
+        (), "networks (CIDR) of front ends that may say by XCLIENT for whom they speak; empty: nobody", form=NETWORKS
+    )
     command_octets: int = key(2048, "longest command line with its CRLF", minimum=512, maximum=65536)
     recipients: int = key(
         1000, "recipients of one message (RFC 5321 asks for 100 or more)", minimum=100, maximum=100_000

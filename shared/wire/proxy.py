@@ -132,7 +132,7 @@ def _parse_text(line: bytes) -> Announced | None:
         raise ProxyError("addresses of another family than announced")
     if max(int(port), int(local_port)) > 65535:
         raise ProxyError("bad port in header of version 1")
-    return Announced(_plain(ip), int(port), _plain(local_ip), int(local_port))
+    return Announced(plain_address(ip), int(port), plain_address(local_ip), int(local_port))
 
 
 def _parse_binary(header: bytes) -> Announced | None:
@@ -151,10 +151,11 @@ def _parse_binary(header: bytes) -> Announced | None:
         raise ProxyError("header of version 2 is shorter than its addresses")
     ip, local_ip = (ipaddress.ip_address(rest[start : start + octets]) for start in (0, octets))
     port, local_port = (int.from_bytes(rest[start : start + 2], "big") for start in (2 * octets, 2 * octets + 2))
-    return Announced(_plain(ip), port, _plain(local_ip), local_port)
+    return Announced(plain_address(ip), port, plain_address(local_ip), local_port)
 
 
-def _plain(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+def plain_address(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """As we write it everywhere: IPv4 unmapped."""
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
     return str(ip)

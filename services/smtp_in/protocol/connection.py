@@ -35,6 +35,7 @@ from services.smtp_in.protocol.events import (
     Profile,
     RcptRequested,
     ScramRequested,
+    XClientRequested,
 )
 from services.smtp_in.protocol.exchange import Exchange, Step, offered_mechanisms
 from services.smtp_in.protocol.handlers import HANDLERS
@@ -154,6 +155,8 @@ class Connection:
             self._after_rcpt(reply)
         elif isinstance(event, (AuthRequested, ScramRequested)):
             self._after_auth(reply)
+        elif isinstance(event, XClientRequested):
+            self._after_xclient(reply)
         else:
             self._after_content(reply)
         if reply.code == 421:
@@ -172,13 +175,23 @@ class Connection:
         dropped = self._reader.discard()
         self.tls = True
         self.binding = False
+        self.mode = Mode.COMMANDS
+        self._start_over()
+        return dropped
+
+    def _start_over(self) -> None:
+        """As a new connection: neither EHLO nor a log-in counts any more."""
         self.authenticated = False
         self.helo = None
         self.esmtp = False
         self.state = State.START
-        self.mode = Mode.COMMANDS
         self._reader.max_line_octets = self._line_limit()
-        return dropped
+
+    def _after_xclient(self, reply: Reply) -> None:
+        if reply.is_positive:
+            self._start_over()
+        else:
+            self._count_error()
 
     def close(self, reply: Reply | None, reason: str) -> None:
         """End the connection, with a last reply if there is one to give."""

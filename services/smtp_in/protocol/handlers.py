@@ -3,7 +3,7 @@
 Law: a handler that raises Refused has changed nothing. It sends, asks the driver, emits events, and says in which mode the next bytes are
 read; nothing else of the machine is its business.
 
-RFC 5321 §4.1.1; RFC 1870 §6.1; RFC 3030 §2; RFC 3207 §4; RFC 4954 §4.
+RFC 5321 §4.1.1; RFC 1870 §6.1; RFC 3030 §2; RFC 3207 §4; RFC 4954 §4; Postfix, XCLIENT_README.
 """
 
 from __future__ import annotations
@@ -14,9 +14,17 @@ from typing import TYPE_CHECKING
 from services.smtp_in.protocol import parse, replies
 from services.smtp_in.protocol.commands import Verb
 from services.smtp_in.protocol.content import ChunkedContent, DataContent
-from services.smtp_in.protocol.events import ContentStarted, MailRequested, RcptRequested, StartTls, ehlo_reply
+from services.smtp_in.protocol.events import (
+    ContentStarted,
+    MailRequested,
+    RcptRequested,
+    StartTls,
+    XClientRequested,
+    ehlo_reply,
+)
 from services.smtp_in.protocol.parse import Refused
 from services.smtp_in.protocol.state import CHUNK_REFUSALS, Mode, State
+from services.smtp_in.protocol.xclient import parse_xclient
 
 if TYPE_CHECKING:
     from services.smtp_in.protocol.connection import Connection
@@ -28,7 +36,11 @@ def handle_ehlo(connection: Connection, argument: bytes, then: State) -> None:
     connection.begin(then)
     starttls = connection.profile.starttls and not connection.tls
     offer = ehlo_reply(
-        connection.profile.hostname, connection.limits, starttls=starttls, mechanisms=connection.offered()
+        connection.profile.hostname,
+        connection.limits,
+        starttls=starttls,
+        mechanisms=connection.offered(),
+        xclient=connection.profile.xclient,
     )
     connection.send(offer)
 
@@ -122,6 +134,13 @@ def handle_starttls(connection: Connection, argument: bytes, then: State) -> Non
     connection.emit(StartTls())
 
 
+def handle_xclient(connection: Connection, argument: bytes, then: State) -> None:
+    if not connection.profile.xclient:
+        # a stranger learns no more than of any other command that is not for him
+        raise Refused(replies.NOT_IMPLEMENTED)
+    connection.ask(XClientRequested(parse_xclient(argument)))
+
+
 HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
     Verb.EHLO: handle_ehlo,
     Verb.HELO: handle_helo,
@@ -135,5 +154,6 @@ HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
     Verb.HELP: lambda connection, *_: connection.send(replies.HELP),
     Verb.QUIT: handle_quit,
     Verb.STARTTLS: handle_starttls,
+    Verb.XCLIENT: handle_xclient,
     Verb.AUTH: lambda connection, argument, then: connection.begin_auth(argument),
 }

@@ -169,6 +169,11 @@ AUTHENTICITY_UNKNOWN = reply(451, "4.7.26", "Cannot find out now whether this me
 # RFC 5322 §3.6: one From field
 SEVERAL_AUTHORS = reply(550, "5.6.0", "Message has several From fields")
 
+# XCLIENT (Postfix, XCLIENT_README).
+BAD_XCLIENT = reply(501, "5.5.4", "Syntax: XCLIENT attribute=value ...")
+XCLIENT_LOGIN = reply(501, "5.5.4", "LOGIN is not taken from anybody, the client logs in itself")
+XCLIENT_NEEDS_ADDRESS = reply(501, "5.5.4", "The client's ADDR is needed")
+
 # TLS (RFC 3207 §4).
 NEED_TLS = reply(530, "5.7.0", "Must issue a STARTTLS command first")
 TLS_ACTIVE = reply(503, "5.5.1", "TLS is active already")

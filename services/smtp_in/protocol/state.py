@@ -119,6 +119,14 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
         _S.RCPT: _refuse(replies.IN_TRANSACTION),
         _S.CHUNKS: _refuse(replies.IN_TRANSACTION),
     },
+    # Postfix, XCLIENT_README: at any time but inside a transaction; what follows is a new session.
+    Verb.XCLIENT: {
+        _S.START: _TO_START,
+        _S.READY: _TO_START,
+        _S.MAIL: _refuse(replies.IN_TRANSACTION),
+        _S.RCPT: _refuse(replies.IN_TRANSACTION),
+        _S.CHUNKS: _refuse(replies.IN_TRANSACTION),
+    },
     Verb.NOT_IMPLEMENTED: _everywhere(_refuse(replies.NOT_IMPLEMENTED)),
     Verb.HTTP: _everywhere(_refuse(replies.HTTP_REFUSED)),
     Verb.UNKNOWN: _everywhere(_refuse(replies.UNKNOWN_COMMAND)),

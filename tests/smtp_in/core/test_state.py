@@ -26,6 +26,7 @@ EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
     Verb.QUIT: (("221 2.0.0", "221 2.0.0", "221 2.0.0", "221 2.0.0", "221 2.0.0"), (S, S, S, S, S)),
     Verb.STARTTLS: (("503 5.5.1", "220 2.0.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, S, M, T, C)),
     Verb.AUTH: (("503 5.5.1", "235 2.7.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, R, M, T, C)),
+    Verb.XCLIENT: (("220", "220", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, S, M, T, C)),
     Verb.NOT_IMPLEMENTED: (("502 5.5.1", "502 5.5.1", "502 5.5.1", "502 5.5.1", "502 5.5.1"), (S, R, M, T, C)),
     Verb.HTTP: (("421 4.7.0", "421 4.7.0", "421 4.7.0", "421 4.7.0", "421 4.7.0"), (S, R, M, T, C)),
     Verb.UNKNOWN: (("500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2"), (S, R, M, T, C)),
@@ -39,6 +40,7 @@ LINES = {
     Verb.VRFY: b"VRFY someone",
     Verb.AUTH: b"AUTH PLAIN AGEAc2VjcmV0",
     Verb.BDAT: b"BDAT 0",
+    Verb.XCLIENT: b"XCLIENT ADDR=192.0.2.7",
     Verb.NOT_IMPLEMENTED: b"BURL x",
     Verb.HTTP: b"GET / HTTP/1.1",
     Verb.UNKNOWN: b"FROB",
@@ -72,7 +74,7 @@ def test_cell(verb: Verb, state: State, drive: Callable[..., Any]) -> None:
         else:
             outcome = drive(PATHS[state] + line, "trusted")
     else:
-        outcome = drive(PATHS[state] + line)
+        outcome = drive(PATHS[state] + line, "front" if verb is Verb.XCLIENT else "relay")
     assert outcome.codes[-1] == codes[column]
     if verb is Verb.DATA and state is T:
         # The state changes when the content has ended.
