@@ -13,7 +13,7 @@ from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
-from services.smtp_in.ports import Profiles, endpoints_of, limits_of
+from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
 from services.smtp_in.protocol import replies
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
@@ -23,6 +23,7 @@ from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
+from shared.net.local import open_local_listener
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -43,6 +44,7 @@ async def main(service: Service) -> None:
     clients = watch_clients(service.metrics)
     front = _front(service, tls, clients)
     listeners = open_listeners(endpoints_of(settings), reuse_port=settings.smtp_in.workers > 1)
+    local = _local_listeners(service)
 
     async def handle(stream: ClientStream, listener: Listener) -> None:
         await Session(front, stream, listener).run()
@@ -53,7 +55,7 @@ async def main(service: Service) -> None:
 
         async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await serve(
-                listeners,
+                [*listeners, *local],
                 handle,
                 limits=listen_limits_of(settings),
                 draining=service.draining,
@@ -67,7 +69,14 @@ async def main(service: Service) -> None:
             watch.cancel()
 
         await nursery.start(listen)
+        for listener in local:
+            service.log.info("listening", listener=listener.name, socket=listener.host)
         service.ready(bound_ports(listeners))
+
+
+def _local_listeners(service: Service) -> list[Listener]:
+    name = service.settings.smtp_in.lmtp_socket
+    return [open_local_listener(LMTP, service.paths.local_socket(name), LMTP_MODE)] if name else []
 
 
 def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:

@@ -16,6 +16,9 @@ from shared.net.listen import Endpoint
 RELAY = "smtp"
 SUBMISSION = "submission"
 SUBMISSIONS = "submissions"
+LMTP = "lmtp"
+LMTP_MODE = 0o660
+"""Of the socket: who may inject is who is in the group of its file."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -66,6 +69,8 @@ class Profiles:
 
     def profile(self, listener: str, ip: str, *, xclient: bool = False) -> Profile:
         """The profile of a listener for one client. `xclient`: whoever speaks for it may do so, wherever the client is."""
+        if listener == LMTP:
+            return Profile(self.hostname, submission=False, starttls=False, lmtp=True)
         xclient = xclient or ip in self.xclient_networks
         if listener == RELAY:
             return Profile(self.hostname, submission=False, xclient=xclient)

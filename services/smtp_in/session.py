@@ -18,7 +18,7 @@ import trio
 from services.smtp_in.auth import advance_scram, log_in
 from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
-from services.smtp_in.ports import RELAY
+from services.smtp_in.ports import LMTP, SUBMISSION, SUBMISSIONS
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
@@ -57,7 +57,12 @@ class Session:
         self._front = front
         self._stream = stream
         self._listener = listener.name
-        self._client = Client(stream.peer_ip, submission=listener.name != RELAY, tls=_described_tls(stream))
+        self._client = Client(
+            stream.peer_ip,
+            submission=listener.name in (SUBMISSION, SUBMISSIONS),
+            lmtp=listener.name == LMTP,
+            tls=_described_tls(stream),
+        )
         profile = front.profiles.profile(listener.name, stream.peer_ip)
         self._connection = Connection(
             profile, front.limits, tls=stream.tls is not None, binding=bool(stream.bindings)
@@ -305,7 +310,7 @@ class Session:
             "recipients": recipients[:LOGGED_RECIPIENTS],
             "recipient_count": len(recipients),
             "octets": octets,
-            "peer": client.ip,
+            "peer": client.ip or None,
             "helo": client.helo,
             "protocol": transaction.protocol,
             "account": client.account.address if client.account else None,
@@ -326,7 +331,7 @@ class Session:
         self._front.log.info(
             "connection ended",
             listener=self._listener,
-            peer=client.ip,
+            peer=client.ip or None,
             helo=connection.helo,
             reason=reason,
             tls=client.tls or None,

@@ -33,6 +33,8 @@ class Client:
     ip: str
     submission: bool
     """It came to a submission port."""
+    lmtp: bool = False
+    """A program of this machine, on the LMTP socket."""
     helo: str = ""
     esmtp: bool = False
     tls: str = ""
@@ -61,7 +63,7 @@ class Client:
     @property
     def described(self) -> str:
         """Address and HELO name, for the administrator."""
-        return f"[{self.ip}] {self.helo}"
+        return f"[{self.ip}] {self.helo}" if self.ip else f"local {self.helo}"
 
 
 @define
@@ -99,6 +101,7 @@ class Transaction:
             tls=bool(client.tls),
             authenticated=client.account is not None,
             smtputf8=self.mail.smtputf8,
+            lmtp=client.lmtp,
         )
 
     def copies(self) -> tuple[LocalRecipient, ...]:

@@ -215,6 +215,11 @@ class SmtpInSettings:
     submission_port: int = port_key(587, "for mail from accounts, with STARTTLS")
     submissions_port: int = port_key(465, "for mail from accounts, with TLS from the first byte")
     workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    lmtp_socket: str = key(
+        "",
+        "Unix socket on which programs of this machine hand in mail for accounts here (LMTP), below run/ of the data directory or "
+        "absolute; empty: none",
+    )
     xclient_networks: tuple[str, ...] = key(
         (), "networks (CIDR) of front ends that may say by XCLIENT for whom they speak; empty: nobody", form=NETWORKS
     )

@@ -250,6 +250,7 @@ class _Server:
         # What waits is accepted in one go, without trio's layers: both cost more than the accept.
         sock = listener.sock
         failures = accepted = 0
+        local = sock.family == socket.AF_UNIX
         try:
             while True:
                 try:
@@ -271,7 +272,7 @@ class _Server:
                     continue  # the others (ECONNABORTED, EPROTO, ...) are about that one client: accept(2)
                 failures = 0
                 raw.setblocking(False)
-                self._take(raw, plain_ip(address[0]), listener, connections)
+                self._take(raw, "" if local else plain_ip(address[0]), listener, connections)
                 accepted += 1
                 if accepted >= _ACCEPT_AT_ONCE:
                     accepted = 0
@@ -316,7 +317,7 @@ class _Server:
                     await stream.aclose()
                     return
                 ip = stream.peer_ip
-            if self._clients is not None and self._clients.seen(ip, trio.current_time()):
+            if ip and self._clients is not None and self._clients.seen(ip, trio.current_time()):
                 self._log.warning("clients' addresses are hidden", gateway=ip, advice=HIDDEN_ADVICE)
             if listener.implicit_tls and self._tls is not None:
                 await stream.start_tls(self._tls(), self._limits.handshake_seconds)

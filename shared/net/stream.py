@@ -96,8 +96,11 @@ class ClientStream:
         self._sending = False
         self._closed = False
         self._unyielded = 0
-        peer, local = raw.getpeername(), raw.getsockname()  # OSError when the peer has already reset
+        local_only = raw.family == socket.AF_UNIX
+        # OSError when the peer has already reset
+        peer, local = (("", 0), ("", 0)) if local_only else (raw.getpeername(), raw.getsockname())
         self.peer_ip: str = plain_ip(peer[0])
+        """Empty: a program of this machine, on a Unix socket."""
         self.peer_port: int = peer[1]
         self.local_ip: str = plain_ip(local[0])
         self.local_port: int = local[1]
@@ -105,7 +108,8 @@ class ClientStream:
         self.bindings: Mapping[str, bytes] = {}
         """Channel bindings by type (RFC 5929, RFC 9266), where we are the server of a TLS connection."""
         self.discarded_octets = 0
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not local_only:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
     def from_socket(cls, raw: socket.socket, *, send_timeout_seconds: float = SEND_TIMEOUT_SECONDS) -> ClientStream:

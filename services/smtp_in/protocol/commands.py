@@ -20,6 +20,7 @@ class Verb(StrEnum):
 
     EHLO = "EHLO"
     HELO = "HELO"
+    LHLO = "LHLO"
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
@@ -42,7 +43,7 @@ class Verb(StrEnum):
 
 BARE = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})
 """Commands that take no argument (RFC 5321 §4.1.1: with one, 501)."""
-IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP, Verb.XCLIENT})
+IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP, Verb.XCLIENT})
 """Commands that move no mail: see Limits.idle_commands."""
 
 

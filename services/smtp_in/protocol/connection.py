@@ -17,7 +17,7 @@ Laws:
   log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
 
-RFC 5321, 1870, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
+RFC 5321, 1870, 2033, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
 """
 
 from __future__ import annotations
@@ -148,7 +148,10 @@ class Connection:
         event, self._pending = self._pending, None
         if event is None:
             raise RuntimeError("there is nothing to answer")
-        self.send(reply)
+        if isinstance(event, ContentEnded):
+            self._send_each(reply)
+        else:
+            self.send(reply)
         if isinstance(event, MailRequested):
             self._after_mail(event, reply)
         elif isinstance(event, RcptRequested):
@@ -229,7 +232,7 @@ class Connection:
         verb, argument = parse.split_verb(line)
         rule = TABLE[verb, self.state]
         if rule.refusal is not None:
-            self._error(rule.refusal)
+            self._error(self.worded(rule.refusal) or rule.refusal)
         elif parse.has_control_characters(line):
             self._refuse_line(line, replies.BAD_CHARACTERS)
         elif argument and verb in BARE:
@@ -345,7 +348,7 @@ class Connection:
         if refusal is None:
             self._events.append(ContentEnded(octets))
             return
-        self.send(refusal)
+        self._send_each(refusal)
         self._events.append(ContentDropped(refusal, octets))
         self._after_content(refusal)
 
@@ -353,7 +356,8 @@ class Connection:
         """What is to come has no end worth waiting for."""
         self.content = None
         self._events.append(ContentDropped(replies.MESSAGE_TOO_BIG, octets))
-        self.close(replies.MESSAGE_TOO_BIG, "message too big")
+        self._send_each(replies.MESSAGE_TOO_BIG)
+        self.close(None, "message too big")
 
     def _after_content(self, reply: Reply) -> None:
         self.messages += 1
@@ -383,6 +387,16 @@ class Connection:
     def send(self, reply: Reply) -> None:
         """Queue a reply."""
         self._output.append(reply.wire)
+
+    def _send_each(self, reply: Reply) -> None:
+        """What becomes of a content: in LMTP told for every recipient, as one transaction holds them all (RFC 2033 §4.2)."""
+        for _ in range(self.recipients if self.profile.lmtp else 1):
+            self.send(reply)
+
+    def worded(self, refusal: Reply | None) -> Reply | None:
+        """A refusal of the table in the words of the protocol spoken."""
+        # RFC 2033 §4.2: DATA without recipients MUST fail with 503
+        return replies.NO_LMTP_RECIPIENTS if self.profile.lmtp and refusal is replies.NO_RECIPIENTS else refusal
 
     def _error(self, reply: Reply) -> None:
         self.send(reply)

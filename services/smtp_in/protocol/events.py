@@ -29,6 +29,8 @@ class Profile:
     """STARTTLS is offered while the connection is in plaintext."""
     plaintext_auth: bool = False
     """This client may authenticate without TLS (auth.plaintext_networks)."""
+    lmtp: bool = False
+    """LMTP instead of SMTP (RFC 2033): LHLO, and one reply per recipient after the content."""
     xclient: bool = False
     """The peer may say for whom it speaks (smtp_in.xclient_networks)."""
 

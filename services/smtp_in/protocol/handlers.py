@@ -3,7 +3,7 @@
 Law: a handler that raises Refused has changed nothing. It sends, asks the driver, emits events, and says in which mode the next bytes are
 read; nothing else of the machine is its business.
 
-RFC 5321 §4.1.1; RFC 1870 §6.1; RFC 3030 §2; RFC 3207 §4; RFC 4954 §4; Postfix, XCLIENT_README.
+RFC 5321 §4.1.1; RFC 1870 §6.1; RFC 3030 §2; RFC 3207 §4; RFC 4954 §4; RFC 2033 §4; Postfix, XCLIENT_README.
 """
 
 from __future__ import annotations
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
 
 
 def handle_ehlo(connection: Connection, argument: bytes, then: State) -> None:
+    # RFC 2033 §4.1: LHLO in the place of HELO and EHLO, which are refused
+    if connection.profile.lmtp:
+        raise Refused(replies.SAY_LHLO)
+    _greet(connection, argument, then)
+
+
+def handle_lhlo(connection: Connection, argument: bytes, then: State) -> None:
+    if not connection.profile.lmtp:
+        raise Refused(replies.NOT_IMPLEMENTED)
+    _greet(connection, argument, then)
+
+
+def _greet(connection: Connection, argument: bytes, then: State) -> None:
     connection.helo = parse.parse_host(argument)
     connection.esmtp = True
     connection.begin(then)
@@ -46,6 +59,8 @@ def handle_ehlo(connection: Connection, argument: bytes, then: State) -> None:
 
 
 def handle_helo(connection: Connection, argument: bytes, then: State) -> None:
+    if connection.profile.lmtp:
+        raise Refused(replies.SAY_LHLO)
     connection.helo = parse.parse_host(argument)
     connection.esmtp = False
     connection.begin(then)
@@ -73,7 +88,7 @@ def handle_rcpt(connection: Connection, argument: bytes, then: State) -> None:
     # RFC 5321 §4.5.3.1.10
     if connection.recipients >= connection.limits.recipients:
         connection.send(replies.TOO_MANY_RECIPIENTS)
-    elif mail.sender is None and connection.recipients >= 1:
+    elif mail.sender is None and connection.recipients >= 1 and not connection.profile.lmtp:
         # A bounce has one recipient; more is a spammer's saving. Temporary, so that the rest comes in turn.
         connection.send(replies.ONE_RECIPIENT_FOR_NULL_SENDER)
     else:
@@ -95,7 +110,7 @@ def handle_bdat(connection: Connection, argument: bytes, then: State) -> None:
         connection.close(refused.reply, "errors")
         return
     if not isinstance(connection.content, ChunkedContent):
-        refusal = CHUNK_REFUSALS.get(connection.state)
+        refusal = connection.worded(CHUNK_REFUSALS.get(connection.state))
         if refusal is None:
             connection.emit(ContentStarted())
         connection.content = ChunkedContent(connection.limits.message_octets, refusal)
@@ -144,6 +159,7 @@ def handle_xclient(connection: Connection, argument: bytes, then: State) -> None
 HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
     Verb.EHLO: handle_ehlo,
     Verb.HELO: handle_helo,
+    Verb.LHLO: handle_lhlo,
     Verb.MAIL: handle_mail,
     Verb.RCPT: handle_rcpt,
     Verb.DATA: handle_data,

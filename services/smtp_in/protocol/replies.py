@@ -140,6 +140,9 @@ NEED_MAIL = reply(503, "5.5.1", "Send MAIL first")
 NESTED_MAIL = reply(503, "5.5.1", "Sender already given")
 IN_TRANSACTION = reply(503, "5.5.1", "Not while a mail transaction is under way")
 CHUNKS_UNDER_WAY = reply(503, "5.5.1", "Finish the message with BDAT LAST, or RSET")
+# RFC 2033 §4.1, §4.2
+SAY_LHLO = reply(500, "5.5.1", "This is LMTP, say LHLO")
+NO_LMTP_RECIPIENTS = reply(503, "5.5.1", "No valid recipients")
 NO_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")
 
 # Transaction.

@@ -68,6 +68,8 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
     # RFC 5321 §4.1.4: EHLO later in the session resets as RSET does.
     Verb.EHLO: _everywhere(_TO_READY),
     Verb.HELO: _everywhere(_TO_READY),
+    # RFC 2033 §4.1: as EHLO, and in its place
+    Verb.LHLO: _everywhere(_TO_READY),
     Verb.MAIL: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: Rule(then=_S.MAIL),

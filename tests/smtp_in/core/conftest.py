@@ -192,7 +192,8 @@ SUBMISSION = Profile("mx.example.test", submission=True)
 SUBMISSIONS = Profile("mx.example.test", submission=True, starttls=False)
 TRUSTED = Profile("mx.example.test", submission=True, plaintext_auth=True)
 FRONT = Profile("mx.example.test", submission=False, xclient=True)
-PROFILES = {"relay": RELAY, "submission": SUBMISSION, "submissions": SUBMISSIONS, "trusted": TRUSTED, "front": FRONT}
+LMTP = Profile("mx.example.test", submission=False, starttls=False, lmtp=True)
+PROFILES = {"relay": RELAY, "submission": SUBMISSION, "submissions": SUBMISSIONS, "trusted": TRUSTED, "front": FRONT, "lmtp": LMTP}
 
 
 @pytest.fixture(scope="session")

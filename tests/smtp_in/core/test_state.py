@@ -14,6 +14,7 @@ S, R, M, T, C = State.START, State.READY, State.MAIL, State.RCPT, State.CHUNKS
 EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
     Verb.EHLO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
     Verb.HELO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
+    Verb.LHLO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
     Verb.MAIL: (("503 5.5.1", "250 2.1.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, M, M, T, C)),
     Verb.RCPT: (("503 5.5.1", "503 5.5.1", "250 2.1.5", "250 2.1.5", "503 5.5.1"), (S, R, T, T, C)),
     Verb.DATA: (("503 5.5.1", "503 5.5.1", "554 5.5.1", "354", "503 5.5.1"), (S, R, M, R, C)),
@@ -35,6 +36,7 @@ EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
 LINES = {
     Verb.EHLO: b"EHLO c.test",
     Verb.HELO: b"HELO c.test",
+    Verb.LHLO: b"LHLO c.test",
     Verb.MAIL: b"MAIL FROM:<a@b.test>",
     Verb.RCPT: b"RCPT TO:<c@d.test>",
     Verb.VRFY: b"VRFY someone",
@@ -73,6 +75,8 @@ def test_cell(verb: Verb, state: State, drive: Callable[..., Any]) -> None:
             outcome = drive(log_in + PATHS[state].partition(b"\r\n")[2] + line, "trusted")
         else:
             outcome = drive(PATHS[state] + line, "trusted")
+    elif verb is Verb.LHLO:
+        outcome = drive(PATHS[state].replace(b"EHLO", b"LHLO") + line, "lmtp")
     else:
         outcome = drive(PATHS[state] + line, "front" if verb is Verb.XCLIENT else "relay")
     assert outcome.codes[-1] == codes[column]
