@@ -76,7 +76,12 @@ async def main(service: Service) -> None:
 
 def _local_listeners(service: Service) -> list[Listener]:
     name = service.settings.smtp_in.lmtp_socket
-    return [open_local_listener(LMTP, service.paths.local_socket(name), LMTP_MODE)] if name else []
+    if not name:
+        return []
+    path = service.paths.local_socket(name)
+    if path == service.paths.socket:
+        raise OSError(f"smtp_in.lmtp_socket: {name} is the store's socket")
+    return [open_local_listener(LMTP, path, LMTP_MODE)]
 
 
 def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:

@@ -57,13 +57,20 @@ async def test_clients_have_no_address_and_no_limit_of_their_own(tmp_path: Path)
 
 def test_the_last_one_has_the_name(tmp_path: Path) -> None:
     path = tmp_path / "it.sock"
-    path.write_text("stale")
     first = open_local_listener("test", path, 0o600)
     second = open_local_listener("test", path, 0o660)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
     assert [entry.name for entry in tmp_path.iterdir()] == ["it.sock"]
     first.close()
     second.close()
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "letters"
+    path.write_text("dear")
+    with pytest.raises(OSError, match="there is something else"):
+        open_local_listener("test", path, 0o660)
+    assert path.read_text() == "dear"
 
 
 def test_a_bad_place_is_named(tmp_path: Path) -> None:
