@@ -13,9 +13,9 @@ from services.imap.protocol.responses import build_untagged
 from services.imap.rendered import RenderedCache
 from services.imap.session import Session
 from services.imap.views import Views, open_views
+from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.limits import Refusal
-from shared.net.listen import Endpoint, Listener, ListenLimits, bound_ports, open_listeners, serve
-from shared.net.networks import NetworkSet
+from shared.net.listen import Endpoint, Listener, bound_ports, open_listeners, serve
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -43,7 +43,8 @@ class Server:
             paths.private_key(settings),
             on_error=lambda why: service.log.error("certificate not reloaded", why=why),
         )
-        plaintext = NetworkSet(settings.auth.plaintext_networks)
+        self.clients = watch_clients(service.metrics)
+        plaintext = self.clients.trusted(settings.auth.plaintext_networks)
         commands = service.metrics.counter("imap_commands_total", "Commands by name and status.", ("command", "status"))
         rendered = RenderedCache(settings.imap.view_octets)
         spool = paths.spool("imap")
@@ -124,14 +125,6 @@ async def main(service: Service) -> None:
             )
         ]
         listeners = open_listeners(endpoints, reuse_port=settings.imap.workers > 1)
-        limits = ListenLimits(
-            connections=settings.limits.connections,
-            connections_per_client=settings.limits.connections_per_address,
-            exempt=NetworkSet(settings.limits.exempt_networks),
-            handshake_seconds=settings.limits.tls_handshake_seconds,
-            send_seconds=settings.limits.send_seconds,
-            grace_seconds=settings.server.drain_seconds,
-        )
         async with trio.open_nursery() as nursery:
             server = Server(service, views, Accounts(service.store, nursery))
             nursery.start_soon(server.stop_sessions, service.draining)
@@ -141,12 +134,13 @@ async def main(service: Service) -> None:
             await serve(
                 listeners,
                 server.handle,
-                limits=limits,
+                limits=listen_limits_of(settings),
                 draining=service.draining,
                 log=service.log,
                 metrics=service.metrics,
                 tls=server.tls.context,
                 refusal=refusal_line,
+                clients=server.clients,
             )
             nursery.cancel_scope.cancel()
 

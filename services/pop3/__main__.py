@@ -12,9 +12,9 @@ from services.pop3.protocol import replies
 from services.pop3.session import Session
 from services.pop3.shared_state import Shared
 from shared.config.schema import MaildropLock, Settings
+from shared.net.configure import listen_limits_of
 from shared.net.limits import Refusal
-from shared.net.listen import Endpoint, Listener, ListenLimits, bound_ports, open_listeners, serve
-from shared.net.networks import NetworkSet
+from shared.net.listen import Endpoint, Listener, bound_ports, open_listeners, serve
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -39,29 +39,19 @@ async def main(service: Service) -> None:
         serve,
         listeners,
         partial(_handle, shared),
-        limits=_limits(settings),
+        limits=listen_limits_of(settings),
         draining=service.draining,
         log=log,
         metrics=service.metrics,
         tls=tls.context,
         refusal=_refusal,
+        clients=shared.clients,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(serving)
         service.ready(bound_ports(listeners))
         await service.draining.wait()
         shared.drain()
-
-
-def _limits(settings: Settings) -> ListenLimits:
-    return ListenLimits(
-        connections=settings.limits.connections,
-        connections_per_client=settings.limits.connections_per_address,
-        exempt=NetworkSet(settings.limits.exempt_networks),
-        handshake_seconds=settings.limits.tls_handshake_seconds,
-        send_seconds=settings.limits.send_seconds,
-        grace_seconds=settings.server.drain_seconds,
-    )
 
 
 def _endpoints(settings: Settings) -> list[Endpoint]:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from services.pop3.read_ahead import Budget
 from shared.config.schema import MaildropLock, Settings
 from shared.model.ids import AccountId
-from shared.net.networks import NetworkSet
+from shared.net.configure import watch_clients
 from shared.net.tls import ServerTls
 from shared.observe.log import Logger
 from shared.observe.metrics import Metrics
@@ -38,7 +38,8 @@ class Shared:
         self.log = log
         self.tls = tls
         self.hostname = hostname
-        self.plaintext_networks = NetworkSet(settings.auth.plaintext_networks)
+        self.clients = watch_clients(metrics)
+        self.plaintext_networks = self.clients.trusted(settings.auth.plaintext_networks)
         self.budget = Budget(READ_AHEAD_OCTETS)
         self.commands = metrics.counter("pop3_commands_total", "Commands by verb.", ("verb",))
         self.logins = metrics.counter("pop3_logins_total", "Attempts to log in.", ("result",))

@@ -13,16 +13,18 @@ from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
-from services.smtp_in.ports import Profiles, endpoints_of, limits_of, listen_limits_of
+from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
 from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.schema import DmarcHandling
 from shared.dns.configure import make_resolver
+from shared.net.configure import listen_limits_of, watch_clients
+from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
-from shared.net.networks import NetworkSet
+from shared.net.local import open_local_listener
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -41,8 +43,10 @@ async def main(service: Service) -> None:
         on_error=lambda reason: service.log.error("certificate not reloaded", reason=reason),
         on_reload=lambda: service.log.info("certificate reloaded"),
     )
-    front = _front(service, tls)
+    clients = watch_clients(service.metrics)
+    front = _front(service, tls, clients)
     listeners = open_listeners(endpoints_of(settings), reuse_port=settings.smtp_in.workers > 1)
+    local = _local_listeners(service)
 
     async def handle(stream: ClientStream, listener: Listener) -> None:
         await Session(front, stream, listener).run()
@@ -54,7 +58,7 @@ async def main(service: Service) -> None:
 
         async def listen(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
             await serve(
-                listeners,
+                [*listeners, *local],
                 handle,
                 limits=listen_limits_of(settings),
                 draining=service.draining,
@@ -62,6 +66,7 @@ async def main(service: Service) -> None:
                 metrics=service.metrics,
                 tls=tls.context,
                 refusal=_refusal,
+                clients=clients,
                 task_status=task_status,
             )
             watch.cancel()
@@ -70,20 +75,32 @@ async def main(service: Service) -> None:
                 await front.refusals.flush()
 
         await nursery.start(listen)
+        for listener in local:
+            service.log.info("listening", listener=listener.name, socket=listener.host)
         service.ready(bound_ports(listeners))
 
 
-def _front(service: Service, tls: ServerTls) -> Front:
+def _local_listeners(service: Service) -> list[Listener]:
+    name = service.settings.smtp_in.lmtp_socket
+    if not name:
+        return []
+    path = service.paths.local_socket(name)
+    if path == service.paths.socket:
+        raise OSError(f"smtp_in.lmtp_socket: {name} is the store's socket")
+    return [open_local_listener(LMTP, path, LMTP_MODE)]
+
+
+def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     settings = service.settings
     own = settings.smtp_in
-    profiles = Profiles.of(settings)
+    profiles = Profiles.of(settings, clients)
     directory = service.store.directory
     policy = Chain(
         (
             SenderOwnership(directory),
             KnownRecipient(directory, profiles.hostname),
             HeaderLimits(own.hops, own.header_octets),
-            *_authenticity(service, profiles.hostname),
+            *_authenticity(service, profiles.hostname, clients),
         )
     )
     spool = service.paths.spool(service.name)
@@ -107,7 +124,7 @@ def _front(service: Service, tls: ServerTls) -> Front:
     )
 
 
-def _authenticity(service: Service, hostname: str) -> tuple[Policy, ...]:
+def _authenticity(service: Service, hostname: str, clients: ClientsWatch) -> tuple[Policy, ...]:
     wanted = service.settings.authenticity
     if not wanted.check:
         return ()
@@ -115,7 +132,7 @@ def _authenticity(service: Service, hostname: str) -> tuple[Policy, ...]:
         hostname,
         wanted.dmarc is DmarcHandling.ENFORCE,
         wanted.seconds,
-        NetworkSet(wanted.unchecked_networks),
+        clients.trusted(wanted.unchecked_networks),
     )
     return (Authenticity(make_resolver(service.settings.dns), options, service.log),)
 

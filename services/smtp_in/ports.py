@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from attrs import frozen
 
 from services.smtp_in.protocol.events import Profile
 from services.smtp_in.protocol.limits import Limits
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
-from shared.net.listen import Endpoint, ListenLimits
-from shared.net.networks import NetworkSet
+from shared.net.hidden import ClientsWatch
+from shared.net.listen import Endpoint
 
 RELAY = "smtp"
 SUBMISSION = "submission"
 SUBMISSIONS = "submissions"
+LMTP = "lmtp"
+LMTP_MODE = 0o660
+"""Of the socket: who may inject is who is in the group of its file."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -28,19 +33,6 @@ def limits_of(settings: Settings) -> Limits:
         idle_commands=own.idle_commands,
         messages=own.transactions,
         auth_failures=settings.auth.attempts_per_connection,
-    )
-
-
-def listen_limits_of(settings: Settings) -> ListenLimits:
-    """The bounds of all listeners together."""
-    limits = settings.limits
-    return ListenLimits(
-        connections=limits.connections,
-        connections_per_client=limits.connections_per_address,
-        exempt=NetworkSet(limits.exempt_networks),
-        handshake_seconds=limits.tls_handshake_seconds,
-        send_seconds=limits.send_seconds,
-        grace_seconds=settings.server.drain_seconds,
     )
 
 
@@ -63,20 +55,29 @@ class Profiles:
     """What a client is offered, by port and address."""
 
     hostname: str
-    plaintext_networks: NetworkSet
+    plaintext_networks: Container[str]
+    xclient_networks: Container[str] = ()
 
     @classmethod
-    def of(cls, settings: Settings) -> Profiles:
+    def of(cls, settings: Settings, clients: ClientsWatch) -> Profiles:
         """The profiles that the settings ask for."""
-        return cls(server_hostname(settings), NetworkSet(settings.auth.plaintext_networks))
+        return cls(
+            server_hostname(settings),
+            clients.trusted(settings.auth.plaintext_networks),
+            clients.trusted(settings.smtp_in.xclient_networks),
+        )
 
-    def profile(self, listener: str, ip: str) -> Profile:
-        """The profile of a listener for one client."""
+    def profile(self, listener: str, ip: str, *, xclient: bool = False) -> Profile:
+        """The profile of a listener for one client. `xclient`: whoever speaks for it may do so, wherever the client is."""
+        if listener == LMTP:
+            return Profile(self.hostname, submission=False, starttls=False, lmtp=True)
+        xclient = xclient or ip in self.xclient_networks
         if listener == RELAY:
-            return Profile(self.hostname, submission=False)
+            return Profile(self.hostname, submission=False, xclient=xclient)
         return Profile(
             self.hostname,
             submission=True,
             starttls=listener == SUBMISSION,
             plaintext_auth=ip in self.plaintext_networks,
+            xclient=xclient,
         )

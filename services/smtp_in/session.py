@@ -18,7 +18,7 @@ import trio
 from services.smtp_in.auth import advance_scram, log_in
 from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
-from services.smtp_in.ports import RELAY
+from services.smtp_in.ports import LMTP, SUBMISSION, SUBMISSIONS
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
@@ -33,6 +33,7 @@ from services.smtp_in.protocol.events import (
     RcptRequested,
     ScramRequested,
     StartTls,
+    XClientRequested,
 )
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.spool import Spool
@@ -57,7 +58,12 @@ class Session:
         self._front = front
         self._stream = stream
         self._listener = listener.name
-        self._client = Client(stream.peer_ip, submission=listener.name != RELAY, tls=_described_tls(stream))
+        self._client = Client(
+            stream.peer_ip,
+            submission=listener.name in (SUBMISSION, SUBMISSIONS),
+            lmtp=listener.name == LMTP,
+            tls=_described_tls(stream),
+        )
         profile = front.profiles.profile(listener.name, stream.peer_ip)
         self._connection = Connection(
             profile, front.limits, tls=stream.tls is not None, binding=bool(stream.bindings)
@@ -162,7 +168,7 @@ class Session:
 
     async def _on_mail(self, event: MailRequested) -> None:
         client, connection = self._client, self._connection
-        client.helo, client.esmtp = connection.helo or "", connection.esmtp
+        client.said(connection.helo or "", esmtp=connection.esmtp)
         transaction = Transaction(new_trace(), client, event.mail)
         TRACE.set(transaction.trace)
         reply = await self._asked(lambda: self._front.policy.on_mail(transaction), replies.SENDER_OK)
@@ -205,7 +211,7 @@ class Session:
         message, stream = event.message, self._stream
         if message.first or self._scram is None:
             auth = self._front.store.auth
-            self._scram = ScramExchange(auth, message.mechanism, stream.bindings, stream.peer_ip)
+            self._scram = ScramExchange(auth, message.mechanism, stream.bindings, self._client.ip)
         exchange = self._scram
         step, account = await advance_scram(exchange, message.data)
         if isinstance(step, bytes):
@@ -265,6 +271,20 @@ class Session:
         self._client.tls = _described_tls(self._stream)
         self._connection.binding = bool(self._stream.bindings)
 
+    async def _on_xclient(self, event: XClientRequested) -> None:
+        front, told = self._front, event.xclient
+        client = self._client.replaced_by(told)
+        if client is None:
+            self._connection.answer(replies.XCLIENT_NEEDS_ADDRESS)
+            return
+        hostname = front.profiles.hostname
+        reply = await self._asked(lambda: front.policy.on_connect(client), replies.greeting(hostname))
+        if reply.is_positive:
+            front.log.info("client announced", listener=self._listener, proxy=self._stream.peer_ip, peer=client.ip)
+            self._client, self._scram = client, None
+            self._connection.profile = front.profiles.profile(self._listener, client.ip, xclient=True)
+        self._connection.answer(reply)
+
     # Small things.
 
     def _under_way(self) -> Transaction:
@@ -293,7 +313,7 @@ class Session:
             "recipients": recipients[:LOGGED_RECIPIENTS],
             "recipient_count": len(recipients),
             "octets": octets,
-            "peer": client.ip,
+            "peer": client.ip or None,
             "helo": client.helo,
             "protocol": transaction.protocol,
             "account": client.account.address if client.account else None,
@@ -336,7 +356,7 @@ class Session:
         self._front.log.info(
             "connection ended",
             listener=self._listener,
-            peer=client.ip,
+            peer=client.ip or None,
             helo=connection.helo,
             reason=reason,
             tls=client.tls or None,
@@ -364,4 +384,5 @@ _HANDLERS: dict[type[Event], Callable[[Session, Any], Awaitable[None]]] = {
     ContentAbandoned: Session._on_content_abandoned,
     ContentEnded: Session._on_content_ended,
     StartTls: Session._on_starttls,
+    XClientRequested: Session._on_xclient,
 }

@@ -8,6 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from services.smtp_in.protocol.commands import Mail
 from services.smtp_in.protocol.grammar import Mailbox
+from services.smtp_in.protocol.xclient import XClient
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
 from shared.mail.received import protocol_name
 from shared.model.ids import AccountId, Grant
@@ -32,16 +33,37 @@ class Client:
     ip: str
     submission: bool
     """It came to a submission port."""
+    lmtp: bool = False
+    """A program of this machine, on the LMTP socket."""
     helo: str = ""
     esmtp: bool = False
     tls: str = ""
     """Version and cipher, "" without TLS."""
     account: Account | None = None
+    announced: XClient | None = None
+    """What the peer said of the client that it speaks for; its words stand before those of EHLO and HELO."""
+
+    def said(self, helo: str, *, esmtp: bool) -> None:
+        """EHLO or HELO came."""
+        told = self.announced or XClient()
+        self.helo = told.helo or helo
+        self.esmtp = esmtp if told.esmtp is None else told.esmtp
+
+    def replaced_by(self, told: XClient) -> Client | None:
+        """The client that XCLIENT announces; None where its address was never told. Who logged in is forgotten."""
+        before = self.announced or XClient()
+        if told.ip not in (None, before.ip):
+            before = XClient()  # another client: nothing that was said of the last one is true of it
+        ip = told.ip or before.ip
+        if ip is None:
+            return None
+        esmtp = before.esmtp if told.esmtp is None else told.esmtp
+        return Client(ip, self.submission, tls=self.tls, announced=XClient(ip, told.helo or before.helo, esmtp))
 
     @property
     def described(self) -> str:
         """Address and HELO name, for the administrator."""
-        return f"[{self.ip}] {self.helo}"
+        return f"[{self.ip}] {self.helo}" if self.ip else f"local {self.helo}"
 
 
 @define
@@ -81,6 +103,7 @@ class Transaction:
             tls=bool(client.tls),
             authenticated=client.account is not None,
             smtputf8=self.mail.smtputf8,
+            lmtp=client.lmtp,
         )
 
     def copies(self) -> tuple[LocalRecipient, ...]:

@@ -24,6 +24,10 @@ class DataPaths:
     def socket(self) -> Path:
         return self.root / "run" / "store.sock"
 
+    def local_socket(self, name: str) -> Path:
+        """A socket for other programs of the machine; an absolute path stays what it is."""
+        return self.root / "run" / name
+
     @property
     def store(self) -> Path:
         """Database, packs and uploads; no other service needs it."""

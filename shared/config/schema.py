@@ -63,6 +63,13 @@ class MaildropLock(StrEnum):
 class ServerSettings:
     hostname: str = key("", "name of this server in greetings and Received fields; empty: the machine's own")
     listen: tuple[str, ...] = key(("0.0.0.0", "::"), "addresses that the mail ports listen on")
+    proxy_networks: tuple[str, ...] = key(
+        (),
+        "networks (CIDR) of proxies that announce their clients by the PROXY protocol (v1 or v2); from them the header is "
+        "required on every mail port, from others it is never looked at",
+        form=NETWORKS,
+    )
+    proxy_seconds: float = key(5.0, "how long a proxy may take for that header", minimum=0.1, maximum=60)
     drain_seconds: float = key(
         10.0, "how long a stopping service lets what is under way finish", minimum=0, maximum=600
     )
@@ -254,6 +261,14 @@ class SmtpInSettings:
     submission_port: int = port_key(587, "for mail from accounts, with STARTTLS")
     submissions_port: int = port_key(465, "for mail from accounts, with TLS from the first byte")
     workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
+    lmtp_socket: str = key(
+        "",
+        "Unix socket on which programs of this machine hand in mail for accounts here (LMTP), below run/ of the data directory or "
+        "absolute; empty: none",
+    )
+    xclient_networks: tuple[str, ...] = key(
+        (), "networks (CIDR) of front ends that may say by XCLIENT for whom they speak; empty: nobody", form=NETWORKS
+    )
     command_octets: int = key(2048, "longest command line with its CRLF", minimum=512, maximum=65536)
     recipients: int = key(
         1000, "recipients of one message (RFC 5321 asks for 100 or more)", minimum=100, maximum=100_000

@@ -19,8 +19,10 @@ _MAX_OCTETS: Final = 255
 """Of a name (RFC 1035 §2.3.4), so that no line comes near 998 octets."""
 
 
-def protocol_name(*, esmtp: bool, tls: bool, authenticated: bool, smtputf8: bool = False) -> str:
-    """The word after "with" (RFC 3848, RFC 6531 §4.3): SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTP, ..."""
+def protocol_name(*, esmtp: bool, tls: bool, authenticated: bool, smtputf8: bool = False, lmtp: bool = False) -> str:
+    """The word after "with" (RFC 3848, RFC 6531 §4.3): SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTP, LMTP, ..."""
+    if lmtp:
+        return "UTF8LMTP" if smtputf8 else "LMTP"
     if not esmtp:
         return "SMTP"
     return ("UTF8SMTP" if smtputf8 else "ESMTP") + ("S" if tls else "") + ("A" if authenticated else "")
@@ -41,14 +43,15 @@ def build_received(
 ) -> bytes:
     """One folded Received field with its CRLF.
 
-    `reverse_name`: the client's name by DNS, empty where unknown. `recipient`: only where the transaction has one (RFC 5321 §7.6),
-    empty otherwise; an address that is not ASCII is left out unless the protocol's name begins with UTF8. `tls`: version and cipher
-    for a comment. `seconds` since 1970.
+    `client_ip`: empty for a program of this machine. `reverse_name`: the client's name by DNS, empty where unknown. `recipient`:
+    only where the transaction has one (RFC 5321 §7.6), empty otherwise; an address that is not ASCII is left out unless the protocol's
+    name begins with UTF8. `tls`: version and cipher for a comment. `seconds` since 1970.
     """
     utf8 = protocol.startswith("UTF8")
     literal = f"[IPv6:{client_ip}]" if ":" in client_ip else f"[{client_ip}]"
+    host = f"{_word(reverse_name, utf8=False)} {_word(literal, utf8=False)}" if client_ip else "local"
     lines = [
-        f"Received: from {_word(helo, utf8=utf8)} ({_word(reverse_name, utf8=False)} {_word(literal, utf8=False)})",
+        f"Received: from {_word(helo, utf8=utf8)} ({host})",
         *([f"(using {_comment(tls)})"] if tls else []),
         f"by {_word(by, utf8=utf8)} with {_word(protocol, utf8=False)} id {_word(trace, utf8=False)}",
     ]

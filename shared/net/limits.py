@@ -1,7 +1,8 @@
 """How many connections are open, in all and per client, and whether one more is allowed.
 
 Only clients with an open connection are remembered, so the table is bounded by the total limit itself. A client is an
-IPv4 address or an IPv6 /64; exempt networks count towards the total but have no limit of their own.
+IPv4 address or an IPv6 /64; exempt networks, and programs of this machine on Unix sockets (address ""), count towards the total but have no
+limit of their own.
 """
 
 from __future__ import annotations
@@ -31,21 +32,32 @@ class ConnectionLimits:
         self._open = 0
         self._clients: dict[tuple[int, int], int] = {}
 
-    def acquire(self, ip: str) -> Refusal | None:
-        """Counts one more connection of `ip` and returns None; or counts nothing and says why not."""
+    def acquire(self, ip: str, *, exempt: bool = False) -> Refusal | None:
+        """Counts one more connection of `ip` and returns None; or counts nothing and says why not.
+
+        `exempt`: only the total counts, as for a proxy that stands for many clients.
+        """
         if self._open >= self._total:
             return Refusal.TOTAL
-        key = client_key(ip)
+        key = _key(ip)
         count = self._clients.get(key, 0)
-        if count >= self._per_client and ip not in self._exempt:
+        if count >= self._per_client and not exempt and ip and ip not in self._exempt:
             return Refusal.PER_CLIENT
         self._open += 1
         self._clients[key] = count + 1
         return None
 
+    def move(self, ip: str, to: str) -> Refusal | None:
+        """Counts an acquired connection of `ip` as one of `to` and returns None; or changes nothing and says why not."""
+        self.release(ip)
+        refusal = self.acquire(to)
+        if refusal is not None:
+            self.acquire(ip, exempt=True)
+        return refusal
+
     def release(self, ip: str) -> None:
         """Takes back one successful `acquire` of the same address."""
-        key = client_key(ip)
+        key = _key(ip)
         count = self._clients[key]
         self._open -= 1
         if count > 1:
@@ -56,3 +68,7 @@ class ConnectionLimits:
     def statistics(self) -> dict[str, int]:
         """Open connections and distinct clients."""
         return {"open": self._open, "clients": len(self._clients)}
+
+
+def _key(ip: str) -> tuple[int, int]:
+    return client_key(ip) if ip else (0, 0)

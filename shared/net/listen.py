@@ -6,6 +6,8 @@ Laws:
   descriptors or memory (it waits, longer each time, and goes on).
 - A connection beyond a limit is told so (`refusal`, plaintext listeners only: there is no TLS to say it in) and closed;
   it never reaches the handler and costs no task.
+- From a trusted proxy (`ListenLimits.proxies`) the first thing is the header that announces the client, before TLS; without one
+  the connection is closed. Limits, logs and trust go by the announced address. From everybody else no header is looked for.
 - Implicit TLS is negotiated in the connection's own task, with a timeout: a silent client delays nobody.
 - Draining: the listeners close first, the handlers see the event themselves and say goodbye in their protocol, and
   whoever is still there after the grace period is cancelled.
@@ -26,13 +28,21 @@ from typing import Any, Protocol
 import attrs
 import trio
 
+from shared.net.hidden import ClientsWatch
 from shared.net.limits import ConnectionLimits, Refusal
 from shared.net.networks import NetworkSet, plain_ip
+from shared.net.proxied import NoHeader, take_header
 from shared.net.stream import SEND_TIMEOUT_SECONDS, ClientStream, ConnectionLost, TlsFailed
 from shared.observe.metrics import Counter, Gauge, Metrics
 
 BACKLOG = 512
 """Connections that the kernel completes for us while we are busy; it cuts this to net.core.somaxconn."""
+
+HIDDEN_ADVICE = (
+    "all clients seem to be the gateway, so limits per address, checks of senders and logs cannot tell them apart: let the engine keep "
+    "addresses (Docker: its firewall rules, no userland proxy; a router: no rewriting of sources), or put a proxy with PROXY protocol "
+    "in front (server.proxy_networks)"
+)
 
 _ACCEPT_AT_ONCE = 16
 """Then the connections that were accepted have their turn."""
@@ -46,6 +56,9 @@ _CLOSED = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 
 class Log(Protocol):
     """What we need of a structured log; `shared.observe.log.Logger` is one."""
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Somebody should look at it."""
 
     def error(self, event: str, **fields: Any) -> None:
         """Something is wrong with us or with the machine."""
@@ -101,6 +114,10 @@ class ListenLimits:
     send_seconds: float = SEND_TIMEOUT_SECONDS
     grace_seconds: float = 10.0
     """From the beginning of the drain to the cancellation of what is left."""
+    proxies: NetworkSet = attrs.field(factory=NetworkSet)
+    """Whose connections begin with a PROXY header; only the total limit applies to them before it is read."""
+    proxy_seconds: float = 5.0
+    """For that header."""
 
 
 Handler = Callable[[ClientStream, Listener], Awaitable[None]]
@@ -153,17 +170,18 @@ async def serve(
     metrics: Metrics,
     tls: Callable[[], ssl.SSLContext] | None = None,
     refusal: Refuse | None = None,
+    clients: ClientsWatch | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serves until `draining` has happened and all connections are gone, or the grace period is over.
 
     `handler` owns the stream it gets and need not close it. `tls` gives the context of implicit TLS
     (`ServerTls.context`), needed only where a listener has it. `refusal` gives the line for a connection
-    that is one too many, in the protocol's own words. The listeners are closed when this returns.
+    that is one too many, in the protocol's own words. `clients` is told of every client. The listeners are closed when this returns.
     """
     if tls is None and any(listener.implicit_tls for listener in listeners):
         raise ValueError("implicit TLS needs a context")
-    server = _Server(handler, limits, log, metrics, tls, refusal)
+    server = _Server(handler, limits, log, metrics, tls, refusal, clients)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
             for listener in listeners:
@@ -203,12 +221,14 @@ class _Server:
         metrics: Metrics,
         tls: Callable[[], ssl.SSLContext] | None,
         refusal: Refuse | None,
+        clients: ClientsWatch | None,
     ) -> None:
         self._handler = handler
         self._limits = limits
         self._log = log
         self._tls = tls
         self._refusal = refusal
+        self._clients = clients
         self._counts = ConnectionLimits(limits.connections, limits.connections_per_client, limits.exempt)
         self._open: Gauge = metrics.gauge("connections_open", "Open client connections.", ("listener",))
         self._accepted: Counter = metrics.counter("connections_total", "Accepted client connections.", ("listener",))
@@ -217,6 +237,9 @@ class _Server:
         )
         self._failed: Counter = metrics.counter(
             "connections_failed_total", "Connections ended by a mistake of ours.", ("listener",)
+        )
+        self._no_header: Counter = metrics.counter(
+            "connections_without_header_total", "Connections of a proxy without a good PROXY header.", ("listener",)
         )
         self._tls_failed: Counter = metrics.counter(
             "tls_handshakes_failed_total", "TLS handshakes that failed.", ("listener",)
@@ -227,6 +250,7 @@ class _Server:
         # What waits is accepted in one go, without trio's layers: both cost more than the accept.
         sock = listener.sock
         failures = accepted = 0
+        local = sock.family == socket.AF_UNIX
         try:
             while True:
                 try:
@@ -248,7 +272,7 @@ class _Server:
                     continue  # the others (ECONNABORTED, EPROTO, ...) are about that one client: accept(2)
                 failures = 0
                 raw.setblocking(False)
-                self._take(raw, plain_ip(address[0]), listener, connections)
+                self._take(raw, "" if local else plain_ip(address[0]), listener, connections)
                 accepted += 1
                 if accepted >= _ACCEPT_AT_ONCE:
                     accepted = 0
@@ -258,10 +282,15 @@ class _Server:
             sock.close()
 
     def _take(self, raw: socket.socket, ip: str, listener: Listener, connections: trio.Nursery) -> None:
-        refusal = self._counts.acquire(ip)
+        refusal = self._counts.acquire(ip, exempt=ip in self._limits.proxies)
         if refusal is not None:
-            self._refused.inc(1, listener.name, refusal.name.lower())
-            self._refuse(raw, listener, refusal)
+            line = self._refusal_line(listener, refusal)
+            try:
+                raw.send(line)  # if that costs no waiting
+            except OSError:
+                pass
+            finally:
+                raw.close()
             return
         try:
             stream = ClientStream.from_socket(raw, send_timeout_seconds=self._limits.send_seconds)
@@ -273,18 +302,23 @@ class _Server:
         self._open.inc(1, listener.name)
         connections.start_soon(self._connection, stream, ip, listener)
 
-    def _refuse(self, raw: socket.socket, listener: Listener, refusal: Refusal) -> None:
-        """Says why in one line if that costs no waiting, and closes."""
-        try:
-            if self._refusal is not None and not listener.implicit_tls:
-                raw.send(self._refusal(listener, refusal))
-        except OSError:
-            pass
-        finally:
-            raw.close()
+    def _refusal_line(self, listener: Listener, refusal: Refusal) -> bytes:
+        """Counts it; what to say, b"" where that cannot be said."""
+        self._refused.inc(1, listener.name, refusal.name.lower())
+        return b"" if self._refusal is None or listener.implicit_tls else self._refusal(listener, refusal)
 
     async def _connection(self, stream: ClientStream, ip: str, listener: Listener) -> None:
         try:
+            if ip in self._limits.proxies and await take_header(stream, self._limits.proxy_seconds):
+                # it counts as its client's from here on
+                refusal = self._counts.move(ip, stream.peer_ip)
+                if refusal is not None:
+                    await stream.send_all(self._refusal_line(listener, refusal))
+                    await stream.aclose()
+                    return
+                ip = stream.peer_ip
+            if ip and self._clients is not None and self._clients.seen(ip, trio.current_time()):
+                self._log.warning("clients' addresses are hidden", gateway=ip, advice=HIDDEN_ADVICE)
             if listener.implicit_tls and self._tls is not None:
                 await stream.start_tls(self._tls(), self._limits.handshake_seconds)
             await self._handler(stream, listener)
@@ -301,6 +335,10 @@ class _Server:
     def _note(self, error: Exception, stream: ClientStream, listener: Listener) -> None:
         if isinstance(error, TlsFailed):
             self._tls_failed.inc(1, listener.name)
+        elif isinstance(error, NoHeader):
+            if not error.silent:
+                self._no_header.inc(1, listener.name)
+                self._log.warning("no PROXY header", listener=listener.name, proxy=stream.peer_ip, why=str(error))
         elif not isinstance(error, (ConnectionLost, trio.BrokenResourceError, trio.ClosedResourceError)):
             self._failed.inc(1, listener.name)
             self._log.exception("connection failed", error, listener=listener.name, peer=stream.peer_ip)

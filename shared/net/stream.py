@@ -19,7 +19,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import attrs
@@ -96,8 +96,11 @@ class ClientStream:
         self._sending = False
         self._closed = False
         self._unyielded = 0
-        peer, local = raw.getpeername(), raw.getsockname()  # OSError when the peer has already reset
+        local_only = raw.family == socket.AF_UNIX
+        # OSError when the peer has already reset
+        peer, local = (("", 0), ("", 0)) if local_only else (raw.getpeername(), raw.getsockname())
         self.peer_ip: str = plain_ip(peer[0])
+        """Empty: a program of this machine, on a Unix socket."""
         self.peer_port: int = peer[1]
         self.local_ip: str = plain_ip(local[0])
         self.local_port: int = local[1]
@@ -105,7 +108,8 @@ class ClientStream:
         self.bindings: Mapping[str, bytes] = {}
         """Channel bindings by type (RFC 5929, RFC 9266), where we are the server of a TLS connection."""
         self.discarded_octets = 0
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not local_only:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     @classmethod
     def from_socket(cls, raw: socket.socket, *, send_timeout_seconds: float = SEND_TIMEOUT_SECONDS) -> ClientStream:
@@ -119,6 +123,23 @@ class ClientStream:
             if self._ssl is not None:
                 return await self._receive_tls(self._ssl, min(max_bytes, _TLS_RECORD_OCTETS))
             return await self._receive_plain(max_bytes)
+        except _GONE:
+            return b""
+
+    async def receive_prefix(self, max_bytes: int, extent: Callable[[bytes], int]) -> bytes:
+        """Waits for octets, shows ``extent`` what is there and takes as many as it says, at least one; b"" at the end.
+
+        The rest stays with the kernel, untouched. In plaintext only; what ``extent`` raises passes through.
+        """
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._raw)
+                try:
+                    shown = self._raw.recv(max_bytes, socket.MSG_PEEK)
+                    # what was shown is there, so this gets all that it asks for
+                    return self._raw.recv(extent(shown)) if shown else b""
+                except BlockingIOError:
+                    continue
         except _GONE:
             return b""
 

@@ -1,8 +1,8 @@
 """Is it what it says it is: SPF, DKIM, ARC and DMARC of a message from elsewhere, and what follows from them.
 
 Laws:
-- Asked between "received" and "committed", for clients that neither logged in nor are in an unchecked network; bounded in time: what
-  is not known by then is temperror.
+- Asked between "received" and "committed", for clients that neither logged in nor are local (LMTP) or in an unchecked network; bounded
+  in time: what is not known by then is temperror.
 - Trouble with the DNS is never a verdict: where a policy of "reject" hangs on an answer that did not come, the reply is 451.
 - Nothing passes as authenticated that is not: see `shared.mailauth.authors` for what is done with odd From fields.
 - Every verdict stands in the Authentication-Results field, with the reason in words, and in one log line.
@@ -12,7 +12,7 @@ RFC 7208, 6376, 8617, 9989 (7489), 8601; RFC 7372 (5.7.26).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from ipaddress import ip_address
 from typing import Final
 
@@ -45,7 +45,6 @@ from shared.mailauth.lookups import Question
 from shared.mailauth.lookups import Reply as DnsReply
 from shared.mailauth.results import MethodResult, build_results
 from shared.mailauth.spf import SpfResult, SpfVerdict, check_host
-from shared.net.networks import NetworkSet
 from shared.observe.log import Logger
 
 INLINE_OCTETS: Final = 64 * 1024
@@ -65,7 +64,7 @@ class Options:
     enforce: bool
     """Act on DMARC policies; otherwise they are only written down."""
     seconds: float
-    unchecked: NetworkSet
+    unchecked: Container[str]
 
 
 _NO_NAME: Final = IprevVerdict(IprevResult.TEMPERROR, "", "the DNS did not answer in time")
@@ -96,7 +95,7 @@ class Authenticity(Policy):
         """Waits for the DNS, for at most the seconds of the options."""
         transaction = received.transaction
         client = transaction.client
-        if client.account is not None or client.submission or client.ip in self._options.unchecked:
+        if client.account is not None or client.submission or client.lmtp or client.ip in self._options.unchecked:
             return None
         content = as_content(received.content)
         start = transaction.front_octets

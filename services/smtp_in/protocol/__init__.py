@@ -8,5 +8,6 @@ Read in this order:
 - `state`: which verb is allowed in which state, as a table.
 - `data`: the header block of a received message: what the checks need, what a submission gets repaired.
 - `events`: what the machine asks of its driver, and what a port offers.
+- `handlers`: what each command does, once the table allows it.
 - `connection`: the machine that puts these together.
 """

@@ -1,6 +1,6 @@
 """The verbs of SMTP and what a parsed command carries. Plain data; `parse` makes it, `connection` acts on it.
 
-A new verb (XCLIENT, LHLO) comes here as a member, into `parse` with its arguments, and into the table of `state`.
+A new verb comes here as a member, into `parse` with its arguments, and into the table of `state`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Verb(StrEnum):
 
     EHLO = "EHLO"
     HELO = "HELO"
+    LHLO = "LHLO"
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
@@ -32,6 +33,7 @@ class Verb(StrEnum):
     QUIT = "QUIT"
     STARTTLS = "STARTTLS"
     AUTH = "AUTH"
+    XCLIENT = "XCLIENT"
     NOT_IMPLEMENTED = "not implemented"
     """Known to an RFC, not to us."""
     HTTP = "HTTP"
@@ -41,7 +43,7 @@ class Verb(StrEnum):
 
 BARE = frozenset({Verb.DATA, Verb.RSET, Verb.QUIT, Verb.STARTTLS})
 """Commands that take no argument (RFC 5321 §4.1.1: with one, 501)."""
-IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP})
+IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.RSET, Verb.NOOP, Verb.VRFY, Verb.HELP, Verb.XCLIENT})
 """Commands that move no mail: see Limits.idle_commands."""
 
 

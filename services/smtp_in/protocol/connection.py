@@ -17,13 +17,10 @@ Laws:
   log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
 
-RFC 5321, 1870, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
+RFC 5321, 1870, 2033, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from enum import Enum
 
 from services.smtp_in.protocol import parse, replies
 from services.smtp_in.protocol.commands import BARE, IDLE, Mail, Verb
@@ -33,32 +30,21 @@ from services.smtp_in.protocol.events import (
     ContentAbandoned,
     ContentDropped,
     ContentEnded,
-    ContentStarted,
     Event,
     MailRequested,
     Profile,
     RcptRequested,
     ScramRequested,
-    StartTls,
-    ehlo_reply,
+    XClientRequested,
 )
 from services.smtp_in.protocol.exchange import Exchange, Step, offered_mechanisms
+from services.smtp_in.protocol.handlers import HANDLERS
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.parse import Refused
 from services.smtp_in.protocol.replies import Reply
-from services.smtp_in.protocol.state import CHUNK_REFUSALS, IN_TRANSACTION, TABLE, State
+from services.smtp_in.protocol.state import IN_TRANSACTION, TABLE, Mode, State
 from shared.wire import base64
 from shared.wire.lines import BareNewline, LineReader, LineTooLong
-
-
-class _Mode(Enum):
-    """What the next bytes are."""
-
-    COMMANDS = 1
-    AUTH = 2
-    CONTENT = 3
-    TLS = 4
-    CLOSED = 5
 
 
 class Connection:
@@ -85,16 +71,18 @@ class Connection:
         self.close_reason: str | None = None
         """Why the connection was closed, once it is: a word for the log."""
         self.draining = False
-        self._mode = _Mode.COMMANDS
+        self.mode = Mode.COMMANDS
+        """What the next bytes are."""
         self._reader = LineReader(self._line_limit())
         self._output: list[bytes] = []
         self._events: list[Event] = []
         self._pending: Event | None = None
-        self._recipients = 0
+        self.recipients = 0
+        """Of the transaction under way, accepted."""
         self._idle_commands = 0
         self._auth_failures = 0
         self._exchange: Exchange | None = None
-        self._content: DataContent | ChunkedContent | None = None
+        self.content: DataContent | ChunkedContent | None = None
         """The message under way; between two chunks it is there while commands are read."""
 
     # What the driver calls.
@@ -102,13 +90,13 @@ class Connection:
     def greet(self, refusal: Reply | None = None) -> None:
         """Queue the greeting, or the reply that refuses the connection before it began (RFC 5321 §3.1)."""
         if refusal is None:
-            self._send(replies.greeting(self.profile.hostname))
+            self.send(replies.greeting(self.profile.hostname))
         else:
             self.close(refusal, "refused")
 
     def feed(self, data: bytes) -> None:
         """Bytes from the client. Call only after `next_event` returned None."""
-        if self._mode is not _Mode.CLOSED:
+        if self.mode is not Mode.CLOSED:
             self._reader.feed(data)
 
     def take_output(self) -> bytes:
@@ -122,12 +110,12 @@ class Connection:
     @property
     def closed(self) -> bool:
         """No more bytes are read; the connection ends after the output was sent."""
-        return self._mode is _Mode.CLOSED
+        return self.mode is Mode.CLOSED
 
     @property
     def in_transaction(self) -> bool:
         """Between an accepted MAIL and the reply that ends the transaction."""
-        return self.state in IN_TRANSACTION or self._mode is _Mode.CONTENT or self._pending is not None
+        return self.state in IN_TRANSACTION or self.mode is Mode.CONTENT or self._pending is not None
 
     def next_event(self) -> Event | None:
         """The next thing to do, or None when more bytes are needed (or the connection is closed)."""
@@ -139,15 +127,15 @@ class Connection:
                 if isinstance(event, ContentEnded):
                     self._pending = event
                 return event
-            if self.draining and self._mode in (_Mode.COMMANDS, _Mode.AUTH) and not self.in_transaction:
+            if self.draining and self.mode in (Mode.COMMANDS, Mode.AUTH) and not self.in_transaction:
                 self.drain()
-            elif self._mode is _Mode.COMMANDS:
+            elif self.mode is Mode.COMMANDS:
                 if not self._step_command():
                     return None
-            elif self._mode is _Mode.CONTENT:
+            elif self.mode is Mode.CONTENT:
                 if not self._step_content():
                     return None
-            elif self._mode is _Mode.AUTH:
+            elif self.mode is Mode.AUTH:
                 if not self._step_auth():
                     return None
             else:
@@ -160,13 +148,18 @@ class Connection:
         event, self._pending = self._pending, None
         if event is None:
             raise RuntimeError("there is nothing to answer")
-        self._send(reply)
+        if isinstance(event, ContentEnded):
+            self._send_each(reply)
+        else:
+            self.send(reply)
         if isinstance(event, MailRequested):
             self._after_mail(event, reply)
         elif isinstance(event, RcptRequested):
             self._after_rcpt(reply)
         elif isinstance(event, (AuthRequested, ScramRequested)):
             self._after_auth(reply)
+        elif isinstance(event, XClientRequested):
+            self._after_xclient(reply)
         else:
             self._after_content(reply)
         if reply.code == 421:
@@ -185,21 +178,31 @@ class Connection:
         dropped = self._reader.discard()
         self.tls = True
         self.binding = False
+        self.mode = Mode.COMMANDS
+        self._start_over()
+        return dropped
+
+    def _start_over(self) -> None:
+        """As a new connection: neither EHLO nor a log-in counts any more."""
         self.authenticated = False
         self.helo = None
         self.esmtp = False
         self.state = State.START
-        self._mode = _Mode.COMMANDS
         self._reader.max_line_octets = self._line_limit()
-        return dropped
+
+    def _after_xclient(self, reply: Reply) -> None:
+        if reply.is_positive:
+            self._start_over()
+        else:
+            self._count_error()
 
     def close(self, reply: Reply | None, reason: str) -> None:
         """End the connection, with a last reply if there is one to give."""
-        if self._mode is _Mode.CLOSED:
+        if self.mode is Mode.CLOSED:
             return
         if reply is not None:
-            self._send(reply)
-        self._mode = _Mode.CLOSED
+            self.send(reply)
+        self.mode = Mode.CLOSED
         self._pending = None
         self.close_reason = reason
 
@@ -229,14 +232,14 @@ class Connection:
         verb, argument = parse.split_verb(line)
         rule = TABLE[verb, self.state]
         if rule.refusal is not None:
-            self._error(rule.refusal)
+            self._error(self.worded(rule.refusal) or rule.refusal)
         elif parse.has_control_characters(line):
             self._refuse_line(line, replies.BAD_CHARACTERS)
         elif argument and verb in BARE:
             self._error(replies.NO_ARGUMENTS)
         elif not (verb in IDLE and self._is_idling()):
             try:
-                _HANDLERS[verb](self, argument, rule.then or self.state)
+                HANDLERS[verb](self, argument, rule.then or self.state)
             except Refused as refused:
                 self._error(refused.reply)
         return True
@@ -255,115 +258,29 @@ class Connection:
             return True
         return False
 
-    def _handle_ehlo(self, argument: bytes, then: State) -> None:
-        self.helo = parse.parse_host(argument)
-        self.esmtp = True
-        self._begin(then)
-        starttls = self.profile.starttls and not self.tls
-        self._send(ehlo_reply(self.profile.hostname, self.limits, starttls=starttls, mechanisms=self._offered()))
-
-    def _handle_helo(self, argument: bytes, then: State) -> None:
-        self.helo = parse.parse_host(argument)
-        self.esmtp = False
-        self._begin(then)
-        self._send(replies.helo(self.profile.hostname))
-
-    def _handle_mail(self, argument: bytes, then: State) -> None:
-        if self.profile.submission and not self.authenticated:
-            raise Refused(replies.AUTH_REQUIRED if self._offered() else replies.NEED_TLS)
-        mail = parse.parse_mail(argument, self.limits)
-        # RFC 1870 §6.1
-        if mail.size is not None and mail.size > self.limits.message_octets:
-            raise Refused(replies.MESSAGE_TOO_BIG)
-        if self.messages >= self.limits.messages:
-            self.close(replies.TOO_MANY_MESSAGES, "messages")
-            return
-        self._pending = MailRequested(mail)
-
     def _after_mail(self, event: MailRequested, reply: Reply) -> None:
         if reply.is_positive:
             self.state = TABLE[Verb.MAIL, self.state].then or self.state
             self.mail = event.mail
-            self._recipients = 0
-
-    def _handle_rcpt(self, argument: bytes, then: State) -> None:
-        mail = self.mail
-        if mail is None:
-            raise RuntimeError("state without a transaction")
-        rcpt = parse.parse_rcpt(argument, self.limits, smtputf8=mail.smtputf8)
-        # RFC 5321 §4.5.3.1.10
-        if self._recipients >= self.limits.recipients:
-            self._send(replies.TOO_MANY_RECIPIENTS)
-        elif mail.sender is None and self._recipients >= 1:
-            # A bounce has one recipient; more is a spammer's saving. Temporary, so that the rest comes in turn.
-            self._send(replies.ONE_RECIPIENT_FOR_NULL_SENDER)
-        else:
-            self._pending = RcptRequested(rcpt)
+            self.recipients = 0
 
     def _after_rcpt(self, reply: Reply) -> None:
         if reply.is_positive:
             self.state = TABLE[Verb.RCPT, self.state].then or self.state
-            self._recipients += 1
+            self.recipients += 1
         elif not reply.is_temporary:
             self.refused_recipients += 1
             if self.refused_recipients >= self.limits.refused_recipients:
                 self.close(replies.TOO_MANY_REFUSED_RECIPIENTS, "refused recipients")
 
-    def _handle_data(self, argument: bytes, then: State) -> None:
-        self._mode = _Mode.CONTENT
-        self._content = DataContent(self.limits.message_octets)
-        self._send(replies.START_DATA)
-        self._events.append(ContentStarted())
-
-    def _handle_bdat(self, argument: bytes, then: State) -> None:
-        try:
-            chunk = parse.parse_chunk(argument)
-        except Refused as refused:
-            # Nobody knows how many octets follow: nothing that comes can be taken for a command.
-            self.close(refused.reply, "errors")
-            return
-        if not isinstance(self._content, ChunkedContent):
-            refusal = CHUNK_REFUSALS.get(self.state)
-            if refusal is None:
-                self._events.append(ContentStarted())
-            self._content = ChunkedContent(self.limits.message_octets, refusal)
-        content = self._content
-        self.state = then
-        content.begin_chunk(chunk.octets, last=chunk.last)
-        if content.will_be_far_too_big:
-            self._refuse_far_too_big(content.octets)
-            return
-        self._mode = _Mode.CONTENT
-
-    def _handle_rset(self, argument: bytes, then: State) -> None:
-        self._begin(then)
-        self._send(replies.RESET)
-
-    def _handle_vrfy(self, argument: bytes, then: State) -> None:
-        if not argument:
-            raise Refused(replies.NEEDS_ARGUMENT)
-        self._send(replies.VRFY)
-
-    def _handle_quit(self, argument: bytes, then: State) -> None:
-        self._begin(State.START)
-        self.close(replies.closing(self.profile.hostname), "quit")
-
-    def _handle_starttls(self, argument: bytes, then: State) -> None:
-        if self.tls:
-            raise Refused(replies.TLS_ACTIVE)
-        if not self.profile.starttls:
-            raise Refused(replies.TLS_NOT_OFFERED)
-        self._send(replies.TLS_READY)
-        self._mode = _Mode.TLS
-        self._events.append(StartTls())
-
     # AUTH.
 
-    def _handle_auth(self, argument: bytes, then: State) -> None:
+    def begin_auth(self, argument: bytes) -> None:
+        """AUTH. Raises Refused."""
         if self.authenticated:
             raise Refused(replies.ALREADY_AUTHENTICATED)
-        self._exchange = Exchange(argument, self.profile, self._offered())
-        self._mode = _Mode.AUTH
+        self._exchange = Exchange(argument, self.profile, self.offered())
+        self.mode = Mode.AUTH
         self._advance_auth(self._exchange.begin())
 
     def _step_auth(self) -> bool:
@@ -376,14 +293,14 @@ class Connection:
         if isinstance(step, bytes):
             self._output.append(replies.challenge(step))
         elif isinstance(step, Reply):
-            self._send(step)
+            self.send(step)
             self._after_auth(step)
         else:
             self._pending = step
 
     def _after_auth(self, reply: Reply) -> None:
         self._exchange = None
-        self._mode = _Mode.COMMANDS
+        self.mode = Mode.COMMANDS
         if reply.code in (500, 501):  # no credentials came of it
             self._count_error()
         elif reply.is_positive:
@@ -397,7 +314,7 @@ class Connection:
     # Content.
 
     def _step_content(self) -> bool:
-        content = self._content
+        content = self.content
         if content is None:
             raise RuntimeError("no content under way")
         progress, piece = content.step(self._reader)
@@ -407,7 +324,7 @@ class Connection:
             case Progress.NEEDS_MORE:
                 return False
             case Progress.FAR_TOO_BIG:
-                self._refuse_far_too_big(content.octets)
+                self.refuse_far_too_big(content.octets)
             case Progress.CHUNK_ENDED | Progress.ENDED if isinstance(content, ChunkedContent):
                 self._end_chunk(content, progress)
             case Progress.ENDED:
@@ -415,53 +332,74 @@ class Connection:
         return True
 
     def _end_chunk(self, content: ChunkedContent, progress: Progress) -> None:
-        self._mode = _Mode.COMMANDS
+        self.mode = Mode.COMMANDS
         if self.state is not State.CHUNKS:
             # RFC 3030 §2: it was not allowed, and its octets were dropped
-            self._content = None
+            self.content = None
             self._error(content.refusal or replies.NEED_MAIL)
         elif progress is Progress.ENDED:
             self._end_content(content.refusal, content.octets)
         else:
-            self._send(content.refusal or replies.chunk_taken(content.chunk_octets))
+            self.send(content.refusal or replies.chunk_taken(content.chunk_octets))
 
     def _end_content(self, refusal: Reply | None, octets: int) -> None:
-        self._mode = _Mode.COMMANDS
-        self._content = None
+        self.mode = Mode.COMMANDS
+        self.content = None
         if refusal is None:
             self._events.append(ContentEnded(octets))
             return
-        self._send(refusal)
+        self._send_each(refusal)
         self._events.append(ContentDropped(refusal, octets))
         self._after_content(refusal)
 
-    def _refuse_far_too_big(self, octets: int) -> None:
-        self._content = None
+    def refuse_far_too_big(self, octets: int) -> None:
+        """What is to come has no end worth waiting for."""
+        self.content = None
         self._events.append(ContentDropped(replies.MESSAGE_TOO_BIG, octets))
-        self.close(replies.MESSAGE_TOO_BIG, "message too big")
+        self._send_each(replies.MESSAGE_TOO_BIG)
+        self.close(None, "message too big")
 
     def _after_content(self, reply: Reply) -> None:
         self.messages += 1
         if reply.is_positive:
             self._idle_commands = 0
-        self._begin(TABLE[Verb.DATA, State.RCPT].then or State.READY)
+        self.begin(TABLE[Verb.DATA, State.RCPT].then or State.READY)
 
-    # Small things.
+    # Small things, for the handlers, too.
 
-    def _begin(self, state: State) -> None:
+    def ask(self, event: Event) -> None:
+        """An event that wants an answer; nothing goes on before it has one."""
+        self._pending = event
+
+    def emit(self, event: Event) -> None:
+        """An event that wants none."""
+        self._events.append(event)
+
+    def begin(self, state: State) -> None:
         """No transaction is under way any more."""
-        if self._content is not None:
-            self._content = None
+        if self.content is not None:
+            self.content = None
             self._events.append(ContentAbandoned())
         self.state = state
         self.mail = None
-        self._recipients = 0
+        self.recipients = 0
 
-    def _send(self, reply: Reply) -> None:
+    def send(self, reply: Reply) -> None:
+        """Queue a reply."""
         self._output.append(reply.wire)
 
+    def _send_each(self, reply: Reply) -> None:
+        """What becomes of a content: in LMTP told for every recipient, as one transaction holds them all (RFC 2033 §4.2)."""
+        for _ in range(self.recipients if self.profile.lmtp else 1):
+            self.send(reply)
+
+    def worded(self, refusal: Reply | None) -> Reply | None:
+        """A refusal of the table in the words of the protocol spoken."""
+        # RFC 2033 §4.2: DATA without recipients MUST fail with 503
+        return replies.NO_LMTP_RECIPIENTS if self.profile.lmtp and refusal is replies.NO_RECIPIENTS else refusal
+
     def _error(self, reply: Reply) -> None:
-        self._send(reply)
+        self.send(reply)
         if reply.code == 421:
             self.close(None, "errors")
         else:
@@ -472,27 +410,12 @@ class Connection:
         if self.errors >= self.limits.errors:
             self.close(replies.TOO_MANY_ERRORS, "errors")
 
-    def _offered(self) -> tuple[str, ...]:
+    def offered(self) -> tuple[str, ...]:
+        """By what the client may log in now."""
         return offered_mechanisms(self.profile, tls=self.tls, binding=self.binding)
 
     def _line_limit(self) -> int:
-        if not self.authenticated and self._offered():
+        if not self.authenticated and self.offered():
             return max(self.limits.command_line_octets, self.limits.auth_line_octets)
         return self.limits.command_line_octets
 
-
-_HANDLERS: dict[Verb, Callable[[Connection, bytes, State], None]] = {
-    Verb.EHLO: Connection._handle_ehlo,
-    Verb.HELO: Connection._handle_helo,
-    Verb.MAIL: Connection._handle_mail,
-    Verb.RCPT: Connection._handle_rcpt,
-    Verb.DATA: Connection._handle_data,
-    Verb.BDAT: Connection._handle_bdat,
-    Verb.RSET: Connection._handle_rset,
-    Verb.NOOP: lambda self, *_: self._send(replies.OK),
-    Verb.VRFY: Connection._handle_vrfy,
-    Verb.HELP: lambda self, *_: self._send(replies.HELP),
-    Verb.QUIT: Connection._handle_quit,
-    Verb.STARTTLS: Connection._handle_starttls,
-    Verb.AUTH: Connection._handle_auth,
-}

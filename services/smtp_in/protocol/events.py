@@ -1,6 +1,7 @@
 """What passes between the protocol machine and its driver: the profile of a port, and the events.
 
-Plain data. Events that want an answer: MailRequested, RcptRequested, AuthRequested, ScramRequested, ContentEnded.
+Plain data. Events that want an answer: MailRequested, RcptRequested, AuthRequested, ScramRequested, XClientRequested,
+ContentEnded.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.protocol.xclient import OFFER, XClient
 from shared.sasl.credentials import ClientMessage, Credentials
 
 
@@ -27,6 +29,10 @@ class Profile:
     """STARTTLS is offered while the connection is in plaintext."""
     plaintext_auth: bool = False
     """This client may authenticate without TLS (auth.plaintext_networks)."""
+    lmtp: bool = False
+    """LMTP instead of SMTP (RFC 2033): LHLO, and one reply per recipient after the content."""
+    xclient: bool = False
+    """The peer may say for whom it speaks (smtp_in.xclient_networks)."""
 
 
 @frozen
@@ -56,6 +62,13 @@ class ScramRequested:
     """A message of a SCRAM exchange for the store: `challenge` goes on, or answer 235, 535, 501 or 454, which ends it."""
 
     message: ClientMessage
+
+
+@frozen
+class XClientRequested:
+    """Somebody else is the client from here on: set `profile` for it, then answer with the greeting, or refuse it."""
+
+    xclient: XClient
 
 
 @frozen
@@ -100,6 +113,7 @@ Event = (
     | RcptRequested
     | AuthRequested
     | ScramRequested
+    | XClientRequested
     | ContentStarted
     | ContentPiece
     | ContentEnded
@@ -110,7 +124,9 @@ Event = (
 
 
 @lru_cache(maxsize=16)
-def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, mechanisms: tuple[str, ...]) -> Reply:
+def ehlo_reply(
+    hostname: str, limits: Limits, *, starttls: bool, mechanisms: tuple[str, ...], xclient: bool = False
+) -> Reply:
     """The answer to EHLO: what is offered now. One of few for all clients, so made once."""
     return replies.ehlo(
         hostname,
@@ -123,6 +139,7 @@ def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, mechanisms: tup
             "8BITMIME",
             "SMTPUTF8",
             "CHUNKING",
+            *((OFFER,) if xclient else ()),
             # RFC 9422 §4
             f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
         ),

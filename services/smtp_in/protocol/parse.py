@@ -21,7 +21,7 @@ _VERBS: dict[bytes, Verb] = {
 }
 # RFC 5321 Appendix F.1 and F.6 (TURN, SEND, SOML, SAML), RFC 1985 (ETRN), and others in use.
 _VERBS |= dict.fromkeys(
-    (b"TURN", b"SEND", b"SOML", b"SAML", b"ETRN", b"ATRN", b"BURL", b"XCLIENT", b"XFORWARD", b"LHLO"),
+    (b"TURN", b"SEND", b"SOML", b"SAML", b"ETRN", b"ATRN", b"BURL", b"XFORWARD"),
     Verb.NOT_IMPLEMENTED,
 )
 _VERBS |= dict.fromkeys((b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"HOST:", b"USER-AGENT:"), Verb.HTTP)

@@ -140,6 +140,9 @@ NEED_MAIL = reply(503, "5.5.1", "Send MAIL first")
 NESTED_MAIL = reply(503, "5.5.1", "Sender already given")
 IN_TRANSACTION = reply(503, "5.5.1", "Not while a mail transaction is under way")
 CHUNKS_UNDER_WAY = reply(503, "5.5.1", "Finish the message with BDAT LAST, or RSET")
+# RFC 2033 §4.1, §4.2
+SAY_LHLO = reply(500, "5.5.1", "This is LMTP, say LHLO")
+NO_LMTP_RECIPIENTS = reply(503, "5.5.1", "No valid recipients")
 NO_RECIPIENTS = reply(554, "5.5.1", "No valid recipients")
 
 # Transaction.
@@ -168,6 +171,11 @@ DISOWNED = reply(550, "5.7.26", "The owner of the domain in From disowns this me
 AUTHENTICITY_UNKNOWN = reply(451, "4.7.26", "Cannot find out now whether this message is authentic, try again later")
 # RFC 5322 §3.6: one From field
 SEVERAL_AUTHORS = reply(550, "5.6.0", "Message has several From fields")
+
+# XCLIENT (Postfix, XCLIENT_README).
+BAD_XCLIENT = reply(501, "5.5.4", "Syntax: XCLIENT attribute=value ...")
+XCLIENT_LOGIN = reply(501, "5.5.4", "LOGIN is not taken from anybody, the client logs in itself")
+XCLIENT_NEEDS_ADDRESS = reply(501, "5.5.4", "The client's ADDR is needed")
 
 # TLS (RFC 3207 §4).
 NEED_TLS = reply(530, "5.7.0", "Must issue a STARTTLS command first")

@@ -10,7 +10,7 @@ RFC 5321 §4.1.4, §3.3 (503 or 554 for DATA without recipients); RFC 3207 §4; 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from attrs import frozen
 
@@ -27,6 +27,16 @@ class State(StrEnum):
     MAIL = "sender given"
     RCPT = "at least one recipient accepted"
     CHUNKS = "some chunks of the content are here"
+
+
+class Mode(Enum):
+    """What the next bytes are."""
+
+    COMMANDS = 1
+    AUTH = 2
+    CONTENT = 3
+    TLS = 4
+    CLOSED = 5
 
 
 @frozen
@@ -58,6 +68,8 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
     # RFC 5321 §4.1.4: EHLO later in the session resets as RSET does.
     Verb.EHLO: _everywhere(_TO_READY),
     Verb.HELO: _everywhere(_TO_READY),
+    # RFC 2033 §4.1: as EHLO, and in its place
+    Verb.LHLO: _everywhere(_TO_READY),
     Verb.MAIL: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: Rule(then=_S.MAIL),
@@ -105,6 +117,14 @@ _ROWS: dict[Verb, dict[State, Rule]] = {
     Verb.AUTH: {
         _S.START: _refuse(replies.NEED_EHLO),
         _S.READY: _STAY,
+        _S.MAIL: _refuse(replies.IN_TRANSACTION),
+        _S.RCPT: _refuse(replies.IN_TRANSACTION),
+        _S.CHUNKS: _refuse(replies.IN_TRANSACTION),
+    },
+    # Postfix, XCLIENT_README: at any time but inside a transaction; what follows is a new session.
+    Verb.XCLIENT: {
+        _S.START: _TO_START,
+        _S.READY: _TO_START,
         _S.MAIL: _refuse(replies.IN_TRANSACTION),
         _S.RCPT: _refuse(replies.IN_TRANSACTION),
         _S.CHUNKS: _refuse(replies.IN_TRANSACTION),

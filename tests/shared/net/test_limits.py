@@ -37,3 +37,14 @@ def test_nothing_is_remembered_of_those_who_left() -> None:
 def test_zero_is_no_limit_that_makes_sense() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         ConnectionLimits(0, 1)
+
+
+def test_a_proxys_connection_becomes_its_clients() -> None:
+    limits = ConnectionLimits(4, 1)
+    assert [limits.acquire("10.0.0.1", exempt=True) for _ in range(3)] == [None] * 3
+    assert limits.move("10.0.0.1", "192.0.2.1") is None
+    assert limits.move("10.0.0.1", "192.0.2.1") is Refusal.PER_CLIENT
+    assert limits.statistics() == {"open": 3, "clients": 2}
+    for ip in ("192.0.2.1", "10.0.0.1", "10.0.0.1"):
+        limits.release(ip)
+    assert limits.statistics() == {"open": 0, "clients": 0}

@@ -28,6 +28,9 @@ class Log:
         self.errors: list[str] = []
         self.logged = trio.Event()
 
+    def warning(self, event: str, **fields: object) -> None:
+        self.error(event, **fields)
+
     def error(self, event: str, **fields: object) -> None:
         self.errors.append(event)
         self.logged.set()

@@ -20,9 +20,11 @@ from services.smtp_in.protocol.events import (
     RcptRequested,
     ScramRequested,
     StartTls,
+    XClientRequested,
 )
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.protocol.xclient import XClient
 from shared.errors import AuthenticationFailed
 from shared.sasl.credentials import ClientMessage, MalformedExchange
 from shared.sasl.scram import BindingRefused
@@ -50,6 +52,10 @@ def usual_answer(event: Event) -> Reply:
             return replies.queued("t")
         case ScramRequested():
             return replies.AUTH_OK
+        case XClientRequested(XClient(ip=None)):
+            return replies.XCLIENT_NEEDS_ADDRESS
+        case XClientRequested():
+            return replies.greeting("mx.example.test")
     raise AssertionError(event)
 
 
@@ -64,6 +70,7 @@ class Outcome:
     dropped: list[Reply] = field(factory=list)
     senders: list[str | None] = field(factory=list)
     recipients: list[str] = field(factory=list)
+    announced: list[XClient] = field(factory=list)
     plaintext_dropped: int = 0
     abandoned: int = 0
 
@@ -89,6 +96,7 @@ class Outcome:
             self.abandoned,
             self.senders,
             self.recipients,
+            self.announced,
             self.connection.closed,
             self.connection.state,
             self.connection.close_reason,
@@ -173,6 +181,8 @@ class Driver:
                 self.outcome.senders.append(mail.sender.address if mail.sender else None)
             case RcptRequested(rcpt):
                 self.outcome.recipients.append(rcpt.recipient.address)
+            case XClientRequested(xclient):
+                self.outcome.announced.append(xclient)
             case ContentEnded():
                 self.outcome.messages.append(self._content)
 
@@ -181,7 +191,9 @@ RELAY = Profile("mx.example.test", submission=False)
 SUBMISSION = Profile("mx.example.test", submission=True)
 SUBMISSIONS = Profile("mx.example.test", submission=True, starttls=False)
 TRUSTED = Profile("mx.example.test", submission=True, plaintext_auth=True)
-PROFILES = {"relay": RELAY, "submission": SUBMISSION, "submissions": SUBMISSIONS, "trusted": TRUSTED}
+FRONT = Profile("mx.example.test", submission=False, xclient=True)
+LMTP = Profile("mx.example.test", submission=False, starttls=False, lmtp=True)
+PROFILES = {"relay": RELAY, "submission": SUBMISSION, "submissions": SUBMISSIONS, "trusted": TRUSTED, "front": FRONT, "lmtp": LMTP}
 
 
 @pytest.fixture(scope="session")

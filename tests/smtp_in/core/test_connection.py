@@ -203,12 +203,13 @@ fragments = st.sampled_from(
     [
         *[b"EHLO c\r\n", b"MAIL FROM:<a@b.c>\r\n", b"RCPT TO:<a@b.c>\r\n", b"DATA\r\n", b"\r\n.\r\n", b".", b"\r", b"\n"],
         *[b"\0", b"RSET\r\n", b"AUTH PLAIN\r\n", b"AUTH LOGIN =\r\n", b"*\r\n", b"\xff", b"x" * 50, b"STARTTLS\r\n", b"<"],
+        *[b"XCLIENT ADDR=192.0.2.7\r\n", b"LHLO c\r\n"],
     ]
 )
 small = Limits(command_line_octets=40, auth_line_octets=60, message_octets=100, errors=6, idle_commands=5, messages=3)
 
 
-@given(st.lists(fragments | st.binary(max_size=20), max_size=25), random_splits(), st.sampled_from(["relay", "trusted"]))
+@given(st.lists(fragments | st.binary(max_size=20), max_size=25), random_splits(), st.sampled_from(["relay", "trusted", "front", "lmtp"]))
 @settings(max_examples=150, deadline=None)
 def test_arbitrary_bytes_never_raise_and_split_the_same(
     drive: Drive, parts: list[bytes], seed: int, port: str

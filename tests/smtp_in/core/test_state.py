@@ -14,6 +14,7 @@ S, R, M, T, C = State.START, State.READY, State.MAIL, State.RCPT, State.CHUNKS
 EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
     Verb.EHLO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
     Verb.HELO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
+    Verb.LHLO: (("250", "250", "250", "250", "250"), (R, R, R, R, R)),
     Verb.MAIL: (("503 5.5.1", "250 2.1.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, M, M, T, C)),
     Verb.RCPT: (("503 5.5.1", "503 5.5.1", "250 2.1.5", "250 2.1.5", "503 5.5.1"), (S, R, T, T, C)),
     Verb.DATA: (("503 5.5.1", "503 5.5.1", "554 5.5.1", "354", "503 5.5.1"), (S, R, M, R, C)),
@@ -26,6 +27,7 @@ EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
     Verb.QUIT: (("221 2.0.0", "221 2.0.0", "221 2.0.0", "221 2.0.0", "221 2.0.0"), (S, S, S, S, S)),
     Verb.STARTTLS: (("503 5.5.1", "220 2.0.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, S, M, T, C)),
     Verb.AUTH: (("503 5.5.1", "235 2.7.0", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, R, M, T, C)),
+    Verb.XCLIENT: (("220", "220", "503 5.5.1", "503 5.5.1", "503 5.5.1"), (S, S, M, T, C)),
     Verb.NOT_IMPLEMENTED: (("502 5.5.1", "502 5.5.1", "502 5.5.1", "502 5.5.1", "502 5.5.1"), (S, R, M, T, C)),
     Verb.HTTP: (("421 4.7.0", "421 4.7.0", "421 4.7.0", "421 4.7.0", "421 4.7.0"), (S, R, M, T, C)),
     Verb.UNKNOWN: (("500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2", "500 5.5.2"), (S, R, M, T, C)),
@@ -34,11 +36,13 @@ EXPECTED: dict[Verb, tuple[tuple[str, ...], tuple[State, ...]]] = {
 LINES = {
     Verb.EHLO: b"EHLO c.test",
     Verb.HELO: b"HELO c.test",
+    Verb.LHLO: b"LHLO c.test",
     Verb.MAIL: b"MAIL FROM:<a@b.test>",
     Verb.RCPT: b"RCPT TO:<c@d.test>",
     Verb.VRFY: b"VRFY someone",
     Verb.AUTH: b"AUTH PLAIN AGEAc2VjcmV0",
     Verb.BDAT: b"BDAT 0",
+    Verb.XCLIENT: b"XCLIENT ADDR=192.0.2.7",
     Verb.NOT_IMPLEMENTED: b"BURL x",
     Verb.HTTP: b"GET / HTTP/1.1",
     Verb.UNKNOWN: b"FROB",
@@ -71,8 +75,10 @@ def test_cell(verb: Verb, state: State, drive: Callable[..., Any]) -> None:
             outcome = drive(log_in + PATHS[state].partition(b"\r\n")[2] + line, "trusted")
         else:
             outcome = drive(PATHS[state] + line, "trusted")
+    elif verb is Verb.LHLO:
+        outcome = drive(PATHS[state].replace(b"EHLO", b"LHLO") + line, "lmtp")
     else:
-        outcome = drive(PATHS[state] + line)
+        outcome = drive(PATHS[state] + line, "front" if verb is Verb.XCLIENT else "relay")
     assert outcome.codes[-1] == codes[column]
     if verb is Verb.DATA and state is T:
         # The state changes when the content has ended.
