@@ -123,6 +123,7 @@ def ehlo_reply(hostname: str, limits: Limits, *, starttls: bool, mechanisms: tup
             "8BITMIME",
             "SMTPUTF8",
             "CHUNKING",
+            "DSN",
             # RFC 9422 §4
             f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
         ),

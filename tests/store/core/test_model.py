@@ -96,7 +96,7 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, name: str, content: bytes, copies: int) -> None:
         recipients = tuple(LocalRecipient(AccountId(1), "a@example.test", name) for _ in range(copies))
         delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
-        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, 1.0)
+        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, RULES, TIMES)
         box = self.model[name]
         expected = []
         for _ in range(copies):

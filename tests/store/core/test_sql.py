@@ -184,7 +184,7 @@ class Bench:
         delivery = Delivery(
             "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
         )
-        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, 1.0)
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, RULES, TIMES)
 
     def count(self, table: str) -> int:
         return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
