@@ -13,12 +13,14 @@ import pytest
 import trio
 import trio.testing
 
+from services.store.domain.queue import QueueTimes
 from services.store.packs.append import PackAppender
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
 from services.store.packs.scan import FoundRecord, scan_pack
 from services.store.readers import Readers, Snapshot
 from services.store.reads import contents as content_reads
+from services.store.reads.directory import Rules
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Changes, Transaction
@@ -34,6 +36,7 @@ from shared.testing import trio_test
 
 INDEX = MessageIndex(1, b"e", b"s", b"b", b"p", b"m")
 ACCOUNT = AccountId(1)
+RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
 
 
 @attrs.define
