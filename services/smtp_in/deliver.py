@@ -14,16 +14,17 @@ import time
 from collections.abc import Callable
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from services.smtp_in.failures import reply_for
 from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.protocol import data, replies
 from services.smtp_in.protocol.data import HeaderFacts
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.receipts import build_receipt
 from services.smtp_in.spool import Spool, Spooled
 from services.smtp_in.transaction import Transaction
-from shared.contract.types import ContentSource, Delivery, DeliveryResult
+from shared.contract.types import Bounce, ContentSource, Delivery, DeliveryResult
 from shared.errors import StoreError
 from shared.mail.content import Content
 from shared.mail.date import format_date
@@ -128,7 +129,18 @@ class Deliverer:
         else:
             index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
+        receipt = build_receipt(self._hostname, transaction, spooled.data, int(self._clock()))
+
         async def hand_in(source: ContentSource) -> DeliveryResult:
+            if receipt is None or receipt.content.inline is None:
+                return await file(source, ())
+
+            async def with_receipt(report: ContentSource) -> DeliveryResult:
+                return await file(source, (evolve(receipt, content=report),))
+
+            return await self._store.with_content(receipt.content.inline, with_receipt)
+
+        async def file(source: ContentSource, reports: tuple[Bounce, ...]) -> DeliveryResult:
             return await self._store.messages.deliver(
                 Delivery(
                     trace=transaction.trace,
@@ -143,6 +155,9 @@ class Deliverer:
                     account_id=transaction.client.account.account_id if transaction.client.account else None,
                     received_from=transaction.client.described,
                     verdicts=transaction.verdicts,
+                    envelope_id=transaction.mail.envelope_id,
+                    ret=transaction.mail.ret,
+                    reports=reports,
                 )
             )
 

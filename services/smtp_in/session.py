@@ -182,6 +182,7 @@ class Session:
     async def _on_rcpt(self, event: RcptRequested) -> None:
         transaction = self._under_way()
         recipient = event.rcpt.recipient
+        transaction.rcpt = event.rcpt
         # No policy knows the recipient: then it is not ours.
         reply = await self._asked(
             lambda: self._front.policy.on_rcpt(transaction, recipient), replies.RELAY_DENIED

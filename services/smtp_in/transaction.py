@@ -6,12 +6,14 @@ import time
 
 from attrs import define, evolve, field, frozen
 
-from services.smtp_in.protocol.commands import Mail
+from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.xclient import XClient
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
+from shared.mail.dsn import DsnAction
 from shared.mail.received import protocol_name
 from shared.model.ids import AccountId, Grant
+from shared.model.notify import merged, wants_success, without_success
 
 JUNK = "Junk"
 """The mailbox of every account for what is not trusted; where it is gone, the store files into INBOX."""
@@ -66,6 +68,15 @@ class Client:
         return f"[{self.ip}] {self.helo}" if self.ip else f"local {self.helo}"
 
 
+@frozen
+class Receipt:
+    """A recipient of whom the sender is told at once."""
+
+    address: str
+    action: DsnAction
+    orcpt: str
+
+
 @define
 class Transaction:
     """One mail transaction: the envelope so far. Recipients that are the same mailbox or address are kept once."""
@@ -76,6 +87,10 @@ class Transaction:
     started: float = field(factory=time.monotonic)
     local: dict[AccountId, LocalRecipient] = field(factory=dict)
     remote: dict[str, RemoteRecipient] = field(factory=dict)
+    rcpt: Rcpt | None = None
+    """The RCPT that was asked last; `accept` takes its parameters."""
+    receipts: dict[str, Receipt] = field(factory=dict)
+    """By address: whom the sender wants to be told of, and what is done with the commit already."""
     accepted: int = 0
     """RCPTs that were answered with 250, duplicates counted."""
     only_recipient: str = ""
@@ -117,17 +132,41 @@ class Transaction:
         address = recipient.address
         self.accepted += 1
         self.only_recipient = address if self.accepted == 1 else ""
+        notify, orcpt = self._asked()
+        targets = len(resolution.accounts) + len(resolution.remotes)
+        if targets > 1:
+            # RFC 3461 §5.2.7.3 (c)
+            self._tell(address, notify, DsnAction.EXPANDED, orcpt)
+            notify = without_success(notify)
+        elif resolution.accounts:
+            # RFC 3461 §5.2.3
+            self._tell(address, notify, DsnAction.DELIVERED, orcpt)
         for account_id in resolution.accounts:
             self.local.setdefault(account_id, LocalRecipient(account_id, address))
         for remote in resolution.remotes:
-            self.remote.setdefault(_same_address(remote), RemoteRecipient(remote, address))
+            self._add_remote(RemoteRecipient(remote, address, notify, orcpt))
 
     def accept_remote(self, recipient: Mailbox) -> None:
         """Take a recipient elsewhere, for an authenticated client."""
         address = recipient.address
         self.accepted += 1
         self.only_recipient = address if self.accepted == 1 else ""
-        self.remote.setdefault(_same_address(address), RemoteRecipient(address))
+        notify, orcpt = self._asked()
+        self._add_remote(RemoteRecipient(address, notify=notify, orcpt=orcpt))
+
+    def _asked(self) -> tuple[int, str]:
+        return (self.rcpt.notify, self.rcpt.orcpt) if self.rcpt is not None else (0, "")
+
+    def _tell(self, address: str, notify: int, action: DsnAction, orcpt: str) -> None:
+        if wants_success(notify):
+            self.receipts.setdefault(_same_address(address), Receipt(address, action, orcpt))
+
+    def _add_remote(self, recipient: RemoteRecipient) -> None:
+        key = _same_address(recipient.address)
+        known = self.remote.get(key)
+        if known is not None:
+            recipient = evolve(known, notify=merged(known.notify, recipient.notify))
+        self.remote[key] = recipient
 
 
 def _same_address(address: str) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from services.smtp_out import outcome
 from services.smtp_out.content import ContentReader
 from services.smtp_out.outcome import Result
@@ -25,6 +27,7 @@ from services.smtp_out.protocol.transaction import (
     UnusableAddress,
     Verdict,
     check_address,
+    notify_parameters,
 )
 from services.smtp_out.session import Session, SessionBroken
 from shared.contract.types import QueueEntry
@@ -77,6 +80,9 @@ async def _transact(
         eight_bit=first.eight_bit,
         smtputf8=first.smtputf8 or not first.sender.isascii() or not all(recipient.isascii() for _, recipient in batch),
     )
+    if session.capabilities.dsn:
+        asked = tuple(notify_parameters(entry.notify, entry.orcpt, smtputf8=envelope.smtputf8) for entry, _ in batch)
+        envelope = evolve(envelope, ret=first.ret, envelope_id=first.envelope_id, rcpt_parameters=asked)
     transaction = Transaction(envelope, session.capabilities)
     try:
         await session.send(transaction, content.read)

@@ -1,10 +1,12 @@
-"""The report to a sender whose message could not be delivered (RFC 3464), with plain words first: what happened, what to do.
+"""The report to a sender (RFC 3464) of what failed, waits or was passed on, with plain words first: what happened, what to do.
 
 Laws
 - Only for a sender: the null reverse-path gets none (RFC 5321 §4.5.5), which the caller has checked. The report itself goes
   out under the null reverse-path, so no bounce ever answers a bounce.
-- One report per message and attempt, whatever the number of its failed recipients.
-- What strangers said is quoted, bounded and cleaned (`protocol.reply`, `shared.mail.dsn`); of the original only the header.
+- One report per message and attempt, whatever the number of its recipients.
+- Who asked for it or would have expected it, and nobody else, is told (RFC 3461 §5.2): `told_action` is that rule.
+- What strangers said is quoted, bounded and cleaned (`protocol.reply`, `shared.mail.dsn`); of the original only the
+  header, or all of it where something failed, RET=FULL was given and it is not too large (RFC 3461 §4.3).
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from collections.abc import Sequence
 
 import attrs
 
-from shared.contract.types import Bounce, ContentSource, Outcome, QueueEntry
+from shared.contract.types import Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
 from shared.mail.dsn import DsnAction, DsnRecipient, DsnReport, build_dsn
 from shared.mail.index import build_index
+from shared.mail.xtext import decode_orcpt, decode_xtext
+from shared.model.notify import wants_failure, wants_success
 
 # RFC 3463, from the particular to the general: what happened, what the sender can do
 _WORDS: tuple[tuple[str, str, str], ...] = (
@@ -41,10 +45,28 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
 
 @attrs.frozen
 class Failure:
-    """A recipient and the outcome that ended its delivery."""
+    """A recipient and the outcome that is told."""
 
     entry: QueueEntry
     outcome: Outcome
+    action: DsnAction = DsnAction.FAILED
+
+
+def told_action(entry: QueueEntry, kind: OutcomeKind, *, now: float, dsn: bool) -> DsnAction | None:
+    """What the sender is to be told of an outcome, None: nothing. `dsn`: the next hop took over what was asked for."""
+    if not entry.sender:
+        # RFC 3461 §5.2: never about what has the null reverse-path
+        return None
+    if kind is OutcomeKind.FAILED and wants_failure(entry.notify):
+        # RFC 3461 §5.2.6
+        return DsnAction.FAILED
+    if kind is OutcomeKind.DEFERRED and 0 < entry.warn_at <= now:
+        # RFC 3461 §5.2.5: the store knows who wants it, and forgets it once it was done
+        return DsnAction.DELAYED
+    if kind is OutcomeKind.DELIVERED and not dsn and wants_success(entry.notify):
+        # RFC 3461 §5.2.2 (b)
+        return DsnAction.RELAYED
+    return None
 
 
 def explain(enhanced: str) -> tuple[str, str]:
@@ -58,9 +80,11 @@ def explain(enhanced: str) -> tuple[str, str]:
 def build_bounce(hostname: str, failures: Sequence[Failure], header: bytes, now: float, unique: str) -> Bounce:
     """The report to the sender of `failures`, all of one message. `header`: the original's first octets.
 
+    Where `header` is the whole message and RET=FULL asked for it, all of it is returned.
     `unique` makes Message-ID and boundary: letters and digits, at most 40.
     """
     first = failures[0].entry
+    whole = returns_all(failures) and len(header) == first.octets
     report = DsnReport(
         reporting_mta=hostname,
         from_address=f"MAILER-DAEMON@{hostname}",
@@ -71,14 +95,23 @@ def build_bounce(hostname: str, failures: Sequence[Failure], header: bytes, now:
         boundary=f"=_{unique}",
         original=header,
         arrival=int(first.queued_at),
+        envelope_id=decode_xtext(first.envelope_id),
+        return_full=whole,
     )
-    content = build_dsn(report)
+    content = build_dsn(report, len(header)) if whole else build_dsn(report)
     return Bounce(
         recipient=first.sender,
         content=ContentSource(len(content), inline=content),
         index=build_index(content),
         trace=first.trace,
+        eight_bit=not content.isascii(),
     )
+
+
+def returns_all(failures: Sequence[Failure]) -> bool:
+    """Whether the whole message was asked for; without a failure the header is enough (RFC 3461 §4.3)."""
+    failed = any(failure.action is DsnAction.FAILED for failure in failures)
+    return failed and failures[0].entry.ret == "FULL"
 
 
 def _recipient(failure: Failure, now: float) -> DsnRecipient:
@@ -87,11 +120,12 @@ def _recipient(failure: Failure, now: float) -> DsnRecipient:
     said = f"{outcome.code} {outcome.enhanced} {outcome.text}" if reply else outcome.text
     return DsnRecipient(
         address=entry.recipient,
-        action=DsnAction.FAILED,
+        action=failure.action,
         status=outcome.enhanced,
         diagnostic=said,
         remote_mta=outcome.remote.partition("[")[0] if reply else "",
-        original_address=entry.original,
+        original_address=decode_orcpt(entry.orcpt) if entry.orcpt else entry.original,
         last_attempt=int(now),
-        explanation=" ".join(explain(outcome.enhanced)),
+        will_retry_until=int(entry.expires_at) if failure.action is DsnAction.DELAYED else None,
+        explanation=" ".join(explain(outcome.enhanced)) if failure.action is DsnAction.FAILED else "",
     )

@@ -131,7 +131,7 @@ class Lane:
                 raise
             finally:
                 tools.active.release()
-            return Attempted(results, session.remote, session.tls)
+            return Attempted(results, session.remote, session.tls, dsn=session.capabilities.dsn)
 
     async def _no_host(self, job: Job, trouble: NoHost) -> None:
         """No session: wait for those that work, or the hop is down and its whole row with it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 
 from services.smtp_out.retry import Schedule
+from shared.contract.types import CHUNK_OCTETS
 
 
 class TlsPolicy(enum.Enum):
@@ -53,6 +54,7 @@ class Options:
     max_opening: int = 200  # connections being opened at a time
     max_per_destination: int = 20
     bounce_header_octets: int = 65536  # of the original's header, at most, in a bounce
+    bounce_full_octets: int = CHUNK_OCTETS  # the largest message that RET=FULL returns whole; one read of the store
     grace_seconds: float = 20.0  # after SIGTERM, for what is under way
     local_names: frozenset[str] = frozenset()  # further names of this server, lower case
 

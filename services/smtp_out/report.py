@@ -18,12 +18,13 @@ import trio
 
 from services.smtp_out import outcome, retry
 from services.smtp_out.attempt import Results
-from services.smtp_out.bounce import Failure, build_bounce
+from services.smtp_out.bounce import Failure, build_bounce, returns_all, told_action
 from services.smtp_out.destination import Job
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
 from shared.contract.types import MAX_INLINE_OCTETS, Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
 from shared.errors import StoreError
+from shared.mail.dsn import DsnAction
 from shared.observe.log import Logger
 from shared.observe.metrics import Metrics
 from shared.rpc.store_client import StoreClient
@@ -40,6 +41,7 @@ class Attempted:
     remote: str = ""
     tls: str = ""
     seconds: float = 0.0
+    dsn: bool = False  # the next hop reports by itself (RFC 3461)
 
 
 class Reporter:
@@ -74,10 +76,16 @@ class Reporter:
         for entry in job.entries:
             result = attempted.results.get(entry.entry_id)
             done = self._outcome(entry, result, attempted)
+            action = told_action(entry, done.kind, now=self.now(), dsn=attempted.dsn)
+            if action is not None:
+                failures.append(Failure(entry, done, action))
+                done = attrs.evolve(done, warned=action is DsnAction.DELAYED)
+            elif done.kind is OutcomeKind.FAILED:
+                # RFC 5321 §4.5.5, §6.1 and RFC 3461 §5.2.6 (b)
+                why = "null sender" if not entry.sender else "not wanted (NOTIFY)"
+                self._log.warning(f"not bounced: {why}", trace=entry.trace, recipient=entry.recipient)
             outcomes.append(done)
             self._tell(entry, done)
-            if done.kind is OutcomeKind.FAILED:
-                failures.append(Failure(entry, done))
         if any(done.kind is OutcomeKind.DELIVERED for done in outcomes):
             self._seconds.observe(attempted.seconds)
         bounces = await self._bounce(job, failures)
@@ -137,19 +145,20 @@ class Reporter:
         first = job.first
         if not failures:
             return ()
-        if not first.sender:
-            # RFC 5321 §4.5.5 and §6.1: no report about what has the null reverse-path
-            self._log.warning("not bounced: null sender", trace=first.trace, recipients=len(failures))
-            return ()
-        header = await self._header(first)
+        header = await self._header(first, whole=returns_all(failures))
         bounce = build_bounce(self._options.hostname, failures, header, self.now(), secrets.token_hex(12))
         self._bounces.inc()
-        self._log.info("bounced", trace=first.trace, sender=first.sender, recipients=len(failures))
+        actions = sorted({failure.action.value for failure in failures})
+        self._log.info(
+            "bounced", trace=first.trace, sender=first.sender, recipients=len(failures), actions=actions
+        )
         return (bounce,)
 
-    async def _header(self, entry: QueueEntry) -> bytes:
-        """The original's first octets, for the bounce; a bounce without them is better than none."""
-        octets = min(self._options.bounce_header_octets, entry.octets)
+    async def _header(self, entry: QueueEntry, *, whole: bool) -> bytes:
+        """The original's first octets, or all, for the bounce; a bounce without them is better than none."""
+        options = self._options
+        whole = whole and entry.octets <= options.bounce_full_octets
+        octets = entry.octets if whole else min(options.bounce_header_octets, entry.octets)
         while True:
             try:
                 return await self._store.queue.read_content(self._worker, entry.entry_id, 0, octets)

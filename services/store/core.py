@@ -4,6 +4,7 @@ import attrs
 
 from services.store.checkpoint import Checkpointer
 from services.store.directory_cache import DirectoryCache
+from services.store.domain.queue import QueueTimes
 from services.store.grants import Grants
 from services.store.guard import Guard
 from services.store.notify import Notifier
@@ -49,6 +50,11 @@ class Core:
     rules: Rules
     connections: list[dict[int, Peer]] = attrs.field(factory=list)
     """The peers of each listener."""
+
+    @property
+    def queue_times(self) -> QueueTimes:
+        out = self.settings.smtp_out
+        return QueueTimes(out.expire_seconds, out.delay_warning_seconds)
 
     def account_of(self, call: Call, grant: Grant) -> AccountId:
         """Raises Forbidden, GrantExpired."""

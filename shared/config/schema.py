@@ -326,6 +326,9 @@ class SmtpOutSettings:
     first_retry_seconds: float = key(60.0, "before the second attempt", minimum=0.01, maximum=86400)
     last_retry_seconds: float = key(4 * 3600.0, "longest pause between attempts", minimum=0.01, maximum=7 * 86400)
     expire_seconds: float = key(5 * 86400.0, "after which undelivered mail goes back", minimum=1, maximum=30 * 86400)
+    delay_warning_seconds: float = key(
+        4 * 3600.0, "after which the sender is told once that a message still waits; 0: never", minimum=0, maximum=30 * 86400
+    )
     lease_seconds: float = key(
         120.0, "how long a worker may be silent before its work is given to another", minimum=1, maximum=3600
     )

@@ -76,6 +76,21 @@ class RemoteRecipient:
     """Where it goes: local part @ domain."""
     original: str = ""
     """As given at RCPT when an alias led here, else empty."""
+    notify: int = 0
+    """See ``shared.model.notify``."""
+    orcpt: str = ""
+    """RFC 3461 §4.2, as it came."""
+
+
+@attrs.frozen
+class Bounce:
+    """A DSN for the sender, filed (or queued with the null sender) in the transaction that records what it tells."""
+
+    recipient: str
+    content: ContentSource
+    index: MessageIndex
+    trace: str
+    eight_bit: bool = False
 
 
 @attrs.frozen
@@ -99,6 +114,12 @@ class Delivery:
     """Client address and HELO name, for the administrator."""
     verdicts: str = ""
     """What the checks found, in words, for the history."""
+    envelope_id: str = ""
+    """ENVID as it came, xtext."""
+    ret: str = ""
+    """RET: FULL, HDRS or empty."""
+    reports: tuple[Bounce, ...] = ()
+    """Filed with the message: what the sender wanted to be told of its success. At most one."""
 
 
 @attrs.frozen
@@ -333,6 +354,12 @@ class QueueEntry:
     expires_at: float
     attempts: int
     account_id: AccountId | None
+    notify: int = 0
+    orcpt: str = ""
+    envelope_id: str = ""
+    ret: str = ""
+    warn_at: float = 0.0
+    """From when on a deferral is told to the sender; 0: it was told, or never is."""
 
 
 @attrs.frozen
@@ -368,16 +395,8 @@ class Outcome:
     tls: str = ""
     """Version and cipher, empty without TLS."""
     seconds: float = 0.0
-
-
-@attrs.frozen
-class Bounce:
-    """A DSN for the sender, filed (or queued with the null sender) in the transaction that records the outcomes."""
-
-    recipient: str
-    content: ContentSource
-    index: MessageIndex
-    trace: str
+    warned: bool = False
+    """DEFERRED: a bounce of this call tells the sender of the delay."""
 
 
 @attrs.frozen

@@ -104,18 +104,20 @@ class OutboundWorld:
         self.dns.set(f"mx.{domain}", {"A": list(addresses)})
         self.dns.set(domain, {"MX": [f"10 mx.{domain}."]})
 
-    def submit(self, sender: str, recipients: Sequence[str], content: bytes, **fields: Any) -> tuple[EntryId, ...]:
+    def submit(self, sender: str, recipients: Sequence[str | RemoteRecipient], content: bytes, **fields: Any) -> tuple[EntryId, ...]:
         """Queue one message, durable on return; its entries."""
         return self.submit_many([(sender, recipients, content)], **fields)[0]
 
     def submit_many(
-        self, messages: Sequence[tuple[str, Sequence[str], bytes]], **fields: Any
+        self, messages: Sequence[tuple[str, Sequence[str | RemoteRecipient], bytes]], **fields: Any
     ) -> list[tuple[EntryId, ...]]:
         """Queue messages side by side."""
         entries: list[tuple[EntryId, ...]] = [()] * len(messages)
 
-        async def one(store: StoreClient, place: int, sender: str, recipients: Sequence[str], content: bytes) -> None:
-            remote = tuple(RemoteRecipient(recipient) for recipient in recipients)
+        async def one(
+            store: StoreClient, place: int, sender: str, recipients: Sequence[str | RemoteRecipient], content: bytes
+        ) -> None:
+            remote = tuple(RemoteRecipient(one) if isinstance(one, str) else one for one in recipients)
             source = await store.put_content(content)
             delivery = Delivery(new_trace(), sender, (), remote, source, build_index(content), **fields)
             entries[place] = (await store.messages.deliver(delivery)).entries

@@ -63,6 +63,10 @@ class Mail:
     """Octets that the client declares (RFC 1870)."""
     body: Body = Body.SEVEN_BIT
     smtputf8: bool = False
+    envelope_id: str = ""
+    """ENVID as it came, xtext (RFC 3461 §4.4)."""
+    ret: str = ""
+    """RET: FULL or HDRS, empty where it was not given (RFC 3461 §4.3)."""
 
 
 @frozen
@@ -70,6 +74,10 @@ class Rcpt:
     """RCPT TO."""
 
     recipient: Mailbox
+    notify: int = 0
+    """NOTIFY, see ``shared.model.notify`` (RFC 3461 §4.1)."""
+    orcpt: str = ""
+    """ORCPT as it came (RFC 3461 §4.2)."""
 
 
 @frozen

@@ -17,7 +17,7 @@ Laws:
   log-in (RFC 3207 §4.2). AUTH never happens on a relay port, and without TLS only where the profile allows it.
 - Any bytes in any state give replies or events; this module raises only where its driver breaks the protocol above.
 
-RFC 5321, 1870, 2033, 2034, 2920, 3030, 3207, 4954, 6152, 6531, 9422.
+RFC 5321, 1870, 2033, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422.
 """
 
 from __future__ import annotations

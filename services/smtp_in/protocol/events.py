@@ -140,6 +140,7 @@ def ehlo_reply(
             "SMTPUTF8",
             "CHUNKING",
             *((OFFER,) if xclient else ()),
+            "DSN",
             # RFC 9422 §4
             f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
         ),

@@ -1,14 +1,16 @@
 """Command lines become verbs and arguments. Total: any bytes give a value or `Refused`, which carries the reply to send.
 
-RFC 5321 §4.1.1 (commands), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 4954 (AUTH). `split_verb` looks at the
+RFC 5321 §4.1.1 (commands), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 4954 (AUTH);
+`notifications` has those of RFC 3461. `split_verb` looks at the
 first word only, so that the table of states can refuse a command before its arguments are looked at.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
-from services.smtp_in.protocol import grammar, replies
+from services.smtp_in.protocol import grammar, notifications, replies
 from services.smtp_in.protocol.commands import Auth, Body, Chunk, Mail, Rcpt, Verb
 from services.smtp_in.protocol.grammar import InvalidPath, Mailbox
 from services.smtp_in.protocol.limits import Limits
@@ -26,6 +28,7 @@ _VERBS |= dict.fromkeys(
 )
 _VERBS |= dict.fromkeys((b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"HOST:", b"USER-AGENT:"), Verb.HTTP)
 
+_T = TypeVar("_T")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _FROM = re.compile(rb"FROM:[ \t]*", re.IGNORECASE)
 _TO = re.compile(rb"TO:[ \t]*", re.IGNORECASE)
@@ -96,12 +99,10 @@ def parse_rcpt(argument: bytes, limits: Limits, *, smtputf8: bool) -> Rcpt:
         recipient = Mailbox("postmaster", "")
     else:
         recipient = _mailbox(path, limits.local_part_octets, limits, replies.BAD_RECIPIENT, replies.PATH_TOO_LONG)
-    if rest:
-        parameters = grammar.split_parameters(rest)
-        raise Refused(replies.BAD_RCPT if parameters is None else replies.UNKNOWN_PARAMETER)
+    rcpt = _with_rcpt_parameters(recipient, rest, smtputf8=smtputf8) if rest else Rcpt(recipient)
     if not smtputf8 and not recipient.is_ascii:
         raise Refused(replies.RECIPIENT_NEEDS_SMTPUTF8)
-    return Rcpt(recipient)
+    return rcpt
 
 
 def is_chunk(line: bytes) -> bool:
@@ -143,16 +144,41 @@ def _mailbox(path: bytes, max_local_part_octets: int, limits: Limits, bad: Reply
         raise Refused(too_long if error.too_long else bad) from None
 
 
-def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
+def _parameters(text: bytes, bad: Reply) -> list[tuple[bytes, bytes | None]]:
     parameters = grammar.split_parameters(text)
     if parameters is None:
-        raise Refused(replies.BAD_MAIL)
+        raise Refused(bad)
+    # RFC 3461 §4.5, and no other may be repeated either
     if len({keyword for keyword, _ in parameters}) != len(parameters):
         raise Refused(replies.REPEATED_PARAMETER)
+    return parameters
+
+
+def _valid(value: _T | None) -> _T:
+    if value is None:
+        raise Refused(replies.BAD_PARAMETER)
+    return value
+
+
+def _with_rcpt_parameters(recipient: Mailbox, text: bytes, *, smtputf8: bool) -> Rcpt:
+    notify = 0
+    orcpt = ""
+    for keyword, value in _parameters(text, replies.BAD_RCPT):
+        if keyword == b"NOTIFY":
+            notify = _valid(notifications.parse_notify(value))
+        elif keyword == b"ORCPT":
+            orcpt = _valid(notifications.parse_orcpt(value, smtputf8=smtputf8))
+        else:
+            raise Refused(replies.UNKNOWN_PARAMETER)
+    return Rcpt(recipient, notify, orcpt)
+
+
+def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
     size: int | None = None
     body = Body.SEVEN_BIT
     smtputf8 = False
-    for keyword, value in parameters:
+    envelope_id = ret = ""
+    for keyword, value in _parameters(text, replies.BAD_MAIL):
         if keyword == b"SIZE":
             size = _size(value)
         elif keyword == b"BODY":
@@ -166,9 +192,13 @@ def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
             # RFC 4954 §5: understood, and treated as AUTH=<>: we vouch for nobody else's word.
             if value is None or not (value == b"<>" or grammar.is_xtext(value)):
                 raise Refused(replies.BAD_PARAMETER)
+        elif keyword == b"ENVID":
+            envelope_id = _valid(notifications.parse_envid(value))
+        elif keyword == b"RET":
+            ret = _valid(notifications.parse_ret(value))
         else:
             raise Refused(replies.UNKNOWN_PARAMETER)
-    return Mail(sender, size, body, smtputf8)
+    return Mail(sender, size, body, smtputf8, envelope_id, ret)
 
 
 def _size(value: bytes | None) -> int:

@@ -19,6 +19,7 @@ class Capabilities:
     smtputf8: bool = False  # RFC 6531
     size_offered: bool = False  # RFC 1870
     max_size: int = 0  # octets; 0: no fixed maximum is known
+    dsn: bool = False  # RFC 3461
     auth: tuple[str, ...] = ()  # RFC 4954 §3, upper case
 
 
@@ -41,6 +42,7 @@ def parse_ehlo(reply: Reply) -> Capabilities:
         smtputf8="SMTPUTF8" in words,
         size_offered="SIZE" in words,
         max_size=int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) <= 18 else 0,
+        dsn="DSN" in words,
         auth=tuple(mechanism.upper() for mechanism in words.get("AUTH", [])),
     )
 

@@ -9,7 +9,7 @@ Laws
   reply is open (None). `in_doubt` tells whether the final dot had gone out by then.
 - Commands never hold a control character: `check_address` stands before every dialogue.
 
-RFC 5321 §3.3, §4.1.1.2 to §4.1.1.4; RFC 2920; RFC 1870 §6; RFC 6152; RFC 6531 §3.
+RFC 5321 §3.3, §4.1.1.2 to §4.1.1.4; RFC 2920; RFC 1870 §6; RFC 6152; RFC 6531 §3; RFC 3461 §5.2.1.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import attrs
 from services.smtp_out.protocol.capabilities import Capabilities
 from services.smtp_out.protocol.flow import Flow, Send, SendContent, Step, awaiting, command
 from services.smtp_out.protocol.reply import PeerViolation, Reply
+from shared.mail.xtext import ascii_orcpt
+from shared.model.notify import written
 
 MAX_RECIPIENTS = 100  # RFC 5321 §4.5.3.1.8: what every server must take at least
 MAX_ADDRESS_OCTETS = 1000  # §4.5.3.1.3 says 256 for a path; local parts in UTF-8 and VERP may be longer
@@ -42,6 +44,9 @@ class Envelope:
     octets: int
     eight_bit: bool = False
     smtputf8: bool = False
+    ret: str = ""
+    envelope_id: str = ""  # xtext
+    rcpt_parameters: tuple[bytes, ...] = ()  # of each recipient, with the space before; or none at all
 
 
 @attrs.frozen
@@ -80,7 +85,12 @@ class Transaction:
             raise ValueError("1 to 100 recipients")
         self._pipelining = capabilities.pipelining
         self._mail = mail_command(envelope, capabilities)
-        self._rcpts = [b"RCPT TO:<" + check_address(recipient) + b">\r\n" for recipient in envelope.recipients]
+        given = capabilities.dsn and envelope.rcpt_parameters
+        parameters = given or (b"",) * len(envelope.recipients)
+        self._rcpts = [
+            b"RCPT TO:<" + check_address(recipient) + b">" + parameter + b"\r\n"
+            for recipient, parameter in zip(envelope.recipients, parameters, strict=True)
+        ]
         self.verdicts: list[Verdict | None] = [None] * len(envelope.recipients)
         self.replied = False  # any reply has come: the connection was alive
         self.in_doubt = False  # the final dot is out, its reply is not in
@@ -159,6 +169,15 @@ def _checked(reply: Reply, step: Step) -> Reply:
     raise PeerViolation(f"the server answered {step.value} with {reply.code}")
 
 
+def notify_parameters(notify: int, orcpt: str, *, smtputf8: bool) -> bytes:
+    """What stands behind RCPT for a server with DSN (RFC 3461 §5.2.1), with a space in front; empty where nothing was asked for."""
+    value = written(notify)
+    parameters = f" NOTIFY={value}" if value else ""
+    if orcpt:
+        parameters += " ORCPT=" + (orcpt if smtputf8 else ascii_orcpt(orcpt))
+    return parameters.encode()
+
+
 def mail_command(envelope: Envelope, capabilities: Capabilities) -> bytes:
     """MAIL with the parameters that the server understands. Raises UnusableAddress."""
     line = b"MAIL FROM:<" + check_address(envelope.sender) + b">"
@@ -171,4 +190,8 @@ def mail_command(envelope: Envelope, capabilities: Capabilities) -> bytes:
     if envelope.smtputf8 and capabilities.smtputf8:
         # RFC 6531 §3.4
         line += b" SMTPUTF8"
+    if capabilities.dsn:
+        # RFC 3461 §5.2.1: what came is passed on, and nothing else
+        line += f" RET={envelope.ret}".encode() if envelope.ret else b""
+        line += f" ENVID={envelope.envelope_id}".encode() if envelope.envelope_id else b""
     return line + b"\r\n"

@@ -44,12 +44,12 @@ class MessagesArea:
 
     async def deliver(self, call: Call, delivery: Delivery) -> DeliveryResult:
         core = self._core
-        expire = core.settings.smtp_out.expire_seconds
-        if delivery.content.upload is None:
-            result = await self._deliver(call, (inline_content(core, delivery.content),), delivery, expire)
+        sources = (delivery.content, *(report.content for report in delivery.reports))
+        if all(source.upload is None for source in sources):
+            result = await self._deliver(call, tuple(inline_content(core, source) for source in sources), delivery)
         else:
-            async with contents(core, call, (delivery.content,)) as incoming:
-                result = await self._deliver(call, incoming, delivery, expire)
+            async with contents(core, call, sources) as incoming:
+                result = await self._deliver(call, incoming, delivery)
         core.deliveries.inc(len(result.copies), "local")
         core.deliveries.inc(len(result.entries), "queued")
         core.log.info(
@@ -63,16 +63,17 @@ class MessagesArea:
         return result
 
     async def _deliver(
-        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery, expire: float
+        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery
     ) -> DeliveryResult:
+        uploaded = any(source.upload is not None for source in (delivery.content, *(r.content for r in delivery.reports)))
         command = Command(
             "messages.deliver",
             call.op_id,
             filing.deliver,
-            (incoming, delivery, expire),
+            (incoming, delivery, self._core.rules, self._core.queue_times),
             batch=True,
             prepare=filing.prepare_contents,
-            to_the_end=delivery.content.upload is not None,
+            to_the_end=uploaded,
         )
         result: DeliveryResult = await self._core.writer.submit(command)
         return result

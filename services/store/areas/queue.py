@@ -41,9 +41,8 @@ class QueueArea:
 
     async def report(self, call: Call, worker: str, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         core = self._core
-        expire = core.settings.smtp_out.expire_seconds
         async with contents(core, call, [bounce.content for bounce in bounces]) as incoming:
-            arguments = (incoming, worker, outcomes, bounces, core.rules, expire)
+            arguments = (incoming, worker, outcomes, bounces, core.rules, core.queue_times)
             command = Command(
                 "queue.report",
                 call.op_id,

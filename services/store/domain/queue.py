@@ -7,12 +7,31 @@ from typing import Final
 import attrs
 
 from shared.contract.types import Outcome, OutcomeKind
+from shared.model.notify import Notify
 
 MAX_RECIPIENTS_TOGETHER: Final = 100
 """RFC 5321 §4.5.3.1.8: every server takes at least 100 recipients in one transaction."""
 MAX_TEXT: Final = 1000
 MAX_LEASE_SECONDS: Final = 3600.0
 MAX_ATTEMPTS_KEPT: Final = 50
+
+
+@attrs.frozen
+class QueueTimes:
+    """How long what is queued may wait."""
+
+    expire_seconds: float
+    warning_seconds: float
+    """Until the sender is told of the delay; 0: never."""
+
+
+def warning_time(now: float, times: QueueTimes, *, notify: int, sender: str, submitted: bool) -> float:
+    """From when on the sender is to be told of a delay; 0: never.
+
+    Whoever asked for it (RFC 3461 §5.2.5 a), and of the others (b) our own accounts only: a forged sender of forwarded mail is spared.
+    """
+    wanted = bool(notify & Notify.DELAY) or (notify == 0 and submitted)
+    return now + times.warning_seconds if wanted and sender and times.warning_seconds else 0.0
 
 
 @attrs.frozen

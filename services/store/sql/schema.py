@@ -247,6 +247,8 @@ queue_message: Final = sa.Table(
     sa.Column("account_id", BigId),
     sa.Column("received_from", sa.Text, nullable=False),
     sa.Column("entries", sa.Integer, nullable=False),  # that are not done
+    sa.Column("envelope_id", sa.Text, nullable=False, server_default=sa.text("''")),  # xtext
+    sa.Column("ret", sa.Text, nullable=False, server_default=sa.text("''")),
     sqlite_autoincrement=True,
 )
 
@@ -263,6 +265,9 @@ queue_entry: Final = sa.Table(
     sa.Column("lease_until", sa.Float, nullable=False),  # 0: not leased
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("last_text", sa.Text, nullable=False),
+    sa.Column("notify", sa.Integer, nullable=False, server_default=sa.text("0")),  # shared.model.notify
+    sa.Column("orcpt", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("warn_at", sa.Float, nullable=False, server_default=sa.text("0")),  # 0: warned, or no warning wanted
     sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
     sqlite_autoincrement=True,
 )

@@ -8,15 +8,17 @@ from typing import Final
 
 import attrs
 
-from services.store.domain.addresses import InvalidAddressError, split_address
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
+from services.store.domain.queue import QueueTimes
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
+from services.store.reads.directory import Rules
 from services.store.sql.statements import directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction, new_email_id
 from services.store.writer import Command
 from services.store.writes import history
+from services.store.writes.queueing import add_to_queue, destination_of, file_report
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
@@ -82,14 +84,17 @@ def check_room(row: MailboxRow, messages: int) -> None:
 
 
 def deliver(
-    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, expire_seconds: float
+    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, rules: Rules, times: QueueTimes
 ) -> DeliveryResult:
-    """File local copies and queue remote recipients. Raises NotFound, BadRequest, LimitExceeded."""
+    """File local copies, queue remote recipients, file the report (contents in this order). Raises NotFound, BadRequest, LimitExceeded."""
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
         raise BadRequest("number of recipients")
     if not 0 <= delivery.skip_octets <= content.raw_octets:
         raise BadRequest("skip_octets")
+    if len(delivery.reports) > 1:
+        raise BadRequest("number of reports")
+    reports = [ready(incoming, position) for position in range(1, 1 + len(delivery.reports))]
     targets = [_target(transaction, recipient) for recipient in delivery.local]
     destinations = [destination_of(remote.address) for remote in delivery.remote]
     flags = [
@@ -126,11 +131,10 @@ def deliver(
         email_ids.append(email_id)
     entries: tuple[EntryId, ...] = ()
     if delivery.remote:
-        recipients = [
-            (remote.address, remote.original, destination)
-            for remote, destination in zip(delivery.remote, destinations, strict=True)
-        ]
-        entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, expire_seconds)
+        recipients = list(zip(delivery.remote, destinations, strict=True))
+        entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, times)
+    for report, encoded in zip(delivery.reports, reports, strict=True):
+        file_report(transaction, report, encoded, rules, times)
     _tell(transaction, delivery, content.raw_octets, copies, email_ids, entries)
     return DeliveryResult(tuple(copies), entries)
 
@@ -166,40 +170,6 @@ def _tell(
             entries=entries,
         ),
     )
-
-
-def add_to_queue(
-    transaction: Transaction,
-    delivery: Delivery,
-    content_id: int,
-    octets: int,
-    recipients: Sequence[tuple[str, str, str]],
-    expire_seconds: float,
-) -> tuple[EntryId, ...]:
-    """Queue a message for recipients (address, original, destination); the content's reference is the caller's."""
-    now = transaction.now
-    message_id = transaction.ids.next("queue_message")
-    transaction.add_queue_message(
-        (
-            message_id, content_id, delivery.trace, delivery.sender, octets - delivery.skip_octets,
-            delivery.skip_octets, delivery.smtputf8, delivery.eight_bit, now, now + expire_seconds,
-            delivery.account_id, delivery.received_from[:500], len(recipients),
-        )
-    )  # fmt: skip
-    entries = []
-    for address, original, destination in recipients:
-        entry_id = transaction.ids.next("queue_entry")
-        transaction.add_queue_entry((entry_id, message_id, address, original, destination, now, "", 0.0, 0, ""))
-        entries.append(EntryId(entry_id))
-    return tuple(entries)
-
-
-def destination_of(address: str) -> str:
-    """The domain that a remote recipient's mail goes to. Raises BadRequest."""
-    try:
-        return split_address(address)[1]
-    except InvalidAddressError:
-        raise BadRequest("not a recipient address") from None
 
 
 def _slots(transaction: Transaction, row: MailboxRow) -> dict[str, int]:

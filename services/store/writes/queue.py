@@ -8,42 +8,30 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from services.store.domain.directory import resolve
-from services.store.domain.names import INBOX
 from services.store.domain.queue import (
     MAX_ATTEMPTS_KEPT,
     MAX_LEASE_SECONDS,
     MAX_TEXT,
     DueEntry,
+    QueueTimes,
     after_outcome,
     choose_entries,
 )
-from services.store.packs.encode import EncodedContent
-from services.store.packs.record import Placement
-from services.store.reads.directory import Rules, lookups
+from services.store.reads.directory import Rules
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
-from services.store.transaction import Transaction, new_email_id
+from services.store.transaction import Transaction
 from services.store.writes import history
-from services.store.writes.filing import Incoming, add_to_queue, destination_of, ready
-from shared.contract.history_types import FiledAs, Passage, PassageKind
-from shared.contract.types import (
-    Bounce,
-    ContentSource,
-    Delivery,
-    Lease,
-    Outcome,
-    OutcomeKind,
-    QueueEntry,
-    ResolutionKind,
-)
+from services.store.writes.filing import Incoming, ready
+from services.store.writes.queueing import file_report
+from shared.contract.history_types import Passage, PassageKind
+from shared.contract.types import Bounce, Lease, Outcome, OutcomeKind, QueueEntry
 from shared.errors import BadRequest, NotFound
-from shared.model.ids import AccountId, EntryId, MailboxId, Uid
+from shared.model.ids import EntryId
 
 MAX_LEASED: Final = 1000
 """Entries in one answer: with the longest addresses they stay below MAX_REPLY_OCTETS."""
 MAX_CHANGED: Final = 10_000
-_NO_CONTENT: Final = ContentSource(0)
 _KINDS: Final = {
     OutcomeKind.DELIVERED: PassageKind.DELIVERED,
     OutcomeKind.DEFERRED: PassageKind.DEFERRED,
@@ -85,11 +73,11 @@ def _due_entries(transaction: Transaction, destination: str, limit: int) -> list
 def _queue_entry(row: Row) -> QueueEntry:
     (
         entry_id, message_id, destination, trace, sender, recipient, original, octets, smtputf8, eight_bit, queued_at,
-        expires_at, attempts, account_id,
+        expires_at, attempts, account_id, *notifications,
     ) = row  # fmt: skip
     return QueueEntry(
         EntryId(entry_id), message_id, destination, trace, sender, recipient, original, octets, bool(smtputf8),
-        bool(eight_bit), queued_at, expires_at, attempts, account_id,
+        bool(eight_bit), queued_at, expires_at, attempts, account_id, *notifications,
     )  # fmt: skip
 
 
@@ -120,7 +108,7 @@ def report(
     outcomes: Sequence[Outcome],
     bounces: Sequence[Bounce],
     rules: Rules,
-    expire_seconds: float,
+    times: QueueTimes,
 ) -> None:
     """Record results and file bounces. Entries that are gone or leased by another are passed over."""
     if len(outcomes) > MAX_CHANGED:
@@ -130,6 +118,7 @@ def report(
     done: dict[int, int] = {}
     attempts: list[Row] = []
     deferred: list[Row] = []
+    warned: list[int] = []
     for outcome in outcomes:
         state = states.pop(outcome.entry_id, None)
         if state is None or state[2] != worker:
@@ -146,9 +135,12 @@ def report(
             )
             continue
         deferred.append((following.due_at, following.attempts, text, entry_id))
+        if outcome.warned:
+            warned.append(entry_id)
         if outcome.kind is not OutcomeKind.RELEASED:
             attempts.append(_attempt(transaction.now, following.attempts, outcome, text))
     queue.DEFER.run_many(cursor, deferred)
+    queue.WARNED.execute(cursor, warned)
     queue.INSERT_ATTEMPT.run_many(cursor, attempts)
     for attempt in attempts:
         if attempt[1] > MAX_ATTEMPTS_KEPT:
@@ -158,7 +150,7 @@ def report(
     # A report that is repeated with another operation id finds nothing left to record: its bounces are filed already.
     recorded = not outcomes or bool(done or deferred)
     for position, bounce in enumerate(bounces if recorded else ()):
-        _file_bounce(transaction, bounce, ready(incoming, position), rules, expire_seconds)
+        file_report(transaction, bounce, ready(incoming, position), rules, times)
     finish_entries(transaction, done)
 
 
@@ -198,64 +190,6 @@ def finish_entries(transaction: Transaction, done: dict[int, int]) -> None:
     finished = queue.FINISHED.all(cursor, list(counts))
     queue.DELETE_MESSAGES.execute(cursor, [message_id for message_id, _ in finished])
     transaction.drop_references(dict(Counter(content_id for _, content_id in finished)))
-
-
-def _file_bounce(
-    transaction: Transaction, bounce: Bounce, encoded: EncodedContent, rules: Rules, expire_seconds: float
-) -> None:
-    """Into the INBOX of whoever is behind the sender, else into the queue with the null sender.
-
-    RFC 5321 §4.5.5: never a bounce for the null sender. A bounce that nobody here or elsewhere could get is dropped.
-    """
-    if not bounce.recipient:
-        return
-    found = resolve(bounce.recipient, lookups(transaction.cursor, rules))
-    remotes = [bounce.recipient] if found.kind is ResolutionKind.NOT_LOCAL else list(found.remotes)
-    inboxes = [row for account in found.accounts if (row := transaction.mailbox_named(account, INBOX)) is not None]
-    try:
-        targets = [(address, "", destination_of(address)) for address in remotes]
-    except BadRequest:
-        targets = []
-    if not inboxes and not targets:
-        return
-    now = int(transaction.now)
-    placements = [Placement(bounce.recipient, row.name, row.uid_next, now) for row in inboxes]
-    refs = len(inboxes) + (1 if targets else 0)
-    content_id = transaction.add_content(encoded, bounce.index, placements, refs)
-    copies: list[FiledAs] = []
-    entries: tuple[EntryId, ...] = ()
-    for row in inboxes:
-        modseq, email_id = transaction.next_modseq(row), new_email_id()
-        uid = transaction.add_message(
-            row,
-            content_id=content_id,
-            modseq=modseq,
-            flags=0,
-            octets=encoded.raw_octets,
-            header_octets=bounce.index.header_octets,
-            internal_date=now,
-            email_id=email_id,
-        )
-        transaction.journal("smtp_out", "bounced", row.id, (uid,), bounce.trace)
-        copies.append(
-            FiledAs(bounce.recipient, AccountId(row.account_id), MailboxId(row.id), Uid(uid), email_id)
-        )
-    if targets:
-        delivery = Delivery(bounce.trace, "", (), (), _NO_CONTENT, bounce.index)
-        entries = add_to_queue(transaction, delivery, content_id, encoded.raw_octets, targets, expire_seconds)
-    history.tell(
-        transaction,
-        Passage(
-            bounce.trace,
-            PassageKind.REPORTED,
-            transaction.now,
-            "",
-            (bounce.recipient,),
-            octets=encoded.raw_octets,
-            copies=tuple(copies),
-            entries=entries,
-        ),
-    )
 
 
 def retry(transaction: Transaction, entries: Sequence[EntryId]) -> int:

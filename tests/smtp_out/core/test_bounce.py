@@ -7,13 +7,16 @@ import email.policy
 from email.message import EmailMessage
 from typing import cast
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.smtp_out.bounce import Failure, build_bounce, explain
+from services.smtp_out.bounce import Failure, build_bounce, explain, told_action
 from shared.contract.types import Outcome, OutcomeKind, QueueEntry
+from shared.mail.dsn import DsnAction
 from shared.model.ids import EntryId
+from shared.model.notify import Notify
 
 HEADER = b"From: Alice <alice@a.test>\r\nSubject: =?utf-8?q?=EC=95=88=EB=85=95?=\r\nMessage-ID: <1@a.test>\r\n\r\nbody"
 
@@ -88,6 +91,39 @@ def test_without_a_remote_reply_and_without_the_original() -> None:
 )
 def test_words(enhanced: str, words: str) -> None:
     assert words in " ".join(explain(enhanced))
+
+
+S, F, D, N = Notify.SUCCESS, Notify.FAILURE, Notify.DELAY, Notify.NEVER
+
+
+@pytest.mark.parametrize(
+    ("kind", "notify", "dsn", "told"),
+    [
+        (OutcomeKind.FAILED, 0, True, DsnAction.FAILED),
+        (OutcomeKind.FAILED, F | S, False, DsnAction.FAILED),
+        (OutcomeKind.FAILED, S | D, False, None),
+        (OutcomeKind.FAILED, N, False, None),
+        (OutcomeKind.DELIVERED, S, False, DsnAction.RELAYED),
+        (OutcomeKind.DELIVERED, S, True, None),
+        (OutcomeKind.DELIVERED, 0, False, None),
+        (OutcomeKind.DELIVERED, F, False, None),
+        (OutcomeKind.RELEASED, S | F | D, False, None),
+    ],
+)
+def test_who_is_told(kind: OutcomeKind, notify: int, dsn: bool, told: DsnAction | None) -> None:
+    entry = attrs.evolve(failure("b@b.test", "5.0.0").entry, notify=int(notify))
+    assert told_action(entry, kind, now=100.0, dsn=dsn) is told
+    # RFC 5321 §4.5.5
+    assert told_action(attrs.evolve(entry, sender="", warn_at=1.0), kind, now=100.0, dsn=dsn) is None
+
+
+def test_a_delay_is_told_from_its_time_on() -> None:
+    entry = failure("b@b.test", "4.0.0").entry
+    told = [
+        told_action(attrs.evolve(entry, warn_at=at), OutcomeKind.DEFERRED, now=100.0, dsn=False)
+        for at in (0.0, 100.0, 101.0)
+    ]
+    assert told == [None, DsnAction.DELAYED, None]
 
 
 @given(

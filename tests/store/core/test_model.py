@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.store.domain.names import DEFAULT_LIMITS
+from services.store.domain.queue import QueueTimes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
 from services.store.readers import Snapshot
 from services.store.reads import messages as reads
+from services.store.reads.directory import Rules
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Ids, Transaction
@@ -29,6 +31,7 @@ from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_u32, unpack_u64
 
 INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
+RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
 NAMES = ("INBOX", "Archive", "Trash")
 FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$One", "$Two", "three")
 COMPRESSOR = Compressor(1)
@@ -96,7 +99,7 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, name: str, content: bytes, copies: int) -> None:
         recipients = tuple(LocalRecipient(AccountId(1), "a@example.test", name) for _ in range(copies))
         delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
-        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, 1.0)
+        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, RULES, TIMES)
         box = self.model[name]
         expected = []
         for _ in range(copies):

@@ -10,11 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from services.store.domain.queue import QueueTimes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
 from services.store.readers import Snapshot
 from services.store.reads import messages as reads
+from services.store.reads.directory import Rules
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.sql.database import connect
 from services.store.sql.migrate import HEAD, NewerDatabaseError, current_revision, migrate
@@ -32,6 +34,7 @@ from shared.model.packed import unpack_u32
 from shared.observe.log import Level, Logger
 
 INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
+RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
 
 
 def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
@@ -184,7 +187,7 @@ class Bench:
         delivery = Delivery(
             "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
         )
-        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, 1.0)
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, RULES, TIMES)
 
     def count(self, table: str) -> int:
         return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

@@ -13,12 +13,14 @@ import pytest
 import trio
 import trio.testing
 
+from services.store.domain.queue import QueueTimes
 from services.store.packs.append import PackAppender
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
 from services.store.packs.scan import FoundRecord, scan_pack
 from services.store.readers import Readers, Snapshot
 from services.store.reads import contents as content_reads
+from services.store.reads.directory import Rules
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Changes, Transaction
@@ -34,6 +36,7 @@ from shared.testing import trio_test
 
 INDEX = MessageIndex(1, b"e", b"s", b"b", b"p", b"m")
 ACCOUNT = AccountId(1)
+RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
 
 
 @attrs.define
@@ -108,7 +111,7 @@ async def open_bench(directory_path: Path, seal: int = 1 << 26) -> AsyncIterator
 def deliver(content: bytes, op_id: bytes | None = None, account: int = ACCOUNT) -> Command:
     recipient = LocalRecipient(AccountId(account), "a@example.test")
     delivery = Delivery("t", "s@x.test", (recipient,), (), ContentSource(len(content), inline=content), INDEX)
-    arguments = ((Incoming(None, content),), delivery, 10.0)
+    arguments = ((Incoming(None, content),), delivery, RULES, TIMES)
     return Command(
         "messages.deliver", op_id, filing.deliver, arguments, batch=True, prepare=filing.prepare_contents
     )
@@ -148,8 +151,8 @@ async def test_a_refused_write_leaves_its_neighbours_alone(tmp_path: Path) -> No
 
 @trio_test
 async def test_an_unforeseen_failure_is_undone_and_stays_alone(tmp_path: Path) -> None:
-    def broken(transaction: Transaction, incoming: tuple[Incoming, ...], delivery: Delivery, seconds: float) -> None:
-        filing.deliver(transaction, incoming, delivery, seconds)
+    def broken(transaction: Transaction, incoming: tuple[Incoming, ...], delivery: Delivery, *rest: Any) -> None:
+        filing.deliver(transaction, incoming, delivery, *rest)
         raise ZeroDivisionError
 
     async with open_bench(tmp_path) as bench:

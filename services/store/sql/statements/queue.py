@@ -15,11 +15,11 @@ _one: sa.ColumnElement[int] = sa.literal_column("1")
 
 INSERT_MESSAGE: Final = Prepared(
     queue_message.insert(), "id", "content_id", "trace", "sender", "octets", "skip_octets", "smtputf8", "eight_bit",
-    "queued_at", "expires_at", "account_id", "received_from", "entries",
+    "queued_at", "expires_at", "account_id", "received_from", "entries", "envelope_id", "ret",
 )  # fmt: skip
 INSERT_ENTRY: Final = Prepared(
     queue_entry.insert(), "id", "message_id", "recipient", "original", "destination", "due_at", "lease_owner",
-    "lease_until", "attempts", "last_text",
+    "lease_until", "attempts", "last_text", "notify", "orcpt", "warn_at",
 )  # fmt: skip
 
 # A loose scan: one probe of (destination, due_at) per destination, however long the queue of a dead one is.
@@ -76,6 +76,11 @@ _ENTRY: Final = (
     _m.expires_at,
     _e.attempts,
     _m.account_id,
+    _e.notify,
+    _e.orcpt,
+    _m.envelope_id,
+    _m.ret,
+    _e.warn_at,
 )
 ENTRIES: Final = PreparedIn(
     lambda ids: (
@@ -125,6 +130,7 @@ DEFER: Final = Prepared(
     "new_text",
     "entry",
 )
+WARNED: Final = PreparedIn(lambda ids: sa.update(queue_entry).where(_e.id.in_(ids)).values(warn_at=_zero))
 INSERT_ATTEMPT: Final = Prepared(
     queue_attempt.insert(), "entry_id", "number", "at", "kind", "code", "enhanced", "text", "remote", "tls", "seconds"
 )
