@@ -128,6 +128,9 @@ class Deliverer:
         else:
             index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
+        account = transaction.client.account
+        device = account.device if account else None
+
         async def hand_in(source: ContentSource) -> DeliveryResult:
             return await self._store.messages.deliver(
                 Delivery(
@@ -140,8 +143,9 @@ class Deliverer:
                     skip_octets=len(_return_path(transaction)),
                     smtputf8=transaction.mail.smtputf8,
                     eight_bit=eight_bit,
-                    account_id=transaction.client.account.account_id if transaction.client.account else None,
+                    account_id=account.account_id if account else None,
                     received_from=transaction.client.described,
+                    device_id=device.device_id if device else None,
                 )
             )
 

@@ -8,6 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from services.smtp_in.protocol.commands import Mail
 from services.smtp_in.protocol.grammar import Mailbox
+from shared.contract.device_types import LoginDevice
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
 from shared.mail.received import protocol_name
 from shared.model.ids import AccountId, Grant
@@ -23,6 +24,8 @@ class Account:
     account_id: AccountId
     address: str
     grant: Grant = field(repr=False)
+    device: LoginDevice | None = None
+    """Whose password it was; None: the account's own."""
 
 
 @define

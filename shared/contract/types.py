@@ -5,7 +5,8 @@ from typing import Final
 
 import attrs
 
-from shared.model.ids import AccountId, EntryId, Grant, MailboxId, ModSeq, Uid
+from shared.contract.device_types import LoginDevice
+from shared.model.ids import AccountId, DeviceId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import ALL_RIGHTS_BITS
 
@@ -44,6 +45,8 @@ class LoginResult:
     account_id: AccountId
     address: str
     grant: Grant
+    device: LoginDevice | None = None
+    """Whose password it was; None: the account's own."""
 
 
 # --- content ---
@@ -97,6 +100,8 @@ class Delivery:
     """The submitting account, when it was authenticated."""
     received_from: str = ""
     """Client address and HELO name, for the administrator."""
+    device_id: DeviceId | None = None
+    """The device whose password the submitting account logged in with."""
 
 
 @attrs.frozen

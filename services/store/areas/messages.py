@@ -23,7 +23,7 @@ from shared.contract.types import (
     Maildrop,
     StoreFlagsResult,
 )
-from shared.errors import BadRequest
+from shared.errors import BadRequest, GrantExpired
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_u32
@@ -44,6 +44,9 @@ class MessagesArea:
 
     async def deliver(self, call: Call, delivery: Delivery) -> DeliveryResult:
         core = self._core
+        if delivery.device_id is not None and not core.directory.has_device(delivery.device_id):
+            # a session may outlive its password
+            raise GrantExpired
         expire = core.settings.smtp_out.expire_seconds
         if delivery.content.upload is None:
             result = await self._deliver(call, (inline_content(core, delivery.content),), delivery, expire)
