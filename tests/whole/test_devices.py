@@ -42,8 +42,9 @@ def add(stack: Stack, name: str, *words: str) -> str:
 
 
 def imap(stack: Stack, user: str, password: str) -> imaplib.IMAP4:
+    # imaplib quotes the password and not the name
     client = imaplib.IMAP4("127.0.0.1", stack.port("imap"), timeout=20)
-    return entered(client, client.shutdown, lambda: client.login(user, password))
+    return entered(client, client.shutdown, lambda: client.login(f'"{user}"', password))
 
 
 def pop3(stack: Stack, user: str, password: str) -> poplib.POP3:
