@@ -62,7 +62,7 @@ class Forbidden(StoreError):
 
 
 class GrantExpired(StoreError):
-    """The grant's time is over or its account is gone: log in again."""
+    """The grant's time is over, or its account or device is gone: log in again."""
 
     code = "GrantExpired"
 

@@ -282,7 +282,8 @@ class Session:
             raise RuntimeError("login outside of run")
         self._ahead = ReadAhead(maildrop.read, maildrop.drop, self._nursery, shared.budget)
         tls = self._stream.tls.version if self._stream.tls else "none"
-        shared.log.info("logged in", account=result.address, peer=peer, tls=tls, messages=len(maildrop.drop))
+        device = result.device.name if result.device else None
+        shared.log.info("logged in", account=result.address, device=device, peer=peer, tls=tls, messages=len(maildrop.drop))
         return self._connection.login_succeeded(maildrop.drop)
 
     # --- TRANSACTION

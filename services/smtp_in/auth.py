@@ -50,4 +50,4 @@ async def advance_scram(exchange: ScramExchange, message: bytes) -> tuple[bytes 
 
 
 def _entered(login: LoginResult) -> tuple[Reply, Account]:
-    return replies.AUTH_OK, Account(login.account_id, login.address, login.grant)
+    return replies.AUTH_OK, Account(login.account_id, login.address, login.grant, login.device)

@@ -130,6 +130,8 @@ class Deliverer:
             index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
         receipt = build_receipt(self._hostname, transaction, spooled.data, int(self._clock()))
+        account = transaction.client.account
+        device = account.device if account else None
 
         async def hand_in(source: ContentSource) -> DeliveryResult:
             if receipt is None or receipt.content.inline is None:
@@ -152,12 +154,13 @@ class Deliverer:
                     skip_octets=len(_return_path(transaction)),
                     smtputf8=transaction.mail.smtputf8,
                     eight_bit=eight_bit,
-                    account_id=transaction.client.account.account_id if transaction.client.account else None,
+                    account_id=account.account_id if account else None,
                     received_from=transaction.client.described,
                     verdicts=transaction.verdicts,
                     envelope_id=transaction.mail.envelope_id,
                     ret=transaction.mail.ret,
                     reports=reports,
+                    device_id=device.device_id if device else None,
                 )
             )
 

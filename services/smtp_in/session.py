@@ -318,6 +318,7 @@ class Session:
             "helo": client.helo,
             "protocol": transaction.protocol,
             "account": client.account.address if client.account else None,
+            "device": client.account.device.name if client.account and client.account.device else None,
             "seconds": time.monotonic() - transaction.started,
         }
         if reply.is_positive:

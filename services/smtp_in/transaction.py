@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.xclient import XClient
+from shared.contract.device_types import LoginDevice
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
 from shared.mail.dsn import DsnAction
 from shared.mail.received import protocol_name
@@ -26,6 +27,8 @@ class Account:
     account_id: AccountId
     address: str
     grant: Grant = field(repr=False)
+    device: LoginDevice | None = None
+    """Whose password it was; None: the account's own."""
 
 
 @define

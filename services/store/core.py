@@ -3,6 +3,7 @@
 import attrs
 
 from services.store.checkpoint import Checkpointer
+from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.queue import QueueTimes
 from services.store.grants import Grants
@@ -44,6 +45,7 @@ class Core:
     passwords: Passwords
     scram: Scram
     guard: Guard
+    devices: Devices
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
@@ -76,6 +78,7 @@ class Committed:
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
             self._directory.changed(changes.added_accounts, changes.removed_accounts)
+            self._directory.devices_changed(changes.added_devices, changes.removed_devices)
         if changes.usage or changes.quotas:
             self._directory.counted(changes.quotas, changes.usage)
         for address in changes.passwords:

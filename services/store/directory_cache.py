@@ -25,6 +25,7 @@ class DirectoryCache:
         self._resolutions: OrderedDict[str, Resolution] = OrderedDict()
         self._credentials: OrderedDict[str, Credentials] = OrderedDict()
         self._accounts: set[int] = set()
+        self._devices: set[int] = set()
         self._limited: dict[int, Quota] = {}
         self.generation = 0
 
@@ -65,6 +66,17 @@ class DirectoryCache:
 
     def has_account(self, account_id: int) -> bool:
         return account_id in self._accounts
+
+    def load_devices(self, devices: Iterable[int]) -> None:
+        self._devices.update(devices)
+
+    def has_device(self, device_id: int) -> bool:
+        return device_id in self._devices
+
+    def devices_changed(self, added: Iterable[int], removed: Iterable[int]) -> None:
+        """After a commit that made or removed app passwords; ``changed`` is called besides."""
+        self._devices.update(added)
+        self._devices.difference_update(removed)
 
     def changed(self, added: Iterable[int], removed: Iterable[int]) -> None:
         """After a commit that touched domains, accounts or aliases."""

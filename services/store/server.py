@@ -16,6 +16,7 @@ from services.store import layout, measure
 from services.store.areas.admin import AdminArea
 from services.store.areas.auth import AuthArea
 from services.store.areas.content import ContentArea
+from services.store.areas.devices import DevicesArea
 from services.store.areas.directory import DirectoryArea
 from services.store.areas.events import EventsArea
 from services.store.areas.history import HistoryArea
@@ -26,6 +27,7 @@ from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
 from services.store.checkpoint import Checkpointer
 from services.store.core import SEPARATOR, Committed, Core
+from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
 from services.store.guard import Guard
@@ -36,6 +38,7 @@ from services.store.packs.read import PackReader
 from services.store.passwords import Passwords
 from services.store.readers import Readers
 from services.store.reads.bans import all_bans, known_addresses
+from services.store.reads.devices import device_ids
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.scram import Scram
@@ -67,6 +70,7 @@ class Opened:
     lock: int
     keys: dict[Role, bytes]
     grant_key: bytes
+    device_key: bytes
     appender: PackAppender
     certificate_made: bool
 
@@ -78,6 +82,7 @@ def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
     lock = layout.lock_directory(paths)
     keys = layout.service_keys(paths)
     grant_key = layout.grant_key(paths)
+    device_key = layout.device_key(paths)
     made = layout.make_certificate(paths, settings, settings.server.hostname or socket.gethostname())
     database = layout.database_path(paths)
     migrate(database)
@@ -89,7 +94,7 @@ def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
         appender = open_appender(packs, recovered, settings.store.pack_octets)
     finally:
         connection.close()
-    return Opened(lock, keys, grant_key, appender, made)
+    return Opened(lock, keys, grant_key, device_key, appender, made)
 
 
 async def serve(service: Service) -> None:
@@ -106,12 +111,14 @@ async def serve(service: Service) -> None:
     core.search.readers.start()
     try:
         core.directory.load_accounts(await core.readers.run(account_ids))
+        core.directory.load_devices(await core.readers.run(device_ids))
         core.directory.load_quotas(await core.readers.run(limited_accounts))
         core.guard.load(await core.readers.run(all_bans), await core.readers.run(known_addresses))
         await core.passwords.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(core.notifier.run)
             nursery.start_soon(keep_house, core)
+            nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
@@ -202,10 +209,11 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         notifier=notifier,
         uploads=uploads,
         search=search,
-        grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account),
+        grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account, device_exists=directory.has_device),
         passwords=passwords,
         scram=Scram(opened.grant_key, passwords),
         guard=guard,
+        devices=Devices(opened.device_key, settings.auth.devices_per_account, log),
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
@@ -223,6 +231,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "search": SearchArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),
+        "devices": DevicesArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -96,6 +96,8 @@ class Changes:
     """Addresses whose remembered passwords are void."""
     added_accounts: set[int] = attrs.field(factory=set)
     removed_accounts: set[int] = attrs.field(factory=set)
+    added_devices: set[int] = attrs.field(factory=set)
+    removed_devices: set[int] = attrs.field(factory=set)
     owners: dict[int, int] = attrs.field(factory=dict)
     """The account of each mailbox in ``mailboxes``."""
     names: set[int] = attrs.field(factory=set)
@@ -120,6 +122,8 @@ class Changes:
         self.passwords |= other.passwords
         self.added_accounts |= other.added_accounts
         self.removed_accounts |= other.removed_accounts
+        self.added_devices |= other.added_devices
+        self.removed_devices |= other.removed_devices
 
     def add_usage(self, account_id: int, more_messages: int, more_octets: int) -> None:
         known = self.usage.get(account_id, (0, 0))

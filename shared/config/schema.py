@@ -90,6 +90,7 @@ class AuthSettings:
     remember_seconds: float = key(
         60.0, "how long a verified password is remembered as a keyed hash; 0: not", minimum=0, maximum=3600
     )
+    devices_per_account: int = key(32, "app passwords of one account, one per device", minimum=1, maximum=1000)
     hashes_at_once: int = key(
         2, "password hashes computed side by side (64 MiB each at the most)", minimum=1, maximum=64
     )

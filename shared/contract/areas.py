@@ -5,6 +5,7 @@ from typing import Final
 from shared.contract.admin import AdminApi
 from shared.contract.auth import AuthApi
 from shared.contract.content import ContentApi
+from shared.contract.devices import DevicesApi
 from shared.contract.directory import DirectoryApi
 from shared.contract.events import EventsApi
 from shared.contract.history import HistoryApi
@@ -27,6 +28,7 @@ AREAS: Final[dict[str, type]] = {
     "search": SearchApi,
     "events": EventsApi,
     "admin": AdminApi,
+    "devices": DevicesApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

@@ -26,7 +26,9 @@ class ScramLogin:
 class AuthApi(Protocol):
     @call(Role.SMTP_IN, Role.IMAP, Role.POP3)
     async def login(self, username: str, password: str, client: str) -> LoginResult:
-        """Check a password; the grant is for the calling role. ``client`` is the IP address it came from: failures count there.
+        """Check a password, the account's or one of its devices'; the grant is for the calling role.
+
+        ``username`` is the account's address, or ``address/device``. ``client`` is the IP address it came from: failures count there.
 
         Raises AuthenticationFailed, after the same time whether or not the user exists, held back for some seconds when failures repeat;
         Banned when too many failed; Overloaded when too many wait.
@@ -35,7 +37,10 @@ class AuthApi(Protocol):
 
     @call(Role.SMTP_IN, Role.IMAP, Role.POP3)
     async def scram_begin(self, username: str) -> ScramChallenge:
-        """Salt and iterations of SCRAM-SHA-256 for a user name, whether or not there is such a user."""
+        """Salt and iterations of SCRAM-SHA-256 for a user name, whether or not there is such a user.
+
+        An address has the main password's, ``address/device`` the device's.
+        """
         ...
 
     @call(Role.SMTP_IN, Role.IMAP, Role.POP3)

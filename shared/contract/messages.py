@@ -31,7 +31,7 @@ class MessagesApi(Protocol):
     async def deliver(self, delivery: Delivery) -> DeliveryResult:
         """File local copies and queue remote recipients in one transaction; returns when it is durable.
 
-        Raises NoSuchUpload, NotFound where an account is gone, OverQuota, OutOfSpace.
+        Raises NoSuchUpload, NotFound where an account is gone, GrantExpired where the submitting device is, OverQuota, OutOfSpace.
         """
         ...
 

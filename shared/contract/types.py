@@ -5,7 +5,8 @@ from typing import Final
 
 import attrs
 
-from shared.model.ids import AccountId, EntryId, Grant, MailboxId, ModSeq, Uid
+from shared.contract.device_types import LoginDevice
+from shared.model.ids import AccountId, DeviceId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import ALL_RIGHTS_BITS
 
@@ -44,6 +45,8 @@ class LoginResult:
     account_id: AccountId
     address: str
     grant: Grant
+    device: LoginDevice | None = None
+    """Whose password it was; None: the account's own."""
 
 
 # --- content ---
@@ -120,6 +123,8 @@ class Delivery:
     """RET: FULL, HDRS or empty."""
     reports: tuple[Bounce, ...] = ()
     """Filed with the message: what the sender wanted to be told of its success. At most one."""
+    device_id: DeviceId | None = None
+    """The device whose password the submitting account logged in with."""
 
 
 @attrs.frozen

@@ -8,6 +8,8 @@ Uid = NewType("Uid", int)
 """RFC 3501 §2.3.1.1: 1 to 2**32 - 1, strictly ascending in a mailbox, never used again."""
 ModSeq = NewType("ModSeq", int)
 """RFC 7162 §3.1: 1 to 2**63 - 1."""
+DeviceId = NewType("DeviceId", int)
+"""One app password of an account, never used again."""
 EntryId = NewType("EntryId", int)
 """One recipient of one message in the outbound queue."""
 Grant = NewType("Grant", bytes)

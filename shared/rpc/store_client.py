@@ -11,6 +11,7 @@ from shared.contract.areas import AREAS
 from shared.contract.auth import AuthApi
 from shared.contract.codec import CODECS, MethodCodec
 from shared.contract.content import ContentApi
+from shared.contract.devices import DevicesApi
 from shared.contract.directory import DirectoryApi
 from shared.contract.events import CHANGED, EventsApi
 from shared.contract.history import HistoryApi
@@ -99,6 +100,7 @@ class StoreClient:
     search: SearchApi
     events: EventsApi
     admin: AdminApi
+    devices: DevicesApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

@@ -105,6 +105,7 @@ def _enter(context: Context, result: LoginResult, how: str) -> Reply:
         return build_no("Too many connections of this account", "LIMIT")
     context.enter(Login(result.account_id, result.address, result.grant))
     client = context.client
-    context.shared.log.info("login", peer=client.peer_ip, account=result.address, how=how, tls=client.secure)
+    device = result.device.name if result.device else None
+    context.shared.log.info("login", peer=client.peer_ip, account=result.address, device=device, how=how, tls=client.secure)
     # RFC 3501 §6.2.3: the capabilities may have changed; saying them here saves a round trip
     return build_ok("Logged in", "CAPABILITY " + " ".join(context.capabilities()))

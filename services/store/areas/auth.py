@@ -1,6 +1,8 @@
 """Logging in. Every login passes the guard, before the password is looked at and after."""
 
 from services.store.core import Core
+from services.store.devices import USES
+from services.store.domain.devices import Device, LoginName, named, parse_login, permits
 from services.store.domain.judge import Door
 from services.store.domain.places import Place
 from services.store.guard import name_of
@@ -9,10 +11,12 @@ from services.store.reads.directory import Credentials
 from services.store.writer import Command
 from services.store.writes import directory as writes
 from shared.contract.auth import ScramChallenge, ScramLogin
+from shared.contract.device_types import LoginDevice
 from shared.contract.types import LoginResult
 from shared.errors import AuthenticationFailed, Banned, StoreError
-from shared.model.ids import AccountId
+from shared.model.ids import AccountId, DeviceId
 from shared.rpc.server import Call
+from shared.sasl.scram_keys import ScramKeys
 
 
 class AuthArea:
@@ -20,50 +24,66 @@ class AuthArea:
         self._core = core
 
     async def login(self, call: Call, username: str, password: str, client: str) -> LoginResult:
-        core = self._core
+        core, who = self._core, parse_login(username)
         place = core.guard.place(client)
         # Who logs in again and again costs no trip to a thread. Whatever fails takes the long way, whoever it is.
         known = core.directory.credentials(username)
-        if known is not None and core.passwords.is_remembered(known.address, known.password_hash, password):
-            door = core.guard.door(place, known.address)
-            if door is Door.OPEN:
-                return self._entered(call, known, place, client)
-        name = name_of(username)
+        if known is not None and core.guard.door(place, known.address) is Door.OPEN:
+            if not who.device and core.passwords.is_remembered(known.address, known.password_hash, password):
+                return self._entered(call, known, None, place, client)
+            device = core.devices.matching(known.devices, who.device, password)
+            if device is not None and permits(device, USES[call.role], client):
+                return self._entered(call, known, device, place, client)
+        name = name_of(who.address)
         door = self._heard(call, place, name, client)
         generation = core.directory.generation
         found = await core.readers.run(reads.credentials, username)
+        device = core.devices.matching(found.devices if found is not None else (), who.device, password)
+        permitted = device if device is not None and permits(device, USES[call.role], client) else None
+        if found is not None and permitted is not None and door is Door.OPEN:
+            core.directory.keep_credentials(username, found, generation)
+            return self._entered(call, found, permitted, place, client)
+        # From here on everybody pays for a slow hash: nobody, a wrong password, a device that may not enter here, whoever is right at a
+        # banned account.
         address = found.address if found is not None else name
-        # a right password that is refused all the same must not be faster than a wrong one
-        right = await core.passwords.verify(
-            address, found.password_hash if found is not None else None, password, from_memory=door is Door.OPEN
-        )
-        if found is None or not right or not core.guard.lets_in(door, name):
-            raise await self._failed(call, door, place, name, client, password)
-        if found.scram is None:
+        main = found.password_hash if found is not None and not who.device else None
+        right = await core.passwords.verify(address, main, password, from_memory=door is Door.OPEN)
+        if found is None or not (right or permitted is not None) or not core.guard.lets_in(door, name):
+            raise await self._failed(call, door, place, name, client, password, device)
+        if right and found.scram is None:
             await self._make_scram(found, password)
         core.directory.keep_credentials(username, found, generation)
-        return self._entered(call, found, place, client)
+        return self._entered(call, found, None if right else permitted, place, client)
 
     async def scram_begin(self, call: Call, username: str) -> ScramChallenge:
-        core = self._core
-        found = await core.readers.run(reads.credentials, username)
-        stand_in = core.scram.stand_in(username)
-        keys = found.scram if found is not None and found.scram is not None else stand_in
+        name = parse_login(username)
+        found = await self._core.readers.run(reads.credentials, username)
+        keys, _ = self._scram_keys(found, name)
         return ScramChallenge(keys.salt, keys.iterations)
 
     async def scram_finish(
         self, call: Call, username: str, auth_message: bytes, proof: bytes, client: str
     ) -> ScramLogin:
-        core = self._core
-        place, name = core.guard.place(client), name_of(username)
+        core, who = self._core, parse_login(username)
+        place, name = core.guard.place(client), name_of(who.address)
         door = self._heard(call, place, name, client)
         found = await core.readers.run(reads.credentials, username)
-        stand_in = core.scram.stand_in(username)
-        keys = found.scram if found is not None and found.scram is not None else stand_in
+        keys, device = self._scram_keys(found, who)
         right = keys.proof_is_right(auth_message, proof)
-        if found is None or not right or not core.guard.lets_in(door, name):
-            raise await self._failed(call, door, place, name, client, None)
-        return ScramLogin(self._entered(call, found, place, client), keys.server_signature(auth_message))
+        permitted = device is None or permits(device, USES[call.role], client)
+        if found is None or not right or not permitted or not core.guard.lets_in(door, name):
+            raise await self._failed(call, door, place, name, client, None, device if right else None)
+        return ScramLogin(self._entered(call, found, device, place, client), keys.server_signature(auth_message))
+
+    def _scram_keys(self, found: Credentials | None, who: LoginName) -> tuple[ScramKeys, Device | None]:
+        """What a user name's proofs are verified against, and the device that it names."""
+        stand_in = self._core.scram.stand_in(who.text)
+        device = named(found.devices, who.device) if found is not None and who.device else None
+        if device is not None:
+            return device.scram, device
+        if found is None or found.scram is None or who.device:
+            return stand_in, None
+        return found.scram, None
 
     def _heard(self, call: Call, place: Place | None, name: str, client: str) -> Door:
         """How far the door is open. Raises Banned where it is shut."""
@@ -78,21 +98,38 @@ class AuthArea:
         return Banned()
 
     async def _failed(
-        self, call: Call, door: Door, place: Place | None, name: str, client: str, password: str | None
+        self,
+        call: Call,
+        door: Door,
+        place: Place | None,
+        name: str,
+        client: str,
+        password: str | None,
+        device: Device | None,
     ) -> StoreError:
-        """What the client is told, once it may be. At a banned name a password that is right fails like any other."""
+        """What the client is told, once it may be. At a banned name a password that is right fails like any other.
+
+        ``device``: its password was right, and it may not log in there or from there.
+        """
         if door is Door.OPEN:
-            self._core.log.warning("login failed", user=name, role=str(call.role), client=client)
+            more = {} if device is None else {"device": device.name, "why": "not permitted"}
+            self._core.log.warning("login failed", user=name, role=str(call.role), client=client, **more)
         error: StoreError = AuthenticationFailed() if door is Door.OPEN else self._refused(call, door, name, client)
         await self._core.guard.failed(place, name, client, password)
         return error
 
-    def _entered(self, call: Call, found: Credentials, place: Place | None, client: str) -> LoginResult:
-        core = self._core
+    def _entered(
+        self, call: Call, found: Credentials, device: Device | None, place: Place | None, client: str
+    ) -> LoginResult:
+        core, account = self._core, AccountId(found.account_id)
         core.guard.entered(place, found.address, found.account_id)
-        core.log.info("login", user=found.address, role=str(call.role), client=client)
-        account = AccountId(found.account_id)
-        return LoginResult(account, found.address, core.grants.issue(account, call.role))
+        if device is None:
+            core.log.info("login", user=found.address, role=str(call.role), client=client)
+            return LoginResult(account, found.address, core.grants.issue(account, call.role))
+        core.log.info("login", user=found.address, role=str(call.role), client=client, device=device.name)
+        core.devices.used(device, client, call.role)
+        grant = core.grants.issue(account, call.role, device.device_id)
+        return LoginResult(account, found.address, grant, LoginDevice(DeviceId(device.device_id), device.name))
 
     async def _make_scram(self, found: Credentials, password: str) -> None:
         """For an account from before SCRAM. The login does not depend on it."""

@@ -23,7 +23,7 @@ from shared.contract.types import (
     Maildrop,
     StoreFlagsResult,
 )
-from shared.errors import BadRequest
+from shared.errors import BadRequest, GrantExpired
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_u32
@@ -44,6 +44,9 @@ class MessagesArea:
 
     async def deliver(self, call: Call, delivery: Delivery) -> DeliveryResult:
         core = self._core
+        if delivery.device_id is not None and not core.directory.has_device(delivery.device_id):
+            # a session may outlive its password
+            raise GrantExpired
         sources = (delivery.content, *(report.content for report in delivery.reports))
         if all(source.upload is None for source in sources):
             result = await self._deliver(call, tuple(inline_content(core, source) for source in sources), delivery)

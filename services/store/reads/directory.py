@@ -5,8 +5,10 @@ from typing import Final
 import attrs
 
 from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.domain.devices import Device, parse_login
 from services.store.domain.directory import Lookups, resolve
 from services.store.readers import Snapshot
+from services.store.reads.devices import devices_of
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import directory, queue
 from shared.contract.sharing_types import Quota
@@ -55,18 +57,17 @@ class Credentials:
     address: str
     password_hash: str = attrs.field(repr=False)
     scram: ScramKeys | None = None
+    devices: tuple[Device, ...] = ()
 
 
 def credentials(snapshot: Snapshot, username: str) -> Credentials | None:
-    """Of a user name, which is an account's address; None: nobody."""
-    try:
-        normal = normalize_address(username)
-    except InvalidAddressError:
-        return None
+    """Of a user name, which is an account's address, or that and a device; None: nobody."""
+    normal = parse_login(username).address
     row = directory.CREDENTIALS.one(snapshot.cursor, normal)
     if row is None:
         return None
-    return Credentials(row[0], normal, row[1], None if row[2] is None else ScramKeys(*row[2:]))
+    scram = None if row[2] is None else ScramKeys(*row[2:])
+    return Credentials(row[0], normal, row[1], scram, devices_of(snapshot.cursor, row[0]))
 
 
 def account_ids(snapshot: Snapshot) -> frozenset[int]:

@@ -56,6 +56,28 @@ scram: Final = sa.Table(
     sa.Column("server_key", sa.LargeBinary, nullable=False),
 )
 
+device: Final = sa.Table(
+    "device",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),  # never used again: grants name it
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("name_key", sa.Text, nullable=False),  # as it is compared
+    sa.Column("digest", sa.LargeBinary, nullable=False),  # of its password, keyed
+    sa.Column("uses", sa.Integer, nullable=False),  # services.store.domain.devices.Uses
+    sa.Column("networks", sa.Text, nullable=False),  # with spaces between them
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("last_used_at", sa.Float),
+    sa.Column("last_used_from", sa.Text, nullable=False),
+    sa.Column("last_used_by", sa.Text, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),  # of SCRAM-SHA-256, like the next three
+    sa.Column("iterations", sa.Integer, nullable=False),
+    sa.Column("stored_key", sa.LargeBinary, nullable=False),
+    sa.Column("server_key", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("account_id", "name_key"),
+    sqlite_autoincrement=True,
+)
+
 dkim_key: Final = sa.Table(
     "dkim_key",
     metadata,

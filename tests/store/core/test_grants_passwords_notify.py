@@ -1,5 +1,7 @@
 """Grants, passwords in memory, the directory's cache, and who is told what."""
 
+import struct
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -62,7 +64,29 @@ def test_a_grant_ends_with_its_time_or_its_account() -> None:
             checker.check(first, Role.IMAP)
 
 
-@given(position=st.integers(0, 57), bit=st.integers(0, 7))
+def test_a_grant_ends_with_its_device() -> None:
+    devices = {3}
+    grants = Grants(KEY, 60.0, {7}.__contains__, Clock(), devices.__contains__)
+    grant, other = grants.issue(7, Role.IMAP, 3), grants.issue(7, Role.IMAP)
+    assert (grants.check(grant, Role.IMAP), grants.check(other, Role.IMAP)) == (7, 7)
+    devices.clear()
+    with pytest.raises(GrantExpired):
+        grants.check(grant, Role.IMAP)
+    assert grants.check(other, Role.IMAP) == 7
+
+
+def test_a_grant_from_before_devices_is_still_one() -> None:
+    body = struct.pack("<BBQQ8s", 1, 2, 7, 1050, bytes(8))
+    old = body + blake2b(body, key=KEY, person=b"pbox-grant", digest_size=32).digest()
+    assert make_grants(Clock(), {7}).check(old, Role.IMAP) == 7
+    body = b"\2" + body[1:]
+    with pytest.raises(Forbidden):
+        make_grants(Clock(), {7}).check(
+            body + blake2b(body, key=KEY, person=b"pbox-grant", digest_size=32).digest(), Role.IMAP
+        )
+
+
+@given(position=st.integers(0, 65), bit=st.integers(0, 7))
 def test_every_changed_bit_voids_a_grant(position: int, bit: int) -> None:
     grants = make_grants(Clock(), set(range(100)))
     grant = bytearray(grants.issue(7, Role.IMAP))
