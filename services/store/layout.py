@@ -15,6 +15,7 @@ from shared.contract.registry import Role
 from shared.rpc.handshake import KEY_OCTETS
 
 GRANT_KEY: Final = "grants"
+FORWARDING_KEY: Final = "srs"
 LOCK: Final = "lock"
 DATABASE: Final = "pillarbox.db"
 _SPOOLING: Final = ("smtp_in", "smtp_out", "imap")
@@ -106,6 +107,11 @@ def service_keys(paths: DataPaths) -> dict[Role, bytes]:
 
 def grant_key(paths: DataPaths) -> bytes:
     return read_key(paths.store_keys / GRANT_KEY)
+
+
+def forwarding_key(paths: DataPaths) -> bytes:
+    """Of the senders that SRS makes; one that is lost makes the bounces under way undeliverable, nothing else."""
+    return read_key(paths.store_keys / FORWARDING_KEY)
 
 
 def make_certificate(paths: DataPaths, settings: Settings, hostname: str) -> bool:

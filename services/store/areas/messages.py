@@ -44,12 +44,17 @@ class MessagesArea:
 
     async def deliver(self, call: Call, delivery: Delivery) -> DeliveryResult:
         core = self._core
-        expire = core.settings.smtp_out.expire_seconds
+        conditions = filing.Conditions(
+            core.settings.smtp_out.expire_seconds,
+            core.rules.forwarding,
+            all_limited=not delivery.remote
+            and all(core.directory.is_limited(recipient.account_id) for recipient in delivery.local),
+        )
         if delivery.content.upload is None:
-            result = await self._deliver(call, (inline_content(core, delivery.content),), delivery, expire)
+            result = await self._deliver(call, (inline_content(core, delivery.content),), delivery, conditions)
         else:
             async with contents(core, call, (delivery.content,)) as incoming:
-                result = await self._deliver(call, incoming, delivery, expire)
+                result = await self._deliver(call, incoming, delivery, conditions)
         core.deliveries.inc(len(result.copies), "local")
         core.deliveries.inc(len(result.entries), "queued")
         core.log.info(
@@ -63,13 +68,13 @@ class MessagesArea:
         return result
 
     async def _deliver(
-        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery, expire: float
+        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery, conditions: filing.Conditions
     ) -> DeliveryResult:
         command = Command(
             "messages.deliver",
             call.op_id,
             filing.deliver,
-            (incoming, delivery, expire),
+            (incoming, delivery, conditions),
             batch=True,
             prepare=filing.prepare_contents,
             to_the_end=delivery.content.upload is not None,

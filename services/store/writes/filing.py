@@ -11,6 +11,7 @@ import attrs
 from services.store.domain.addresses import InvalidAddressError, split_address
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
+from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
 from services.store.sql.statements import directory, mailboxes
@@ -18,7 +19,7 @@ from services.store.transaction import MailboxRow, Transaction
 from services.store.writer import Command
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
-from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
+from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound, OverQuota
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import Rights, permitted_names
@@ -79,17 +80,29 @@ def check_room(row: MailboxRow, messages: int) -> None:
         raise LimitExceeded("the mailbox has no UIDs left")
 
 
+@attrs.frozen
+class Conditions:
+    """Of a delivery: from the settings, and what the cache knows."""
+
+    expire_seconds: float
+    forwarding: Forwarding
+    all_limited: bool = False
+    """Every copy is for an account that has a limit, and nothing goes elsewhere."""
+
+
 def deliver(
-    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, expire_seconds: float
+    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, conditions: Conditions
 ) -> DeliveryResult:
-    """File local copies and queue remote recipients. Raises NotFound, BadRequest, LimitExceeded."""
+    """File local copies and queue remote recipients. Raises NotFound, BadRequest, LimitExceeded, OverQuota."""
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
         raise BadRequest("number of recipients")
     if not 0 <= delivery.skip_octets <= content.raw_octets:
         raise BadRequest("skip_octets")
     targets = [_target(transaction, recipient) for recipient in delivery.local]
-    destinations = [destination_of(remote.address) for remote in delivery.remote]
+    outgoing = _outgoing(transaction, delivery, conditions.forwarding)
+    if conditions.all_limited:
+        _refuse_without_room(transaction, delivery, content.raw_octets)
     flags = [
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
@@ -102,7 +115,7 @@ def deliver(
         uid = row.uid_next + planned.get(row.id, 0)
         planned[row.id] = planned.get(row.id, 0) + 1
         placements.append(Placement(recipient.address, row.name, uid, now, bits))
-    refs = len(targets) + (1 if delivery.remote else 0)
+    refs = len(targets) + len(outgoing)
     content_id = transaction.add_content(content, delivery.index, placements, refs)
     copies = []
     for row, bits in zip(targets, flags, strict=True):
@@ -118,14 +131,41 @@ def deliver(
         )
         transaction.journal("smtp_in", "delivered", row.id, (uid,), delivery.trace)
         copies.append(FiledCopy(AccountId(row.account_id), MailboxId(row.id), Uid(uid)))
-    entries: tuple[EntryId, ...] = ()
-    if delivery.remote:
-        recipients = [
-            (remote.address, remote.original, destination)
-            for remote, destination in zip(delivery.remote, destinations, strict=True)
-        ]
-        entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, expire_seconds)
-    return DeliveryResult(tuple(copies), entries)
+    entries: list[EntryId] = []
+    for sender, recipients in outgoing.items():
+        sent_on = delivery if sender == delivery.sender else attrs.evolve(delivery, sender=sender)
+        entries += add_to_queue(
+            transaction, sent_on, content_id, content.raw_octets, recipients, conditions.expire_seconds
+        )
+    return DeliveryResult(tuple(copies), tuple(entries))
+
+
+def _outgoing(
+    transaction: Transaction, delivery: Delivery, forwarding: Forwarding
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Recipients elsewhere (address, original, destination) by the sender under which they get it. Raises BadRequest."""
+    outgoing: dict[str, list[tuple[str, str, str]]] = {}
+    for remote in delivery.remote:
+        sender = forwarding.sender_for(
+            delivery.sender, remote.original, lambda domain: directory.DOMAIN.one(transaction.cursor, domain) is not None
+        )
+        row = (remote.address, remote.original, destination_of(remote.address))
+        outgoing.setdefault(sender, []).append(row)
+    return outgoing
+
+
+def _refuse_without_room(transaction: Transaction, delivery: Delivery, octets: int) -> None:
+    """Refuse what would take every account over its quota; a copy that has room is never refused for the sake of others.
+
+    What goes over the quota then is one message for each time that RCPT has seen room. Raises OverQuota.
+    """
+    for recipient in delivery.local:
+        try:
+            transaction.check_quota(recipient.account_id, 1, octets)
+            return
+        except OverQuota as error:
+            full = error
+    raise full
 
 
 def add_to_queue(
