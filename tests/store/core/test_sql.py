@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
@@ -184,7 +185,7 @@ class Bench:
         delivery = Delivery(
             "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
         )
-        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, 1.0)
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, filing.Conditions(1.0, Forwarding(b"k" * 32)))
 
     def count(self, table: str) -> int:
         return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

@@ -13,6 +13,7 @@ import pytest
 import trio
 import trio.testing
 
+from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
@@ -24,7 +25,7 @@ from services.store.sql.migrate import migrate
 from services.store.transaction import Changes, Transaction
 from services.store.writer import Command, Writer
 from services.store.writes import directory, filing
-from services.store.writes.filing import Incoming
+from services.store.writes.filing import Conditions, Incoming
 from shared.contract.types import ContentRange, ContentSource, Delivery, DomainInfo, LocalRecipient
 from shared.errors import AlreadyExists, BadRequest, Internal, NotFound, OutOfSpace
 from shared.model.ids import AccountId, Uid
@@ -108,7 +109,7 @@ async def open_bench(directory_path: Path, seal: int = 1 << 26) -> AsyncIterator
 def deliver(content: bytes, op_id: bytes | None = None, account: int = ACCOUNT) -> Command:
     recipient = LocalRecipient(AccountId(account), "a@example.test")
     delivery = Delivery("t", "s@x.test", (recipient,), (), ContentSource(len(content), inline=content), INDEX)
-    arguments = ((Incoming(None, content),), delivery, 10.0)
+    arguments = ((Incoming(None, content),), delivery, Conditions(10.0, Forwarding(b"k" * 32)))
     return Command(
         "messages.deliver", op_id, filing.deliver, arguments, batch=True, prepare=filing.prepare_contents
     )
@@ -148,8 +149,8 @@ async def test_a_refused_write_leaves_its_neighbours_alone(tmp_path: Path) -> No
 
 @trio_test
 async def test_an_unforeseen_failure_is_undone_and_stays_alone(tmp_path: Path) -> None:
-    def broken(transaction: Transaction, incoming: tuple[Incoming, ...], delivery: Delivery, seconds: float) -> None:
-        filing.deliver(transaction, incoming, delivery, seconds)
+    def broken(transaction: Transaction, incoming: tuple[Incoming, ...], delivery: Delivery, conditions: Conditions) -> None:
+        filing.deliver(transaction, incoming, delivery, conditions)
         raise ZeroDivisionError
 
     async with open_bench(tmp_path) as bench:

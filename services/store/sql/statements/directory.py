@@ -109,7 +109,7 @@ TARGETS: Final = Prepared(
     sa.select(alias.c.target).where(alias.c.address == b("address")).order_by(alias.c.target), "address"
 )
 LEADING_TO: Final = Prepared(
-    sa.select(alias.c.address.distinct()).where(alias.c.target.like(b("pattern"))).order_by(alias.c.address), "pattern"
+    sa.select(alias.c.address).distinct().where(alias.c.target.like(b("pattern"))).order_by(alias.c.address), "pattern"
 )
 INSERT_ALIAS: Final = Prepared(alias.insert(), "address", "target", "domain_id")
 DELETE_TARGET: Final = Prepared(
