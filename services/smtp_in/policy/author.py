@@ -80,6 +80,6 @@ def addresses_in(value: bytes) -> list[str]:
 
 
 def _shown(text: bytes) -> str:
-    """For a reply: printable ASCII, not too long."""
+    """For a reply: printable ASCII, not too long, never empty."""
     shown = "".join(chr(octet) if 0x20 <= octet < 0x7F else "?" for octet in text)
-    return shown[:_SHOWN_CHARACTERS]
+    return shown[:_SHOWN_CHARACTERS] or "no address"

@@ -185,7 +185,8 @@ class Bench:
         delivery = Delivery(
             "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
         )
-        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, filing.Conditions(1.0, Forwarding(b"k" * 32)))
+        conditions = filing.Conditions(1.0, Forwarding(b"k" * 32))
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, conditions)
 
     def count(self, table: str) -> int:
         return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

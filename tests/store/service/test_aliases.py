@@ -2,7 +2,16 @@
 
 import pytest
 
-from shared.contract.types import ContentSource, Delivery, RemoteRecipient, Resolution, ResolutionKind
+from shared.contract.types import (
+    Bounce,
+    ContentSource,
+    Delivery,
+    Outcome,
+    OutcomeKind,
+    RemoteRecipient,
+    Resolution,
+    ResolutionKind,
+)
 from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
 from shared.model.ids import EntryId
 from shared.model.message_index import MessageIndex
@@ -91,7 +100,7 @@ async def test_loops_are_refused_by_name(world) -> None:
                 await admin.alias_add(address, (target,))
         # mail that goes elsewhere now would come back
         await admin.alias_add("d@loop.test", ("d@elsewhere-yet.test",))
-        with pytest.raises(BadRequest, match="a loop: d@loop.test -> d@loop.test"):
+        with pytest.raises(BadRequest, match=r"a loop: d@loop\.test -> d@loop\.test"):
             await admin.domain_alias("elsewhere-yet.test", "loop.test")
         assert (await w.smtp_in.directory.resolve("d@loop.test")).remotes == ("d@elsewhere-yet.test",)
 
@@ -133,3 +142,19 @@ async def test_what_an_alias_sends_on_has_a_sender_of_ours(world) -> None:
         long = "a" * 190 + "@origin.test"
         assert set((await send(long)).values()) == {long}
         assert (await admin.queue_list(EntryId(0), 10)) == ()
+
+
+@trio_test
+async def test_our_own_bounce_of_what_was_sent_on_goes_to_its_sender(world) -> None:
+    async with world() as w:
+        await w.admin.admin.domain_add("bounce.test")
+        remote = (RemoteRecipient("gone@far.test", "list@bounce.test"),)
+        delivery = Delivery("t", "Alice@origin.test", (), remote, ContentSource(1, inline=b"m"), INDEX)
+        (entry,) = (await w.smtp_in.messages.deliver(delivery)).entries
+        sender = (await w.admin.admin.queue_show(entry)).sender
+        await w.smtp_out.queue.lease("w", 10, 60.0, ())
+        bounce = Bounce(sender, ContentSource(6, inline=b"bounce"), INDEX, "t")
+        await w.smtp_out.queue.report("w", (Outcome(entry, OutcomeKind.FAILED, code=550),), (bounce,))
+        (item,) = await w.admin.admin.queue_list(EntryId(0), 10)
+        assert (item.sender, item.recipient) == ("", "Alice@origin.test")
+        await w.admin.admin.queue_remove((item.entry_id,))
