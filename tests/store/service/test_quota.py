@@ -62,6 +62,7 @@ async def test_a_full_account(world) -> None:
         with pytest.raises(OverQuota):
             await w.deliver(b"z" * 10)
         await w.imap.messages.expunge(w.grant, w.inbox, pack_u32([1, 2]), False)
+        await w.deliver(b"z" * 10)
         assert not await over()
         await w.admin.admin.quota_set(w.address, 1, None)
         assert await over()
