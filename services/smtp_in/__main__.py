@@ -9,6 +9,7 @@ import trio
 from services.smtp_in.deliver import Deliverer
 from services.smtp_in.front import Counters, Front, Timeouts
 from services.smtp_in.policy.authenticity import Authenticity, Options
+from services.smtp_in.policy.author import AuthorOwnership
 from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.recipient import KnownRecipient
@@ -18,7 +19,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
-from shared.config.schema import DmarcHandling
+from shared.config.schema import DmarcHandling, OverQuotaReply
 from shared.dns.configure import make_resolver
 from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.hidden import ClientsWatch
@@ -98,10 +99,14 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     policy = Chain(
         (
             SenderOwnership(directory),
-            KnownRecipient(directory, profiles.hostname),
+            KnownRecipient(directory, profiles.hostname, own.over_quota),
             HeaderLimits(own.hops, own.header_octets),
+            AuthorOwnership(directory, own.check_from, service.log),
             *_authenticity(service, profiles.hostname, clients),
         )
+    )
+    full = (
+        replies.MAILBOX_FULL_FOR_GOOD if own.over_quota is OverQuotaReply.PERMANENT else replies.MAILBOX_FULL
     )
     spool = service.paths.spool(service.name)
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -111,7 +116,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     return Front(
         store=service.store,
         policy=policy,
-        deliverer=Deliverer(service.store, policy, profiles.hostname),
+        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full),
         profiles=profiles,
         limits=limits_of(settings),
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),

@@ -55,12 +55,19 @@ class Deliverer:
     """Delivers for all sessions of the process."""
 
     def __init__(
-        self, store: StoreClient, policy: Policy, hostname: str, clock: Callable[[], float] = time.time
+        self,
+        store: StoreClient,
+        policy: Policy,
+        hostname: str,
+        clock: Callable[[], float] = time.time,
+        full: Reply = replies.MAILBOX_FULL,
     ) -> None:
+        """``full`` is said when the store finds all recipients over their quota."""
         self._store = store
         self._policy = policy
         self._hostname = hostname
         self._clock = clock
+        self._full = full
         self._large = trio.Semaphore(LARGE_AT_ONCE)
 
     def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
@@ -120,7 +127,7 @@ class Deliverer:
                 spooled = fronted
             await self._commit(transaction, spooled)
         except StoreError as error:
-            return Result(reply_for(error), octets, str(error))
+            return Result(reply_for(error, self._full), octets, str(error))
         return Result(replies.queued(transaction.trace), octets)
 
     async def _commit(self, transaction: Transaction, spooled: Spooled) -> DeliveryResult:

@@ -12,7 +12,6 @@ from shared.errors import StoreError
 
 _REPLIES: dict[type[StoreError], Reply] = {
     errors.OutOfSpace: replies.OUT_OF_SPACE,
-    errors.OverQuota: replies.MAILBOX_FULL,
     errors.TooLarge: replies.MESSAGE_TOO_BIG,
     errors.GrantExpired: replies.LOGIN_EXPIRED,
     # The account went between RCPT and the end of DATA: at the next attempt RCPT says so.
@@ -20,6 +19,8 @@ _REPLIES: dict[type[StoreError], Reply] = {
 }
 
 
-def reply_for(error: StoreError) -> Reply:
-    """The reply for an error in MAIL, RCPT or after the content."""
+def reply_for(error: StoreError, full: Reply = replies.MAILBOX_FULL) -> Reply:
+    """The reply for an error in MAIL, RCPT or after the content; ``full`` is that for a mailbox over its quota."""
+    if isinstance(error, errors.OverQuota):
+        return full
     return _REPLIES.get(type(error), replies.STORE_UNAVAILABLE if error.temporary else replies.LOCAL_ERROR)

@@ -31,6 +31,7 @@ from services.smtp_out.protocol.transaction import (
 )
 from services.smtp_out.session import Session, SessionBroken
 from shared.contract.types import QueueEntry
+from shared.mail.mailbox_name import domain_to_a_labels
 from shared.model.ids import EntryId
 
 Results = dict[EntryId, Result]
@@ -141,8 +142,8 @@ def ascii_domain(address: str) -> str:
     if domain.isascii() or not at:
         return address
     try:
-        return f"{local}@{domain.encode('idna').decode('ascii')}"
-    except UnicodeError:
+        return f"{local}@{domain_to_a_labels(domain)}"
+    except ValueError:
         return address
 
 

@@ -24,9 +24,6 @@ from shared.observe.log import Logger
 from shared.observe.metrics import Counter
 from shared.rpc.server import Call, Peer
 
-SEPARATOR = "+"
-"""RFC 5233: what is behind it in a local part is a detail that the account's own mail is filed under."""
-
 
 @attrs.frozen
 class Core:

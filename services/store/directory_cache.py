@@ -47,19 +47,28 @@ class DirectoryCache:
                     known, messages=known.messages + messages, octets=known.octets + octets
                 )
 
-    def is_full(self, account_id: int) -> bool:
-        """Whether an account holds all that it may."""
+    def is_limited(self, account_id: int) -> bool:
+        return account_id in self._limited
+
+    def room_octets(self, account_id: int) -> int | None:
+        """What an account may still take; None: there is no limit on octets and it is not full."""
         quota = self._limited.get(account_id)
         if quota is None:
-            return False
-        too_many = quota.most_messages is not None and quota.messages >= quota.most_messages
-        return too_many or (quota.most_octets is not None and quota.octets >= quota.most_octets)
+            return None
+        if quota.most_messages is not None and quota.messages >= quota.most_messages:
+            return 0
+        return None if quota.most_octets is None else max(0, quota.most_octets - quota.octets)
 
-    def with_quota(self, found: Resolution) -> Resolution:
-        """``over_quota`` where any account behind an address is full: nobody's copy may be dropped for the others' sake."""
-        if self._limited and any(map(self.is_full, found.accounts)):
-            return attrs.evolve(found, over_quota=True)
-        return found
+    def with_room(self, found: Resolution) -> Resolution:
+        """``room_octets`` where all who stand behind an address have a limit: one member who is full does not stop a group's mail."""
+        if not self._limited or not found.accounts or found.remotes:
+            return found
+        most = 0
+        for room in map(self.room_octets, found.accounts):
+            if room is None:
+                return found
+            most = max(most, room)
+        return attrs.evolve(found, room_octets=most)
 
     def load_accounts(self, accounts: Iterable[int]) -> None:
         self._accounts.update(accounts)

@@ -16,6 +16,7 @@ from shared.rpc.handshake import KEY_OCTETS
 
 GRANT_KEY: Final = "grants"
 DEVICE_KEY: Final = "devices"
+FORWARDING_KEY: Final = "srs"
 LOCK: Final = "lock"
 DATABASE: Final = "pillarbox.db"
 _SPOOLING: Final = ("smtp_in", "smtp_out", "imap")
@@ -112,6 +113,11 @@ def grant_key(paths: DataPaths) -> bytes:
 def device_key(paths: DataPaths) -> bytes:
     """Of the digests of app passwords: without it none of them is right any more."""
     return read_key(paths.store_keys / DEVICE_KEY)
+
+
+def forwarding_key(paths: DataPaths) -> bytes:
+    """Of the senders that SRS makes; one that is lost makes the bounces under way undeliverable, nothing else."""
+    return read_key(paths.store_keys / FORWARDING_KEY)
 
 
 def make_certificate(paths: DataPaths, settings: Settings, hostname: str) -> bool:

@@ -26,9 +26,10 @@ from services.store.areas.queue import QueueArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
 from services.store.checkpoint import Checkpointer
-from services.store.core import SEPARATOR, Committed, Core
+from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
+from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
 from services.store.jobs import keep_house
@@ -71,6 +72,7 @@ class Opened:
     keys: dict[Role, bytes]
     grant_key: bytes
     device_key: bytes
+    forwarding_key: bytes
     appender: PackAppender
     certificate_made: bool
 
@@ -81,8 +83,8 @@ def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
     layout.make_directories(paths)
     lock = layout.lock_directory(paths)
     keys = layout.service_keys(paths)
-    grant_key = layout.grant_key(paths)
     device_key = layout.device_key(paths)
+    grant_key, forwarding_key = layout.grant_key(paths), layout.forwarding_key(paths)
     made = layout.make_certificate(paths, settings, settings.server.hostname or socket.gethostname())
     database = layout.database_path(paths)
     migrate(database)
@@ -94,7 +96,7 @@ def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
         appender = open_appender(packs, recovered, settings.store.pack_octets)
     finally:
         connection.close()
-    return Opened(lock, keys, grant_key, device_key, appender, made)
+    return Opened(lock, keys, grant_key, device_key, forwarding_key, appender, made)
 
 
 async def serve(service: Service) -> None:
@@ -217,7 +219,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
-        rules=Rules(SEPARATOR, store.alias_depth),
+        rules=Rules(store.subaddress_separator, store.alias_depth, Forwarding(opened.forwarding_key)),
     )
     areas = {
         "directory": DirectoryArea(core),

@@ -1,10 +1,11 @@
-"""`pillarbox domain add|list|remove|dns|dkim-rotate|dkim-activate NAME`: the domains whose mail is ours."""
+"""`pillarbox domain add|list|remove|catch-all|dns|dkim-rotate|dkim-activate NAME`: the domains whose mail is ours."""
 
 import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from shared.cli.invocation import EXIT_OK, Invocation
+from shared.cli.account import check_address
+from shared.cli.invocation import EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import print_json, print_table
 from shared.cli.store_access import ask
@@ -15,12 +16,18 @@ from shared.contract.types import DomainInfo
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     """The noun's words."""
     name = ("name", {"metavar": "NAME"})
+    alias_of = ("--alias-of", {"metavar": "DOMAIN", "default": "", "help": "the same addresses as in this domain"})
+    to = ("addresses", {"metavar": "ADDRESS", "nargs": "*", "help": "one or more, in place of those until now"})
+    off = ("--off", {"action": "store_true", "help": "refuse what is for nobody"})
     add_noun(
         nouns,
         "domain",
         "domains whose mail is kept here",
-        Verb("add", add, "take mail for a domain", (name,)),
+        Verb("add", add, "take mail for a domain", (name, alias_of)),
         Verb("list", list_domains, "show all domains"),
+        Verb(
+            "catch-all", catch_all, "say who gets what is for nobody else in a domain, or --off: nobody", (name, to, off)
+        ),
         Verb("dns", show_dns, "show the DNS records to publish", (name,)),
         Verb("dkim-rotate", rotate_keys, "make new DKIM keys, to be published before they sign", (name,)),
         Verb("dkim-activate", activate_keys, "sign with the new DKIM keys, once their records are published", (name,)),
@@ -30,17 +37,42 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
 
 def as_json(domain: DomainInfo) -> dict[str, Any]:
     """Stable fields."""
-    return {"name": domain.name, "accounts": domain.accounts, "aliases": domain.aliases}
+    return {
+        "name": domain.name,
+        "accounts": domain.accounts,
+        "aliases": domain.aliases,
+        "alias_of": domain.alias_of or None,
+    }
 
 
 def add(invocation: Invocation) -> int:
     """Prints the domain as stored."""
-    name = invocation.options.name
-    domain = ask(invocation, lambda store: store.admin.domain_add(name), f"domain {name}")
+    name, target = invocation.options.name, invocation.options.alias_of
+    domain = ask(
+        invocation,
+        lambda store: store.admin.domain_alias(name, target) if target else store.admin.domain_add(name),
+        f"domain {name}",
+    )
     if invocation.json:
         print_json(as_json(domain))
     else:
-        print(f"domain {domain.name} added")
+        print(f"domain {domain.name} added" + (f" as an alias of {domain.alias_of}" if domain.alias_of else ""))
+    return EXIT_OK
+
+
+def catch_all(invocation: Invocation) -> int:
+    """Prints who gets it now."""
+    name, off = invocation.options.name, invocation.options.off
+    targets = tuple(check_address(address) for address in invocation.options.addresses)
+    if bool(targets) == off:
+        raise WrongUse("name the addresses that get it, or --off")
+    alias = ask(invocation, lambda store: store.admin.domain_catch_all(name, targets), f"domain {name}")
+    if invocation.json:
+        print_json({"name": alias.address[1:], "catch_all": list(alias.targets)})
+    elif alias.targets:
+        print(f"all other addresses of {alias.address[1:]} lead to {', '.join(alias.targets)}")
+    else:
+        print(f"nobody gets mail for unknown addresses of {alias.address[1:]}")
     return EXIT_OK
 
 
@@ -50,7 +82,10 @@ def list_domains(invocation: Invocation) -> int:
     if invocation.json:
         print_json([as_json(domain) for domain in domains])
     else:
-        print_table(("DOMAIN", "ACCOUNTS", "ALIASES"), [(d.name, d.accounts, d.aliases) for d in domains])
+        print_table(
+            ("DOMAIN", "ACCOUNTS", "ALIASES", "STANDS FOR"),
+            [(d.name, d.accounts, d.aliases, d.alias_of) for d in domains],
+        )
     return EXIT_OK
 
 

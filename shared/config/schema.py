@@ -182,6 +182,17 @@ class TlsSettings:
     private_key: str = key("", "PEM file with the key; empty: tls/key.pem of the data directory")
 
 
+class SubaddressSeparator(StrEnum):
+    """What stands between user and detail in a local part (RFC 5233)."""
+
+    PLUS = "+"
+    HYPHEN = "-"
+    EQUALS = "="
+    UNDERSCORE = "_"
+    HASH = "#"
+    NONE = ""
+
+
 @attrs.frozen
 class StoreSettings:
     wait_seconds: float = key(
@@ -210,6 +221,9 @@ class StoreSettings:
         100, "annotations of one user (or shared ones) on one mailbox", minimum=10, maximum=1000
     )
     alias_targets: int = key(100, "targets of one alias", minimum=1, maximum=10_000)
+    subaddress_separator: SubaddressSeparator = key(
+        SubaddressSeparator.PLUS, "between user and detail in a local part (user+detail): + - = _ #; empty: no details"
+    )
     alias_depth: int = key(10, "aliases that lead to aliases", minimum=1, maximum=50)
     operation_seconds: float = key(
         3600.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
@@ -256,6 +270,21 @@ class AuthenticitySettings:
     )
 
 
+class OverQuotaReply(StrEnum):
+    TEMPORARY = "temporary"
+    """452 4.2.2: the sender tries again for days."""
+    PERMANENT = "permanent"
+    """552 5.2.2: the sender is told at once."""
+
+
+class AuthorCheck(StrEnum):
+    ENFORCE = "enforce"
+    """Refuse."""
+    LOG = "log"
+    """Only write it to the log."""
+    OFF = "off"
+
+
 @attrs.frozen
 class SmtpInSettings:
     port: int = port_key(25, "for mail from other servers")
@@ -288,6 +317,13 @@ class SmtpInSettings:
     command_seconds: float = key(300.0, "wait for a command (RFC 5321 §4.5.3.2.7)", minimum=1, maximum=3600)
     data_seconds: float = key(
         180.0, "wait for the next piece of a message (RFC 5321 §4.5.3.2.5)", minimum=1, maximum=3600
+    )
+    over_quota: OverQuotaReply = key(
+        OverQuotaReply.TEMPORARY, "what a full mailbox is answered with: temporary (452 4.2.2) or permanent (552 5.2.2)"
+    )
+    check_from: AuthorCheck = key(
+        AuthorCheck.ENFORCE,
+        "whether From and Sender of a submission must belong to the account: enforce, log (only write it down) or off",
     )
     hops: int = key(50, "Received fields before a message counts as looping", minimum=10, maximum=1000)
     header_octets: int = key(512 * KIB, "largest header block", minimum=16 * KIB, maximum=16 * MIB)

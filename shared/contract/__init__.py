@@ -9,4 +9,4 @@ Bump VERSION when a call, field or meaning changes so that an edge of the old ve
 the whole contract with the one recorded beside it.
 """
 
-VERSION = 2
+VERSION = 3

@@ -17,12 +17,25 @@ class AdminApi(Protocol):
         """Raises AlreadyExists, BadRequest (not a domain name)."""
         ...
 
+    @call(Role.ADMIN, write=True)
+    async def domain_alias(self, name: str, target: str) -> DomainInfo:
+        """Take mail for a domain as if it were for another one of ours. Raises AlreadyExists, NotFound, BadRequest (loop, an alias)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def domain_catch_all(self, name: str, targets: tuple[str, ...]) -> AliasInfo:
+        """Who gets what is for nobody else in a domain, in place of who did until now; without targets: nobody.
+
+        Raises NotFound, BadRequest (loop), LimitExceeded.
+        """
+        ...
+
     @call(Role.ADMIN)
     async def domain_list(self) -> tuple[DomainInfo, ...]: ...
 
     @call(Role.ADMIN, write=True)
     async def domain_remove(self, name: str) -> None:
-        """Raises NotFound, BadRequest where accounts or aliases still use it."""
+        """Raises NotFound, BadRequest where accounts, aliases or domain aliases still use it."""
         ...
 
     @call(Role.ADMIN)

@@ -15,5 +15,8 @@ class DirectoryApi(Protocol):
 
     @call(Role.SMTP_IN)
     async def may_send_as(self, grant: Grant, address: str) -> bool:
-        """Whether an address belongs to the grant's account: its own, or an alias that leads to it."""
+        """Whether an address belongs to the grant's account: its own, or an alias that leads to it.
+
+        What only a catch-all takes belongs to an account that gets all of it alone.
+        """
         ...

@@ -37,7 +37,10 @@ class Resolution:
     kind: ResolutionKind
     accounts: tuple[AccountId, ...] = ()
     remotes: tuple[str, ...] = ()
-    over_quota: bool = False
+    room_octets: int | None = None
+    """What fits into the roomiest of the accounts; 0: all of them are full; None: there is no limit, or a remote target."""
+    catch_all: bool = False
+    """Only the domain's catch-all takes it."""
 
 
 @attrs.frozen
@@ -443,6 +446,8 @@ class DomainInfo:
     name: str
     accounts: int
     aliases: int
+    alias_of: str = ""
+    """The domain it stands for; empty: a domain of its own."""
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ import attrs
 
 from shared.mail.address import parse_addresses
 from shared.mail.header import get_all
+from shared.mail.mailbox_name import domain_to_a_labels
 
 MAX_DOMAINS: Final = 4
 _MAX_ADDRESSES: Final = 100
@@ -70,9 +71,7 @@ def to_a_labels(host: bytes) -> str:
     """A domain in lower case, its labels in ASCII; empty where it is none."""
     try:
         text = host.decode("utf-8").strip().removesuffix(".")
-        if not text.isascii():
-            text = text.encode("idna").decode("ascii")
-    except UnicodeError:
+        text = domain_to_a_labels(text)
+    except ValueError:
         return ""
-    text = text.lower()
     return text if "." in text and len(text) <= 253 and _DOMAIN.match(text) else ""

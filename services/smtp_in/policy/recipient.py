@@ -12,6 +12,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Transaction
+from shared.config.schema import OverQuotaReply
 from shared.contract.directory import DirectoryApi
 from shared.contract.types import Resolution, ResolutionKind
 from shared.errors import BadRequest
@@ -20,9 +21,12 @@ from shared.errors import BadRequest
 class KnownRecipient(Policy):
     """Accepts what the directory knows, relays for accounts, refuses the rest."""
 
-    def __init__(self, directory: DirectoryApi, hostname: str) -> None:
+    def __init__(self, directory: DirectoryApi, hostname: str, over_quota: OverQuotaReply) -> None:
         self._directory = directory
         self._hostname = hostname
+        permanent = over_quota is OverQuotaReply.PERMANENT
+        self._full = replies.MAILBOX_FULL_FOR_GOOD if permanent else replies.MAILBOX_FULL
+        self._without_room = replies.MAILBOX_WITHOUT_ROOM_FOR_GOOD if permanent else replies.MAILBOX_WITHOUT_ROOM
 
     async def on_rcpt(self, transaction: Transaction, recipient: Mailbox) -> Reply | None:
         """Raises StoreError."""
@@ -31,8 +35,9 @@ class KnownRecipient(Policy):
         except BadRequest:
             return replies.BAD_RECIPIENT
         if resolution.kind is ResolutionKind.DELIVERABLE:
-            if resolution.over_quota:
-                return replies.MAILBOX_FULL
+            objection = self._room_objection(resolution.room_octets, transaction.mail.size)
+            if objection is not None:
+                return objection
             transaction.accept(recipient, resolution)
             return replies.RECIPIENT_OK
         if resolution.kind is ResolutionKind.UNKNOWN or not recipient.domain:
@@ -41,6 +46,14 @@ class KnownRecipient(Policy):
             return replies.RELAY_DENIED
         transaction.accept_remote(recipient)
         return replies.RECIPIENT_OK
+
+    def _room_objection(self, room_octets: int | None, declared_octets: int | None) -> Reply | None:
+        """RFC 5321 §4.3.2 and RFC 1870 §6.2: before the content is sent, by the size that MAIL has declared."""
+        if room_octets is None:
+            return None
+        if room_octets == 0:
+            return self._full
+        return self._without_room if (declared_octets or 0) > room_octets else None
 
     async def _resolve(self, recipient: Mailbox) -> Resolution:
         if recipient.domain:

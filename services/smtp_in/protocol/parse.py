@@ -15,6 +15,8 @@ from services.smtp_in.protocol.commands import Auth, Body, Chunk, Mail, Rcpt, Ve
 from services.smtp_in.protocol.grammar import InvalidPath, Mailbox
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from shared.mail.srs import MAX_LOCAL_OCTETS as SRS_LOCAL_OCTETS
+from shared.mail.srs import is_srs
 
 _VERBS: dict[bytes, Verb] = {
     verb.value.encode(): verb
@@ -98,7 +100,9 @@ def parse_rcpt(argument: bytes, limits: Limits, *, smtputf8: bool) -> Rcpt:
     if grammar.is_postmaster(path):
         recipient = Mailbox("postmaster", "")
     else:
-        recipient = _mailbox(path, limits.local_part_octets, limits, replies.BAD_RECIPIENT, replies.PATH_TOO_LONG)
+        # the bounce of a message that an alias sent on comes to an address that holds the sender's
+        octets = SRS_LOCAL_OCTETS if is_srs(path[1:].decode("utf-8", "replace")) else limits.local_part_octets
+        recipient = _mailbox(path, octets, limits, replies.BAD_RECIPIENT, replies.PATH_TOO_LONG)
     rcpt = _with_rcpt_parameters(recipient, rest, smtputf8=smtputf8) if rest else Rcpt(recipient)
     if not smtputf8 and not recipient.is_ascii:
         raise Refused(replies.RECIPIENT_NEEDS_SMTPUTF8)

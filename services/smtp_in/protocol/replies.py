@@ -74,6 +74,11 @@ def queued(trace: str) -> Reply:
     return reply(250, "2.0.0", f"Ok: queued as {trace}")
 
 
+def not_your_author(address: str) -> Reply:
+    """RFC 6409 §6.1, for the author in the header; ``address`` in printable ASCII."""
+    return reply(550, "5.7.1", f"From or Sender does not belong to the account that logged in: {address}")
+
+
 def chunk_taken(octets: int) -> Reply:
     """RFC 3030 §2: a chunk that is not the last arrived whole. It promises nothing."""
     return reply(250, "2.0.0", f"{octets} octets received")
@@ -154,6 +159,9 @@ ONE_RECIPIENT_FOR_NULL_SENDER = reply(452, "4.5.3", "One recipient at a time fro
 USER_UNKNOWN = reply(550, "5.1.1", "No such mailbox here")
 RELAY_DENIED = reply(550, "5.7.1", "Relaying denied")
 MAILBOX_FULL = reply(452, "4.2.2", "Mailbox is full")
+MAILBOX_FULL_FOR_GOOD = reply(552, "5.2.2", "Mailbox is full")
+MAILBOX_WITHOUT_ROOM = reply(452, "4.2.2", "Mailbox has no room for a message of this size")
+MAILBOX_WITHOUT_ROOM_FOR_GOOD = reply(552, "5.2.2", "Mailbox has no room for a message of this size")
 NOT_YOUR_ADDRESS = reply(553, "5.7.1", "Sender address does not belong to the account that logged in")
 STORE_UNAVAILABLE = reply(451, "4.3.0", "Mail storage is not available, try again later")
 OUT_OF_SPACE = reply(452, "4.3.1", "Out of storage, try again later")
@@ -176,6 +184,7 @@ SEVERAL_AUTHORS = reply(550, "5.6.0", "Message has several From fields")
 BAD_XCLIENT = reply(501, "5.5.4", "Syntax: XCLIENT attribute=value ...")
 XCLIENT_LOGIN = reply(501, "5.5.4", "LOGIN is not taken from anybody, the client logs in itself")
 XCLIENT_NEEDS_ADDRESS = reply(501, "5.5.4", "The client's ADDR is needed")
+TOO_MANY_AUTHORS = reply(550, "5.7.1", "Message names too many addresses in From and Sender")
 
 # TLS (RFC 3207 §4).
 NEED_TLS = reply(530, "5.7.0", "Must issue a STARTTLS command first")

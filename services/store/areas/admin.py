@@ -14,10 +14,10 @@ from services.store.reads import directory as reads
 from services.store.reads import dkim as dkim_reads
 from services.store.reads import queue as queue_reads
 from services.store.writer import Command
+from services.store.writes import aliases, sharing
 from services.store.writes import directory as writes
 from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
-from services.store.writes import sharing
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
@@ -43,6 +43,17 @@ class AdminArea:
         keys = await trio.to_thread.run_sync(make_keys)
         added: DomainInfo = await self._write(call, "domain_add", writes.domain_add, name, keys)
         return added
+
+    async def domain_alias(self, call: Call, name: str, target: str) -> DomainInfo:
+        keys = await trio.to_thread.run_sync(make_keys)
+        rules = self._core.rules
+        added: DomainInfo = await self._write(call, "domain_alias", aliases.domain_alias, name, target, rules, keys)
+        return added
+
+    async def domain_catch_all(self, call: Call, name: str, targets: tuple[str, ...]) -> AliasInfo:
+        limits = aliases.AliasLimits(self._core.rules, self._core.settings.store.alias_targets)
+        caught: AliasInfo = await self._write(call, "domain_catch_all", aliases.catch_all, name, targets, limits)
+        return caught
 
     async def domain_dns(self, call: Call, name: str) -> tuple[DnsRecord, ...]:
         settings = self._core.settings
@@ -83,15 +94,15 @@ class AdminArea:
         await self._write(call, "account_remove", writes.account_remove, address)
 
     async def alias_add(self, call: Call, address: str, targets: tuple[str, ...]) -> AliasInfo:
-        most = self._core.settings.store.alias_targets
-        added: AliasInfo = await self._write(call, "alias_add", writes.alias_add, address, targets, most)
+        limits = aliases.AliasLimits(self._core.rules, self._core.settings.store.alias_targets)
+        added: AliasInfo = await self._write(call, "alias_add", aliases.alias_add, address, targets, limits)
         return added
 
     async def alias_list(self, call: Call, after: str) -> tuple[AliasInfo, ...]:
         return await self._core.readers.run(reads.aliases, after)
 
     async def alias_remove(self, call: Call, address: str, targets: tuple[str, ...]) -> None:
-        await self._write(call, "alias_remove", writes.alias_remove, address, targets)
+        await self._write(call, "alias_remove", aliases.alias_remove, address, targets)
 
     async def quota_show(self, call: Call, address: str) -> Quota:
         return await self._core.readers.run(reads.quota_show, address)

@@ -2,8 +2,10 @@
 
 from services.store.core import Core
 from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.domain.directory import may_send
 from services.store.reads import directory as reads
 from shared.contract.types import Resolution, ResolutionKind
+from shared.mail.srs import is_srs
 from shared.model.ids import Grant
 from shared.rpc.server import Call
 
@@ -13,6 +15,10 @@ class DirectoryArea:
         self._core = core
 
     async def resolve(self, call: Call, address: str) -> Resolution:
+        if is_srs(address):
+            # as it was given: the sender inside may be case-sensitive, and it will hardly be asked for again
+            returned = await self._core.readers.run(reads.resolve_address, address, self._core.rules)
+            return self._core.directory.with_room(returned)
         try:
             address = normalize_address(address)
         except InvalidAddressError:
@@ -23,8 +29,8 @@ class DirectoryArea:
             generation = cache.generation
             found = await self._core.readers.run(reads.resolve_address, address, self._core.rules)
             cache.put(address, found, generation)
-        return cache.with_quota(found)
+        return cache.with_room(found)
 
     async def may_send_as(self, call: Call, grant: Grant, address: str) -> bool:
         account = self._core.account_of(call, grant)
-        return account in (await self.resolve(call, address)).accounts
+        return may_send(account, await self.resolve(call, address))

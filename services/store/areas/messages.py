@@ -47,12 +47,19 @@ class MessagesArea:
         if delivery.device_id is not None and not core.directory.has_device(delivery.device_id):
             # a session may outlive its password
             raise GrantExpired
+        conditions = filing.Conditions(
+            core.rules,
+            core.queue_times,
+            all_limited=not delivery.remote
+            and all(core.directory.is_limited(recipient.account_id) for recipient in delivery.local),
+        )
         sources = (delivery.content, *(report.content for report in delivery.reports))
         if all(source.upload is None for source in sources):
-            result = await self._deliver(call, tuple(inline_content(core, source) for source in sources), delivery)
+            inline = tuple(inline_content(core, source) for source in sources)
+            result = await self._deliver(call, inline, delivery, conditions)
         else:
             async with contents(core, call, sources) as incoming:
-                result = await self._deliver(call, incoming, delivery)
+                result = await self._deliver(call, incoming, delivery, conditions)
         core.deliveries.inc(len(result.copies), "local")
         core.deliveries.inc(len(result.entries), "queued")
         core.log.info(
@@ -66,14 +73,14 @@ class MessagesArea:
         return result
 
     async def _deliver(
-        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery
+        self, call: Call, incoming: tuple[filing.Incoming, ...], delivery: Delivery, conditions: filing.Conditions
     ) -> DeliveryResult:
         uploaded = any(source.upload is not None for source in (delivery.content, *(r.content for r in delivery.reports)))
         command = Command(
             "messages.deliver",
             call.op_id,
             filing.deliver,
-            (incoming, delivery, self._core.rules, self._core.queue_times),
+            (incoming, delivery, conditions),
             batch=True,
             prepare=filing.prepare_contents,
             to_the_end=uploaded,

@@ -7,6 +7,7 @@ import attrs
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.domain.devices import Device, parse_login
 from services.store.domain.directory import Lookups, resolve
+from services.store.forwarding import Forwarding
 from services.store.readers import Snapshot
 from services.store.reads.devices import devices_of
 from services.store.sql.prepared import Cursor
@@ -27,6 +28,7 @@ class Rules:
 
     separator: str
     depth: int
+    forwarding: Forwarding
 
 
 def lookups(cursor: Cursor, rules: Rules) -> Lookups:
@@ -37,12 +39,19 @@ def lookups(cursor: Cursor, rules: Rules) -> Lookups:
         return None if row is None else int(row[0])
 
     return Lookups(
-        domain=lambda name: directory.DOMAIN.one(cursor, name) is not None,
+        domain=lambda name: stands_for(cursor, name),
         account=account,
         alias=lambda address: [target for (target,) in directory.TARGETS.all(cursor, address)],
         separator=rules.separator,
         depth=rules.depth,
+        returned=rules.forwarding.returned,
     )
+
+
+def stands_for(cursor: Cursor, domain: str) -> str | None:
+    """The domain that a domain stands for: itself, or the one it is an alias of; None: not ours."""
+    row = directory.STANDS_FOR.one(cursor, domain)
+    return None if row is None else str(row[0])
 
 
 def resolve_address(snapshot: Snapshot, address: str, rules: Rules) -> Resolution:

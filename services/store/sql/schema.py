@@ -26,6 +26,7 @@ domain: Final = sa.Table(
     sa.Column("id", BigId, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),  # A-labels, lower case
     sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("alias_of", BigId),  # the domain it stands for, which is no alias itself; NULL: a domain of its own
     sqlite_autoincrement=True,
 )
 

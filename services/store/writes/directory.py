@@ -1,61 +1,72 @@
-"""Domains, accounts, aliases. Passwords arrive as argon2id hashes: nothing here ever sees one in clear."""
+"""Domains and accounts. Passwords arrive as argon2id hashes: nothing here ever sees one in clear."""
 
 from collections.abc import Sequence
 
 from services.store.domain.addresses import InvalidAddressError, domain_of, normalize_address, normalize_domain
-from services.store.domain.directory import reaches
 from services.store.domain.dkim import KeyState, NewKey
 from services.store.domain.names import DEFAULT_MAILBOXES
+from services.store.reads.directory import stands_for
 from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, sharing
 from services.store.transaction import Transaction
 from services.store.writes.devices import remove_all
 from services.store.writes.dkim import add_keys
 from services.store.writes.mailboxes import add_mailbox, remove_mailbox
-from shared.contract.types import AccountInfo, AliasInfo, DomainInfo
-from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
+from shared.contract.types import AccountInfo, DomainInfo
+from shared.errors import AlreadyExists, BadRequest, NotFound
 from shared.model.ids import AccountId
 from shared.sasl.scram_keys import ScramKeys
 
 
 def domain_add(transaction: Transaction, name: str, keys: Sequence[NewKey] = ()) -> DomainInfo:
     """Raises AlreadyExists, BadRequest."""
-    normal = _normal_domain(name)
+    normal = new_domain(transaction, name)
+    insert_domain(transaction, normal, None, keys)
+    return DomainInfo(normal, 0, 0)
+
+
+def new_domain(transaction: Transaction, name: str) -> str:
+    """Its normal name. Raises AlreadyExists, BadRequest."""
+    normal = normal_domain(name)
     if directory.DOMAIN.one(transaction.cursor, normal) is not None:
         raise AlreadyExists(normal)
-    directory.INSERT_DOMAIN.run(transaction.cursor, normal, transaction.now)
+    return normal
+
+
+def insert_domain(transaction: Transaction, normal: str, alias_of: int | None, keys: Sequence[NewKey]) -> None:
+    """With its keys, which sign from the beginning."""
+    directory.INSERT_DOMAIN.run(transaction.cursor, normal, transaction.now, alias_of)
     add_keys(transaction, _domain_id(transaction, normal), keys, KeyState.SIGNING)
     transaction.changes.directory = True
-    return DomainInfo(normal, 0, 0)
 
 
 def domain_remove(transaction: Transaction, name: str) -> None:
     """Raises NotFound, BadRequest (in use)."""
-    domain_id = _domain_id(transaction, _normal_domain(name))
+    domain_id = _domain_id(transaction, normal_domain(name))
     accounts, aliases = directory.DOMAIN_USE.all(transaction.cursor, domain_id)[0]
     if accounts or aliases:
         raise BadRequest(f"{accounts} accounts and {aliases} aliases use it")
+    domain_aliases = directory.DOMAIN_ALIASES.all(transaction.cursor, domain_id)
+    if domain_aliases:
+        raise BadRequest(f"the domain {domain_aliases[0][0]} is an alias of it")
     dkim.DELETE_ALL.run(transaction.cursor, domain_id)
     directory.DELETE_DOMAIN.run(transaction.cursor, domain_id)
     transaction.changes.directory = True
 
 
-def _normal_domain(name: str) -> str:
+def normal_domain(name: str) -> str:
+    """Raises BadRequest."""
     try:
         return normalize_domain(name)
     except InvalidAddressError as error:
         raise BadRequest(str(error)) from None
 
 
-def _normal_address(address: str) -> str:
+def normal_address(address: str) -> str:
+    """Raises BadRequest."""
     try:
         return normalize_address(address)
     except InvalidAddressError as error:
         raise BadRequest(str(error)) from None
-
-
-def _normal_alias(address: str) -> str:
-    """An address, or ``@domain`` for everybody else in it."""
-    return f"@{_normal_domain(address[1:])}" if address.startswith("@") else _normal_address(address)
 
 
 def _domain_id(transaction: Transaction, name: str) -> int:
@@ -65,12 +76,21 @@ def _domain_id(transaction: Transaction, name: str) -> int:
     return int(row[0])
 
 
+def owning_domain_id(transaction: Transaction, name: str) -> int:
+    """Of a domain that may have accounts and aliases. Raises NotFound, BadRequest (it stands for another one)."""
+    domain_id = _domain_id(transaction, name)
+    target = stands_for(transaction.cursor, name)
+    if target != name:
+        raise BadRequest(f"{name} is an alias of {target}")
+    return domain_id
+
+
 def account_add(
     transaction: Transaction, address: str, password_hash: str, scram: ScramKeys | None = None
 ) -> AccountInfo:
     """With its mailboxes, all subscribed. Raises AlreadyExists, NotFound, BadRequest."""
-    normal = _normal_address(address)
-    domain_id = _domain_id(transaction, domain_of(normal))
+    normal = normal_address(address)
+    domain_id = owning_domain_id(transaction, domain_of(normal))
     cursor = transaction.cursor
     if directory.ACCOUNT_ID.one(cursor, normal) is not None:
         raise AlreadyExists(normal)
@@ -108,7 +128,7 @@ def account_passwd(
     transaction: Transaction, address: str, password_hash: str, scram: ScramKeys | None = None
 ) -> None:
     """Raises NotFound, BadRequest."""
-    normal = _normal_address(address)
+    normal = normal_address(address)
     account_id = _account_id(transaction, normal)
     directory.SET_PASSWORD.run(transaction.cursor, password_hash, account_id)
     directory.DELETE_SCRAM.run(transaction.cursor, account_id)
@@ -129,7 +149,7 @@ def _account_id(transaction: Transaction, normal: str) -> int:
 
 def account_remove(transaction: Transaction, address: str) -> None:
     """Raises NotFound, BadRequest."""
-    normal = _normal_address(address)
+    normal = normal_address(address)
     account_id = _account_id(transaction, normal)
     cursor = transaction.cursor
     for (mailbox_id,) in mailboxes.OF_ACCOUNT.all(cursor, account_id):
@@ -145,43 +165,3 @@ def account_remove(transaction: Transaction, address: str) -> None:
     transaction.changes.directory = True
     transaction.changes.removed_accounts.add(account_id)
     transaction.changes.passwords.add(normal)
-
-
-def alias_add(transaction: Transaction, address: str, targets: Sequence[str], targets_max: int) -> AliasInfo:
-    """Raises NotFound, AlreadyExists, BadRequest, LimitExceeded."""
-    normal = _normal_alias(address)
-    domain_id = _domain_id(transaction, domain_of(normal))
-    cursor = transaction.cursor
-    if directory.ACCOUNT_ID.one(cursor, normal) is not None:
-        raise AlreadyExists(f"{normal} is an account")
-    wanted = list(dict.fromkeys(_normal_address(target) for target in targets))
-    if not wanted:
-        raise BadRequest("no target")
-    for target in wanted:
-        if reaches(target, normal, lambda name: [row[0] for row in directory.TARGETS.all(cursor, name)]):
-            raise BadRequest(f"{target} leads back to {normal}")
-    known = [target for (target,) in directory.TARGETS.all(cursor, normal)]
-    new = [target for target in wanted if target not in known]
-    if len(known) + len(new) > targets_max:
-        raise LimitExceeded(f"{targets_max} targets")
-    directory.INSERT_ALIAS.run_many(cursor, [(normal, target, domain_id) for target in new])
-    transaction.changes.directory = True
-    return AliasInfo(normal, tuple(sorted(known + new)))
-
-
-def alias_remove(transaction: Transaction, address: str, targets: Sequence[str]) -> None:
-    """Raises NotFound, BadRequest."""
-    normal = _normal_alias(address)
-    cursor = transaction.cursor
-    known = [target for (target,) in directory.TARGETS.all(cursor, normal)]
-    if not known:
-        raise NotFound(normal)
-    named = [_normal_address(target) for target in targets]
-    missing = [target for target in named if target not in known]
-    if missing:
-        raise NotFound(missing[0])
-    if named:
-        directory.DELETE_TARGET.run_many(cursor, [(normal, target) for target in named])
-    else:
-        directory.DELETE_ALIAS.run(cursor, normal)
-    transaction.changes.directory = True

@@ -11,6 +11,7 @@ import attrs
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.domain.queue import QueueTimes
+from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
 from services.store.reads.directory import Rules
@@ -21,8 +22,8 @@ from services.store.writes import history
 from services.store.writes.queueing import add_to_queue, destination_of, file_report
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
-from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient
-from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound
+from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient, RemoteRecipient
+from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound, OverQuota
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import Rights, permitted_names
@@ -83,10 +84,23 @@ def check_room(row: MailboxRow, messages: int) -> None:
         raise LimitExceeded("the mailbox has no UIDs left")
 
 
+@attrs.frozen
+class Conditions:
+    """Of a delivery: from the settings, and what the cache knows."""
+
+    rules: Rules
+    times: QueueTimes
+    all_limited: bool = False
+    """Every copy is for an account that has a limit, and nothing goes elsewhere."""
+
+
 def deliver(
-    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, rules: Rules, times: QueueTimes
+    transaction: Transaction, incoming: Sequence[Incoming], delivery: Delivery, conditions: Conditions
 ) -> DeliveryResult:
-    """File local copies, queue remote recipients, file the report (contents in this order). Raises NotFound, BadRequest, LimitExceeded."""
+    """File local copies, queue remote recipients, file the report (contents in this order).
+
+    Raises NotFound, BadRequest, LimitExceeded, OverQuota.
+    """
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
         raise BadRequest("number of recipients")
@@ -96,7 +110,9 @@ def deliver(
         raise BadRequest("number of reports")
     reports = [ready(incoming, position) for position in range(1, 1 + len(delivery.reports))]
     targets = [_target(transaction, recipient) for recipient in delivery.local]
-    destinations = [destination_of(remote.address) for remote in delivery.remote]
+    outgoing = _outgoing(transaction, delivery, conditions.rules.forwarding)
+    if conditions.all_limited:
+        _refuse_without_room(transaction, delivery, content.raw_octets)
     flags = [
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
@@ -109,7 +125,7 @@ def deliver(
         uid = row.uid_next + planned.get(row.id, 0)
         planned[row.id] = planned.get(row.id, 0) + 1
         placements.append(Placement(recipient.address, row.name, uid, now, bits))
-    refs = len(targets) + (1 if delivery.remote else 0)
+    refs = len(targets) + len(outgoing)
     content_id = transaction.add_content(content, delivery.index, placements, refs)
     copies: list[FiledCopy] = []
     email_ids: list[int] = []
@@ -129,14 +145,43 @@ def deliver(
         transaction.journal("smtp_in", "delivered", row.id, (uid,), delivery.trace)
         copies.append(FiledCopy(AccountId(row.account_id), MailboxId(row.id), Uid(uid)))
         email_ids.append(email_id)
-    entries: tuple[EntryId, ...] = ()
-    if delivery.remote:
-        recipients = list(zip(delivery.remote, destinations, strict=True))
-        entries = add_to_queue(transaction, delivery, content_id, content.raw_octets, recipients, times)
+    rules, times = conditions.rules, conditions.times
+    queued: list[EntryId] = []
+    for sender, recipients in outgoing.items():
+        sent_on = delivery if sender == delivery.sender else attrs.evolve(delivery, sender=sender)
+        queued += add_to_queue(transaction, sent_on, content_id, content.raw_octets, recipients, times)
     for report, encoded in zip(delivery.reports, reports, strict=True):
         file_report(transaction, report, encoded, rules, times)
+    entries = tuple(queued)
     _tell(transaction, delivery, content.raw_octets, copies, email_ids, entries)
     return DeliveryResult(tuple(copies), entries)
+
+
+def _outgoing(
+    transaction: Transaction, delivery: Delivery, forwarding: Forwarding
+) -> dict[str, list[tuple[RemoteRecipient, str]]]:
+    """Recipients elsewhere, each with its destination, by the sender under which they get it. Raises BadRequest."""
+    outgoing: dict[str, list[tuple[RemoteRecipient, str]]] = {}
+    for remote in delivery.remote:
+        sender = forwarding.sender_for(
+            delivery.sender, remote.original, lambda domain: directory.DOMAIN.one(transaction.cursor, domain) is not None
+        )
+        outgoing.setdefault(sender, []).append((remote, destination_of(remote.address)))
+    return outgoing
+
+
+def _refuse_without_room(transaction: Transaction, delivery: Delivery, octets: int) -> None:
+    """Refuse what would take every account over its quota; a copy that has room is never refused for the sake of others.
+
+    What goes over the quota then is one message for each time that RCPT has seen room. Raises OverQuota.
+    """
+    for recipient in delivery.local:
+        try:
+            transaction.check_quota(recipient.account_id, 1, octets)
+            return
+        except OverQuota as error:
+            full = error
+    raise full
 
 
 def _tell(

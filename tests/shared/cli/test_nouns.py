@@ -85,17 +85,44 @@ def pillarbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pillarbox]:
 
 
 def test_domains(pillarbox: Pillarbox) -> None:
-    assert pillarbox("domain", "add", "Second.TEST", "--json").json == {"name": "second.test", "accounts": 0, "aliases": 0}
+    second = {"name": "second.test", "accounts": 0, "aliases": 0, "alias_of": None}
+    assert pillarbox("domain", "add", "Second.TEST", "--json").json == second
     assert pillarbox("domain", "add", "second.test") == Answer(1, "", "pillarbox: domain second.test: exists already\n")
     assert [row["name"] for row in pillarbox("--json", "domain", "list").json] == ["example.test", "second.test"]
     listed = pillarbox("domain", "list").out.splitlines()
-    assert listed[0].split() == ["DOMAIN", "ACCOUNTS", "ALIASES"]
+    assert listed[0].split() == ["DOMAIN", "ACCOUNTS", "ALIASES", "STANDS", "FOR"]
     assert listed[2].split() == ["second.test", "0", "0"]
     assert pillarbox("domain", "remove", "second.test").out == "domain second.test removed\n"
     gone = pillarbox("domain", "remove", "second.test")
     assert gone == Answer(1, "", "pillarbox: domain second.test: not found\n")
     bad = pillarbox("domain", "add", "not a domain")
     assert (bad.code, bad.out, bad.err.count("\n")) == (1, "", 1)
+
+
+def test_domain_aliases(pillarbox: Pillarbox) -> None:
+    added = pillarbox("domain", "add", "example.other", "--alias-of", "Example.TEST")
+    assert added == Answer(0, "domain example.other added as an alias of example.test\n", "")
+    assert pillarbox("domain", "list").out.splitlines()[1].split() == ["example.other", "0", "0", "example.test"]
+    listed = {row["name"]: row["alias_of"] for row in pillarbox("domain", "list", "--json").json}
+    assert listed == {"example.other": "example.test", "example.test": None}
+    busy = pillarbox("domain", "remove", "example.test")
+    assert (busy.code, "the domain example.other is an alias of it" in busy.err) == (1, True)
+    twice = pillarbox("domain", "add", "third.test", "--alias-of", "example.other")
+    assert (twice.code, "example.other is an alias of example.test" in twice.err) == (1, True)
+    assert pillarbox("domain", "remove", "example.other").code == 0
+
+
+def test_catch_all(pillarbox: Pillarbox) -> None:
+    caught = pillarbox("domain", "catch-all", "example.test", "me@far.test")
+    assert caught == Answer(0, "all other addresses of example.test lead to me@far.test\n", "")
+    assert pillarbox("alias", "list", "--json").json == [{"address": "@example.test", "targets": ["me@far.test"]}]
+    looping = pillarbox("domain", "catch-all", "example.test", "nobody@example.test")
+    assert (looping.code, "a loop: @example.test -> @example.test" in looping.err) == (1, True)
+    for words in ((), ("me@far.test", "--off"), ("no-address",)):
+        assert pillarbox("domain", "catch-all", "example.test", *words).code == 2
+    assert pillarbox("domain", "catch-all", "example.test", "--off", "--json").json == {"name": "example.test", "catch_all": []}
+    assert pillarbox("alias", "list") == Answer(0, "", "")
+    assert pillarbox("domain", "catch-all", "nowhere.test", "--off").code == 1
 
 
 def test_accounts(pillarbox: Pillarbox) -> None:

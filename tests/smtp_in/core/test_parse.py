@@ -98,6 +98,7 @@ def test_mail_refused(argument: bytes, reply: Reply) -> None:
         (b"to: <a@b.test>", False, "a@b.test"),
         (b"TO:<PostMaster>", False, "postmaster"),
         (b"TO:<@x.test:a@b.test>", False, "a@b.test"),
+        (b"TO:<SRS0=" + b"v" * 187 + b"@b.test>", False, "SRS0=" + "v" * 187 + "@b.test"),
         ("TO:<한글@b.test>".encode(), True, "한글@b.test"),
     ],
 )
@@ -113,6 +114,7 @@ def test_rcpt(argument: bytes, smtputf8: bool, address: str) -> None:
         (b"TO:<>", replies.BAD_RECIPIENT),
         (b"TO:<someone>", replies.BAD_RECIPIENT),
         (b"TO:<" + b"v" * 65 + b"@b.test>", replies.PATH_TOO_LONG),
+        (b"TO:<SRS0=" + b"v" * 188 + b"@b.test>", replies.PATH_TOO_LONG),
         (b"TO:<" + b"@a.test," * 30 + b"@c.test:a@b.test>", replies.PATH_TOO_LONG),
         (b"TO:<a@b.test> RRVS=x", replies.UNKNOWN_PARAMETER),
         (b"TO:<a@b.test> =", replies.BAD_RCPT),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.store.domain.addresses import InvalidAddressError, candidates, normalize_address, normalize_domain
-from services.store.domain.directory import Lookups, reaches, resolve
+from services.store.domain.directory import Lookups, find_loop, may_send, resolve
 from services.store.domain.flags import bits_of, flag_change, keyword_slots, translate
 from services.store.domain.names import below, check_name, lookup_name, parents
 from services.store.domain.queue import DueEntry, after_outcome, choose_entries
@@ -23,14 +23,19 @@ from shared.model.ids import AccountId, EntryId
     ("given_name", "expected"),
     [
         ("Example.TEST", "example.test"), ("example.test.", "example.test"), ("bücher.test", "xn--bcher-kva.test"),
-        ("_dmarc.x", "_dmarc.x"), ("한국.kr", "xn--3e0b707e.kr"), ("localhost", "localhost"),
+        ("straße.test", "xn--strae-oqa.test"), ("BÜCHER\u3002Test", "xn--bcher-kva.test"), ("ＡＢ.test", "ab.test"),
+        ("XN--BCHER-KVA.test", "xn--bcher-kva.test"),
+        ("bu\u0308cher.test", "xn--bcher-kva.test"), ("_dmarc.x", "_dmarc.x"),
+        ("한국.kr", "xn--3e0b707e.kr"), ("localhost", "localhost"),
     ],
 )  # fmt: skip
 def test_domains(given_name: str, expected: str) -> None:
     assert normalize_domain(given_name) == expected
 
 
-@pytest.mark.parametrize("name", ["", ".", "a..b", "-a", "a-", "a b", "a" * 64, "a." * 130, "a\0b", "a/b", "é" * 300])
+@pytest.mark.parametrize(
+    "name", ["", ".", "a..b", "-a", "a-", "a b", "a" * 64, "a." * 130, "a\0b", "a/b", "é" * 300, "☃.test", "a\u200db.test"]
+)
 def test_not_domains(name: str) -> None:
     with pytest.raises(InvalidAddressError):
         normalize_domain(name)
@@ -46,15 +51,110 @@ def test_an_address_is_normal_or_refused(local: str, domain: str) -> None:
 
 
 def test_candidates() -> None:
-    assert candidates("a+b+c@x.y", "+") == ["a+b+c@x.y", "a@x.y", "@x.y"]
+    assert candidates("a+b+c@x.y", "+") == ["a+b+c@x.y", "a+b@x.y", "a@x.y", "@x.y"]
+    assert candidates('"a b+c"@x.y', "+") == ['"a b+c"@x.y', '"a b"@x.y', "@x.y"]
+    assert candidates("anne-marie-list@x.y", "-")[1:3] == ["anne-marie@x.y", "anne@x.y"]
+    assert len(candidates("-".join("a" * 30) + "@x.y", "-")) == 10
     assert candidates("+a@x.y", "+") == ["+a@x.y", "@x.y"]
     assert candidates("a+b@x.y", "") == ["a+b@x.y", "@x.y"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("John.Doe", "john.doe"), ('"john.doe"', "john.doe"), ('"j\\ohn"', "john"), ('"a b"', '"A\\ B"'), ("JÖRG", "jo\u0308rg"),
+        ("ＪＯＨＮ", "john"), ("ｶﾞ", "ガ"), ('"a@b"', '"\\a@b"'), ('"a\\"b"', '"A\\"B"'), ("İ", "i\u0307"),
+    ],
+)  # fmt: skip
+def test_local_parts_that_are_the_same(one: str, other: str) -> None:
+    assert normalize_address(f"{one}@x.y") == normalize_address(f"{other}@x.y")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("strasse", "straße"), ("john.doe", "johndoe"), ("a", "\u0430"), ('"a "', '"a"'), ("john", "john+"), ("e", "é")],
+)
+def test_local_parts_that_are_not(one: str, other: str) -> None:
+    assert normalize_address(f"{one}@x.y") != normalize_address(f"{other}@x.y")
+
+
+@pytest.mark.parametrize("local", ["", '""', "a b", "a@b", 'a"b', '"a', "a.", ".a", "a..b", "a>", '"a\r\n"', "\ud800", "é" * 33, "a" * 65])
+def test_not_local_parts(local: str) -> None:
+    with pytest.raises(InvalidAddressError):
+        normalize_address(f"{local}@x.y")
+
+
+def test_quotes_are_kept_where_they_are_needed() -> None:
+    """Without them a target of an alias could say more than an address to the next server."""
+    assert normalize_address('"A> SIZE=1"@x.y') == '"a> size=1"@x.y'
+    assert normalize_address('"plain.one"@x.y') == "plain.one@x.y"
+
+
 def lookups(accounts: dict[str, int], aliases: dict[str, list[str]]) -> Lookups:
+    """Of the domain x.y, for which also.y stands."""
     return Lookups(
-        domain=lambda name: name == "x.y", account=accounts.get, alias=lambda address: aliases.get(address, [])
+        domain={"x.y": "x.y", "also.y": "x.y"}.get,
+        account=accounts.get,
+        alias=lambda address: aliases.get(address, []),
+        returned={"SRS0=ok@x.y": "Far@else.test", "srs0=home@x.y": "me@x.y", "SRS0=chain@x.y": "SRS0=z@else.test"}.get,
     )
+
+
+def test_a_domain_alias_has_the_same_addresses() -> None:
+    found = lookups({"me@x.y": 1}, {"team@x.y": ["me@also.y", "out@far.test"]})
+    assert resolve("ME+tag@also.y.", found).accounts == (1,)
+    assert resolve("team@also.y", found) == Resolution(ResolutionKind.DELIVERABLE, (AccountId(1),), ("out@far.test",))
+    assert resolve("nobody@also.y", found).kind is ResolutionKind.UNKNOWN
+
+
+def test_the_exact_address_wins_over_details_and_these_over_the_catch_all() -> None:
+    found = lookups({"me@x.y": 1, "me+tag@x.y": 2, "rest@x.y": 3}, {"@x.y": ["rest@x.y"], "al+tag@x.y": ["me@x.y"]})
+    for address, account, caught in (
+        ("me@x.y", 1, False), ("me+tag@x.y", 2, False), ("me+other@x.y", 1, False), ("al+tag@x.y", 1, False),
+        ("al+other@x.y", 3, True), ("who@also.y", 3, True),
+    ):  # fmt: skip
+        assert resolve(address, found) == Resolution(ResolutionKind.DELIVERABLE, (AccountId(account),), catch_all=caught)
+
+
+def test_who_may_send() -> None:
+    group = resolve("all@x.y", lookups({"a@x.y": 1, "b@x.y": 2}, {"all@x.y": ["a@x.y", "b@x.y"]}))
+    assert [may_send(account, group) for account in (1, 2, 3)] == [True, True, False]
+    alone = resolve("who@x.y", lookups({"a@x.y": 1}, {"@x.y": ["a@x.y"]}))
+    assert [may_send(account, alone) for account in (1, 2)] == [True, False]
+    shared = resolve("who@x.y", lookups({"a@x.y": 1, "b@x.y": 2}, {"@x.y": ["a@x.y", "b@x.y"]}))
+    assert not may_send(1, shared)
+    besides = resolve("who@x.y", lookups({"a@x.y": 1}, {"@x.y": ["a@x.y", "b@far.test"]}))
+    assert not may_send(1, besides)
+
+
+def test_bounces_of_what_was_sent_on() -> None:
+    found = lookups({"me@x.y": 1}, {"@x.y": ["me@x.y"]})
+    back = resolve("SRS0=ok@x.y", found)
+    assert back == Resolution(ResolutionKind.DELIVERABLE, (), ("Far@else.test",))
+    assert not may_send(1, back)
+    assert resolve("srs0=home@x.y", found) == Resolution(ResolutionKind.DELIVERABLE, (AccountId(1),))
+    assert resolve("SRS0=chain@x.y", found).remotes == ("SRS0=z@else.test",)
+    # what we did not make is not for the catch-all
+    assert resolve("SRS0=forged@x.y", found).kind is ResolutionKind.UNKNOWN
+    assert resolve("SRS0=x@far.test", found).kind is ResolutionKind.NOT_LOCAL
+    assert resolve("SRS0=x@not a domain", found).kind is ResolutionKind.UNKNOWN
+
+
+def test_loops_are_named() -> None:
+    def loop(start: str, aliases: dict[str, list[str]]) -> list[str]:
+        return find_loop(start, lookups({"me@x.y": 1}, aliases))
+
+    assert loop("a@x.y", {"a@x.y": ["b@x.y"], "b@x.y": ["a@x.y", "me@x.y"]}) == ["a@x.y", "b@x.y", "a@x.y"]
+    assert loop("a@x.y", {"a@x.y": ["b@also.y"], "b@x.y": ["A@also.y".lower()]}) == ["a@x.y", "b@x.y", "a@x.y"]
+    assert loop("a@x.y", {"a@x.y": ["a+tag@x.y"]}) == ["a@x.y", "a@x.y"]
+    assert loop("who@x.y", {"@x.y": ["nobody@x.y"]}) == ["@x.y", "@x.y"]
+    assert loop("a@x.y", {"a@x.y": ["b@x.y"], "@x.y": ["a@x.y"]}) == ["a@x.y", "@x.y", "a@x.y"]
+    assert loop("a@x.y", {"a@x.y": ["me@x.y", "a@far.test", "b@x.y"], "b@x.y": ["me+x@x.y"]}) == []
+    # two ways to the same place are no loop
+    assert loop("a@x.y", {"a@x.y": ["b@x.y", "c@x.y"], "b@x.y": ["d@x.y"], "c@x.y": ["d@x.y"], "d@x.y": ["me@x.y"]}) == []
+    long = {f"{number}@x.y": [f"{number + 1}@x.y"] for number in range(5000)}
+    assert loop("0@x.y", long) == []
+    assert len(loop("0@x.y", {**long, "5000@x.y": ["0@x.y"]})) == 5002
 
 
 def test_loops_are_cut() -> None:
@@ -76,7 +176,9 @@ def test_depth_and_breadth_are_bounded() -> None:
 def test_any_graph_of_aliases_ends(graph: dict[str, list[str]]) -> None:
     aliases = {f"{name}@x.y": [f"{target}@x.y" for target in targets] for name, targets in graph.items()}
     assert resolve("a@x.y", lookups({"f@x.y": 1}, aliases)).accounts in ((), (1,))
-    assert reaches("a@x.y", "a@x.y", lambda name: aliases.get(name, []))
+    loop = find_loop("a@x.y", lookups({"f@x.y": 1}, aliases))
+    for address, target in itertools.pairwise(loop):
+        assert target in aliases[address]
 
 
 @given(st.text(max_size=30))

@@ -25,7 +25,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory):
     migrate(root / "db")
     connection = connect(root / "db", read_only=False, cache_kib=1000)
     cursor = connection.cursor()
-    cursor.execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
+    cursor.execute("INSERT INTO domain (id, name, created_at) VALUES (1, 'x.test', 1.0)")
     for number, address in ((ME, "me@x.test"), (OTHER, "other@x.test")):
         cursor.execute(
             "INSERT INTO account (id, domain_id, address, password_hash, created_at) VALUES (?, 1, ?, '', 1.0)",

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.store.domain.names import DEFAULT_LIMITS
 from services.store.domain.queue import QueueTimes
+from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
@@ -31,7 +32,8 @@ from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_u32, unpack_u64
 
 INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
-RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
+RULES = Rules("+", 10, Forwarding(b"k" * 32))
+CONDITIONS = filing.Conditions(RULES, QueueTimes(10.0, 5.0))
 NAMES = ("INBOX", "Archive", "Trash")
 FLAGS = ("\\Seen", "\\Deleted", "\\Flagged", "$One", "$Two", "three")
 COMPRESSOR = Compressor(1)
@@ -99,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     def deliver(self, name: str, content: bytes, copies: int) -> None:
         recipients = tuple(LocalRecipient(AccountId(1), "a@example.test", name) for _ in range(copies))
         delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
-        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, RULES, TIMES)
+        result = self.run(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, CONDITIONS)
         box = self.model[name]
         expected = []
         for _ in range(copies):

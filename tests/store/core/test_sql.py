@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from services.store.domain.queue import QueueTimes
+from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
@@ -34,7 +35,8 @@ from shared.model.packed import unpack_u32
 from shared.observe.log import Level, Logger
 
 INDEX = MessageIndex(1, b"", b"", b"", b"", b"")
-RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
+RULES = Rules("+", 10, Forwarding(b"k" * 32))
+CONDITIONS = filing.Conditions(RULES, QueueTimes(10.0, 5.0))
 
 
 def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
@@ -187,7 +189,7 @@ class Bench:
         delivery = Delivery(
             "t", "", (LocalRecipient(AccountId(1), "a@x.test"),), (), ContentSource(0, inline=b""), INDEX
         )
-        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, RULES, TIMES)
+        self.run(filing.deliver, (Incoming(encode_content(content, Compressor(1))),), delivery, CONDITIONS)
 
     def count(self, table: str) -> int:
         return self.cursor.execute(f"SELECT count(*) FROM {table}").fetchone()[0]

@@ -14,6 +14,7 @@ import trio
 import trio.testing
 
 from services.store.domain.queue import QueueTimes
+from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
@@ -36,7 +37,8 @@ from shared.testing import trio_test
 
 INDEX = MessageIndex(1, b"e", b"s", b"b", b"p", b"m")
 ACCOUNT = AccountId(1)
-RULES, TIMES = Rules("+", 10), QueueTimes(10.0, 5.0)
+RULES = Rules("+", 10, Forwarding(b"k" * 32))
+CONDITIONS = filing.Conditions(RULES, QueueTimes(10.0, 5.0))
 
 
 @attrs.define
@@ -111,7 +113,7 @@ async def open_bench(directory_path: Path, seal: int = 1 << 26) -> AsyncIterator
 def deliver(content: bytes, op_id: bytes | None = None, account: int = ACCOUNT) -> Command:
     recipient = LocalRecipient(AccountId(account), "a@example.test")
     delivery = Delivery("t", "s@x.test", (recipient,), (), ContentSource(len(content), inline=content), INDEX)
-    arguments = ((Incoming(None, content),), delivery, RULES, TIMES)
+    arguments = ((Incoming(None, content),), delivery, CONDITIONS)
     return Command(
         "messages.deliver", op_id, filing.deliver, arguments, batch=True, prepare=filing.prepare_contents
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.contract.sharing_types import Quota
-from shared.contract.types import ContentSource
+from shared.contract.types import ContentSource, Delivery, LocalRecipient
 from shared.errors import BadRequest, NoPermission, NotFound, OverQuota
 from shared.model.message_index import MessageIndex
 from shared.model.packed import pack_u32
@@ -47,7 +47,7 @@ async def test_every_write_counts(world) -> None:
 async def test_a_full_account(world) -> None:
     async with world() as w:
         async def over() -> bool:
-            return (await w.smtp_in.directory.resolve(w.address)).over_quota
+            return (await w.smtp_in.directory.resolve(w.address)).room_octets == 0
 
         await w.deliver(b"x" * 10)
         assert not await over()
@@ -59,15 +59,19 @@ async def test_a_full_account(world) -> None:
         assert await over()
         with pytest.raises(OverQuota):
             await w.imap.messages.copy(w.grant, w.inbox, pack_u32([1]), w.inbox)
-        # what RCPT has accepted is kept, whatever the account holds
-        await w.deliver(b"z" * 10)
+        with pytest.raises(OverQuota):
+            await w.deliver(b"z" * 10)
         await w.imap.messages.expunge(w.grant, w.inbox, pack_u32([1, 2]), False)
+        await w.deliver(b"z" * 10)
         assert not await over()
         await w.admin.admin.quota_set(w.address, 1, None)
         assert await over()
         alias = f"alias-of-{w.address}"
-        await w.admin.admin.alias_add(alias, (w.address, "else@elsewhere.test"))
-        assert (await w.smtp_in.directory.resolve(alias)).over_quota
+        await w.admin.admin.alias_add(alias, (w.address,))
+        assert (await w.smtp_in.directory.resolve(alias)).room_octets == 0
+        # one who is full does not stop the mail of the others
+        await w.admin.admin.alias_add(alias, ("else@elsewhere.test",))
+        assert (await w.smtp_in.directory.resolve(alias)).room_octets is None
         await w.admin.admin.quota_set(w.address, None, None)
         assert not await over()
         for messages, octets in ((-1, None), (None, 2**63 - 1)):
@@ -77,6 +81,39 @@ async def test_a_full_account(world) -> None:
             await w.admin.admin.quota_show("nobody@example.test")
         with pytest.raises(NoPermission):
             await w.imap.sharing.set_quota(w.grant, w.address, None, None)
+
+
+@trio_test
+async def test_the_room_that_is_left(world) -> None:
+    async with world() as w:
+        admin, resolve = w.admin.admin, w.smtp_in.directory.resolve
+        other = f"second-{w.address}"
+        second = await admin.account_add(other, "a password")
+        group = f"group-{w.address}"
+        await admin.alias_add(group, (w.address, other))
+
+        async def rooms() -> list[int | None]:
+            return [(await resolve(address)).room_octets for address in (w.address, other, group)]
+
+        assert await rooms() == [None, None, None]
+        await admin.quota_set(w.address, None, 100)
+        assert await rooms() == [100, None, None]
+        await admin.quota_set(other, 10, 500)
+        assert await rooms() == [100, 500, 500]
+        await w.deliver(b"x" * 30)
+        assert await rooms() == [70, 500, 500]
+        await admin.quota_set(w.address, 1, None)
+        assert await rooms() == [0, 500, 500]
+        await admin.quota_set(other, 0, None)
+        assert await rooms() == [0, 0, 0]
+        await admin.quota_set(other, 1, None)
+        # RCPT has taken both: the one who has room gets it, and nobody's copy is dropped
+        both = tuple(LocalRecipient(account, group) for account in (w.account, second.account_id))
+        await w.smtp_in.messages.deliver(Delivery("t", "s@far.test", both, (), ContentSource(1, inline=b"m"), INDEX))
+        assert ((await held(w))[0], (await admin.quota_show(other)).messages) == (2, 1)
+        with pytest.raises(OverQuota):
+            await w.smtp_in.messages.deliver(Delivery("t", "s@far.test", both, (), ContentSource(1, inline=b"m"), INDEX))
+        assert (await held(w))[0] == 2
 
 
 @trio_test

@@ -11,13 +11,28 @@ from services.store.sql.schema import account, alias, domain, mailbox, scram
 _a = account.c
 
 DOMAIN: Final = Prepared(sa.select(domain.c.id, domain.c.created_at).where(domain.c.name == b("name")), "name")
-INSERT_DOMAIN: Final = Prepared(domain.insert(), "name", "created_at")
+INSERT_DOMAIN: Final = Prepared(domain.insert(), "name", "created_at", "alias_of")
+_target = domain.alias("target")
+_with_target = domain.outerjoin(_target, _target.c.id == domain.c.alias_of)
+STANDS_FOR: Final = Prepared(
+    sa.select(sa.func.coalesce(_target.c.name, domain.c.name))
+    .select_from(_with_target)
+    .where(domain.c.name == b("name")),
+    "name",
+)
+DOMAIN_ALIASES: Final = Prepared(
+    sa.select(domain.c.name).where(domain.c.alias_of == b("id")).order_by(domain.c.name), "id"
+)
 DELETE_DOMAIN: Final = Prepared(sa.delete(domain).where(domain.c.id == b("id")), "id")
 _accounts = sa.select(sa.func.count()).where(_a.domain_id == domain.c.id).scalar_subquery()
 _aliases = (
     sa.select(sa.func.count(alias.c.address.distinct())).where(alias.c.domain_id == domain.c.id).scalar_subquery()
 )
-DOMAINS: Final = Prepared(sa.select(domain.c.name, _accounts, _aliases).order_by(domain.c.name))
+DOMAINS: Final = Prepared(
+    sa.select(domain.c.name, _accounts, _aliases, sa.func.coalesce(_target.c.name, sa.literal_column("''")))
+    .select_from(_with_target)
+    .order_by(domain.c.name)
+)
 DOMAIN_USE: Final = Prepared(sa.select(_accounts, _aliases).select_from(domain).where(domain.c.id == b("id")), "id")
 
 ACCOUNT: Final = Prepared(
@@ -92,6 +107,9 @@ SET_USAGE: Final = Prepared(
 
 TARGETS: Final = Prepared(
     sa.select(alias.c.target).where(alias.c.address == b("address")).order_by(alias.c.target), "address"
+)
+LEADING_TO: Final = Prepared(
+    sa.select(alias.c.address).distinct().where(alias.c.target.like(b("pattern"))).order_by(alias.c.address), "pattern"
 )
 INSERT_ALIAS: Final = Prepared(alias.insert(), "address", "target", "domain_id")
 DELETE_TARGET: Final = Prepared(
