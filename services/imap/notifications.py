@@ -13,8 +13,8 @@ from typing import Final
 from services.imap.accounts import WatchedAccount
 from services.imap.commands.fetch import fetch_items
 from services.imap.context import Context
-from services.imap.interest import Interest
-from services.imap.news import NOTHING_OWN, Listener, Own, render_news, render_states
+from services.imap.interest import Interest, canonical_name
+from services.imap.news import NOTHING_OWN, Listener, Own, render_denied, render_news, render_states
 from services.imap.protocol import arguments as given
 from services.imap.protocol.append_grammar import AppendArguments
 from services.imap.protocol.arguments import Command
@@ -45,6 +45,7 @@ class Notifications:
         """News that were rendered after a command of this client, to be told when it is over."""
         self._own_uids: frozenset[int] = frozenset()
         self._removing = False
+        self._denied: set[str] = set()
 
     async def start(self) -> None:
         """Begin to watch. Raises StoreError."""
@@ -67,14 +68,18 @@ class Notifications:
     def _listener(self) -> Listener:
         context = self._context
         selected = context.mailbox_id if context.selected is not None else None
-        return Listener(self._interest, selected, context.condstore, context.utf8_names)
+        return Listener(self._interest, selected, context.condstore, context.utf8_names, self._denied)
 
     # --- other mailboxes ---
 
-    async def write_states(self) -> None:
-        """RFC 5465 §3.1: the STATUS indicator."""
+    async def write_states(self, *, status: bool) -> None:
+        """RFC 5465 §3.1: what may not be watched; with the STATUS indicator, how all others are."""
         if self._account is not None:
-            for line in render_states(self._account, self._listener()):
+            listener = self._listener()
+            lines = render_denied(self._account, listener)
+            if status:
+                lines += render_states(self._account, listener)
+            for line in lines:
                 self._context.client.write(line)
                 await self._context.client.drain()
 
@@ -107,7 +112,7 @@ class Notifications:
         if command.name in _FILING:
             await self._after_filing(command, reply.code)
         elif self._account is not None:
-            own = Own(_names_of(command), annotated=_annotated_by(command))
+            own = Own(frozenset(map(canonical_name, _names_of(command))), annotated=_annotated_by(command))
             if own != NOTHING_OWN:
                 await self._skip(own)
 
@@ -120,7 +125,7 @@ class Notifications:
             uids = parse(words[-1].encode(), GrammarLimits().set_ranges)
         except InvalidSet:
             return
-        name = _target_of(command)
+        name = canonical_name(_target_of(command))
         context = self._context
         if context.selected is not None and context.columns.uidvalidity == int(words[1]):
             self._own_uids = frozenset(uid for low, high in uids.ranges for uid in range(low, high + 1))
