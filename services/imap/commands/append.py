@@ -46,6 +46,7 @@ async def handle_append(context: Context, command: Command) -> Reply:
         taken = await Intake(context, spool, target.find).run(arguments)
         uidvalidity, uids = await _file(context, target, memoryview(spool.content()), taken)
     if context.selected is not None and context.mailbox_id == target.mailbox_id:
+        context.note_filed(uids)
         await context.view.refresh()
     return build_ok("APPEND completed", code_append_uids(uidvalidity, uids))
 
@@ -93,6 +94,7 @@ async def handle_replace(context: Context, command: Command) -> Reply:
     view.note_own(result.replaced_modseq)
     view.wake_all()
     if context.mailbox_id == target.mailbox_id:
+        context.note_filed(unpack_u32(result.uids))
         await view.refresh()
     # RFC 8508 §4.5: as after a UID EXPUNGE
     return await reply_with_modseq(context, f"{command.name} completed", gone=True)

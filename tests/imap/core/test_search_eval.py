@@ -410,14 +410,14 @@ def test_what_is_saved_by_return_options():
 
 
 def follow(selected, contexts, *, expunge=True):
-    """What is told after a change, as ``Context.write_updates`` does."""
+    """What is told after a change, as ``updating.write_updates`` does."""
     pieces = []
 
     async def run():
         await contexts.catch_up(None)
-        pieces.append(contexts.render_removals())
+        pieces.append(contexts.render_gone())
         pieces.append(selected.render(expunge=expunge))
-        pieces.append(contexts.render_additions())
+        pieces.append(contexts.render_changes())
 
     trio.run(run)
     return b"".join(pieces)
