@@ -56,6 +56,8 @@ class ContentSource:
     octets: int
     inline: bytes | None = None
     upload: bytes | None = None
+    part: int | None = None
+    """Of an upload that holds several contents (``content.add_contents``): which, from 0."""
 
 
 # --- messages ---

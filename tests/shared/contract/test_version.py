@@ -5,7 +5,7 @@ from shared.contract.areas import METHODS
 from shared.contract.digest import contract_digest, contract_text
 from shared.contract.registry import Role
 
-RECORDED = (2, "ecf69e90c1af792140a405f3ccb19ed4")
+RECORDED = (2, "b4b198a3357275aafccbbb1d3668c7ac")
 
 
 def test_the_contract_is_the_recorded_one() -> None:
