@@ -1,4 +1,4 @@
-"""What is known of all mailboxes of an account that NOTIFY watches: their names and counters, and a log of how they changed. Pure.
+"""What is known of all mailboxes that NOTIFY watches for an account, others' too that it may see: names, counters, how they changed. Pure.
 
 Laws:
 - One for each account and process, however many sessions watch it; fed with the pages of ``events.account_changes``.
@@ -56,7 +56,7 @@ AccountEntry = MailboxChange | NameSubscribed | Annotated
 
 
 class Account:
-    """The mailboxes of an account."""
+    """The mailboxes of an account, and those that others share with it (``shared/<owner>/<name>``)."""
 
     def __init__(self) -> None:
         self.mailboxes: dict[MailboxId, MailboxCounters] = {}
@@ -112,8 +112,9 @@ class Account:
         return self.generation != before
 
     def _take_subscriptions(self, names: Iterable[str]) -> None:
-        now = frozenset(names)
         known = {row.name for row in self.mailboxes.values()}
+        # others' mailboxes have no subscriptions of their own
+        now = frozenset(names) - known
         for name in sorted(self.subscribed_only ^ now):
             # a name that has become a mailbox, or was one, is told with it
             if name not in known:

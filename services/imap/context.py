@@ -6,7 +6,7 @@ Commands change ``state``, ``selected`` and the like through the methods here on
 import math
 import ssl
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -24,12 +24,11 @@ from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
 from services.imap.protocol.state import State
 from services.imap.reading import Place
 from services.imap.rendered import RenderedCache
-from services.imap.search_contexts import SearchContexts
+from services.imap.search_contexts import Items, SearchContexts
 from services.imap.seats import Seat
 from services.imap.updates import Dialect, Selected
 from services.imap.view import Columns
 from services.imap.views import View, Views
-from shared.errors import StoreError
 from shared.model.ids import AccountId, Grant, MailboxId
 from shared.model.rights import Rights
 from shared.observe.log import Logger
@@ -100,7 +99,9 @@ class Teller(Protocol):
 
     expunges_at_once: bool
 
-    async def write_updates(self, *, expunge: bool, say_modseq: bool) -> None: ...
+    @property
+    def items_of_new(self) -> Items: ...
+    def render_selected(self, selected: Selected, *, expunge: bool, say_modseq: bool) -> bytes: ...
     async def write_news(self) -> None: ...
     async def after_command(self, command: Command, reply: Reply) -> None: ...
     def close(self) -> None: ...
@@ -132,6 +133,8 @@ class Context:
         """After NOTIFY."""
         self.contexts: SearchContexts | None = None
         """RFC 5267 §4.3: the searches of the selected mailbox that are kept up to date."""
+        self.own_uids: frozenset[int] = frozenset()
+        """Messages that the command that runs has filed in the selected mailbox."""
         self._login: Login | None = None
         self._view: View | None = None
         self._seat: Seat | None = None
@@ -292,6 +295,7 @@ class Context:
             self._seat = None
             self.selected = None
             self.contexts = None
+            self.own_uids = frozenset()
             self.state = State.AUTHENTICATED
 
     @property
@@ -343,32 +347,10 @@ class Context:
         self.client.write(build_untagged("NO", "Only some of the messages were worked on", code))
         return reply
 
-    async def write_updates(self, *, expunge: bool, say_modseq: bool = True) -> None:
-        """Tell what may be told now. ``say_modseq``: see ``Selected.render``."""
-        if self.selected is not None and self.seat.told != self.seat.rights and not self.mailbox.read_only:
-            self.write_flags()
-        contexts = self.contexts
-        if contexts:
-            await self._test_contexts(contexts)
-            self.client.write(contexts.render_removals())
-        if self.teller is not None:
-            await self.teller.write_updates(expunge=expunge, say_modseq=say_modseq)
-        elif self.selected is not None:
-            data = self.selected.render(expunge=expunge, say_modseq=say_modseq)
-            if data:
-                self.client.write(data)
-                await self.client.drain()
-        if contexts:
-            self.client.write(contexts.render_additions())
-            await self.client.drain()
-
-    async def _test_contexts(self, contexts: SearchContexts) -> None:
-        try:
-            await contexts.catch_up(self.place)
-        except StoreError as error:
-            # the store is away: what can be told is told, the contexts are looked at the next time
-            if not error.temporary:
-                raise
+    def note_filed(self, uids: Sequence[int]) -> None:
+        """The command that runs has filed messages in the selected mailbox: the client is not told what they are (RFC 5465 §5.2)."""
+        if self.teller is not None or self.contexts:
+            self.own_uids |= frozenset(uids)
 
     def close(self) -> None:
         """The session is over: give everything back."""

@@ -4,6 +4,7 @@ RFC 5465 §6: several groups may apply to one mailbox, then all of their events 
 ones that speak of events of messages in the selected mailbox (§3.1).
 """
 
+import unicodedata
 from collections.abc import Iterable
 
 from services.imap.protocol.mailbox_names import DELIMITER, ancestors
@@ -14,7 +15,7 @@ from services.imap.protocol.notify_arguments import (
     NotifyEvent,
     NotifyFilter,
 )
-from shared.model.namespace import is_reserved
+from shared.model.namespace import is_reserved, shared_name, split_shared
 
 NOTHING: frozenset[NotifyEvent] = frozenset()
 
@@ -29,7 +30,7 @@ class Interest:
             if group.filter in SELECTED_FILTERS:
                 self.selected = group
             elif group.events:
-                self._others.append((group, frozenset(group.names)))
+                self._others.append((group, frozenset(map(canonical_name, group.names))))
 
     @property
     def watches_account(self) -> bool:
@@ -74,6 +75,22 @@ def _applies(which: NotifyFilter, names: frozenset[str], name: str, *, subscribe
         case NotifyFilter.SUBTREE:
             return name in names or any(level in names for level in ancestors(name))
     return False
+
+
+def canonical_name(name: str) -> str:
+    """As the store tells the name: in NFC, owners' addresses in lower case, INBOX in capitals."""
+    name = unicodedata.normalize("NFC", name)
+    split = split_shared(name)
+    if split is None:
+        return _fold_inbox(name)
+    owner, inner = split
+    return shared_name(owner.lower(), _fold_inbox(inner)) if inner else name.lower()
+
+
+def _fold_inbox(name: str) -> str:
+    """Also as the level above others."""
+    head, slash, rest = name.partition(DELIMITER)
+    return "INBOX" + slash + rest if head.upper() == "INBOX" else name
 
 
 def parent_of(name: str) -> str:

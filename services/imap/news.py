@@ -4,11 +4,13 @@ Laws:
 - Many changes of a mailbox are told as one: what it was at first and what it is now.
 - LIST responses come before STATUS responses, so that a client knows a mailbox before it hears of its messages.
 - What the client did itself is not told (RFC 5465 §5); what others did at the same time is.
+- Of a mailbox that may be seen and not read nothing is told but that it is there, as \\NoAccess (§3.1, §5.9).
 
-RFC 5465 §5.1 to §5.5; LIST: RFC 5258 §6 (OLDNAME: RFC 5465 §5.4); STATUS: RFC 9051 §7.3.3.
+RFC 5465 §5.1 to §5.5, §5.9; LIST: RFC 5258 §6 (OLDNAME: RFC 5465 §5.4); STATUS: RFC 9051 §7.3.3.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import attrs
 
@@ -21,6 +23,11 @@ from services.imap.protocol.notify_arguments import MESSAGE_EVENTS, NotifyEvent
 from services.imap.protocol.responses import build_list_line, build_status
 from shared.contract.types import MailboxCounters
 from shared.model.ids import MailboxId
+from shared.model.namespace import is_reserved
+from shared.model.rights import Rights
+
+MAX_DENIED: Final = 1000
+"""Names that a session remembers to have told as \\NoAccess."""
 
 
 @attrs.frozen
@@ -47,6 +54,13 @@ class Listener:
     condstore: bool
     """RFC 7162 §3.1: HIGHESTMODSEQ means something to it."""
     utf8: bool
+    denied: set[str] = attrs.field(factory=set)
+    """RFC 5465 §5.9: names that the client was told as \\NoAccess; changed here."""
+
+
+def is_readable(row: MailboxCounters | None) -> bool:
+    """RFC 5465 §5: whether its events may be told."""
+    return row is not None and bool(row.rights & Rights.READ)
 
 
 def render_news(account: Account, entries: Sequence[AccountEntry], listener: Listener, own: Own = NOTHING_OWN) -> bytes:
@@ -60,7 +74,7 @@ def render_news(account: Account, entries: Sequence[AccountEntry], listener: Lis
             names.add_subscription(entry)
     pieces = names.render()
     for change in changes:
-        if change.after is not None and change.after.mailbox_id != listener.selected:
+        if change.after is not None and is_readable(change.after) and change.after.mailbox_id != listener.selected:
             pieces.append(_status_of_change(change.before, change.after, listener, own))
     pieces.extend(_metadata(entry, listener, own) for entry in entries if isinstance(entry, Annotated))
     return b"".join(pieces)
@@ -84,12 +98,21 @@ def render_states(account: Account, listener: Listener) -> list[bytes]:
     lines = []
     for row in sorted(account.mailboxes.values(), key=lambda row: row.name):
         events = listener.interest.message_events_of(row.name, subscribed=row.subscribed)
-        if events and row.mailbox_id != listener.selected:
+        if events and is_readable(row) and row.mailbox_id != listener.selected:
             items = [StatusItem.MESSAGES, StatusItem.UIDNEXT, StatusItem.UIDVALIDITY]
             if listener.condstore or NotifyEvent.FLAG_CHANGE in events:
                 items.append(StatusItem.HIGHESTMODSEQ)
             lines.append(_status(row, items, listener))
     return lines
+
+
+def render_denied(account: Account, listener: Listener) -> list[bytes]:
+    """RFC 5465 §3.1: the mailboxes of interest that the client may see and not read."""
+    names = _Names(account, (), listener, NOTHING_OWN)
+    for row in account.mailboxes.values():
+        if not is_readable(row):
+            names.add_denied(row)
+    return names.render()
 
 
 def _merge(changes: Iterable[MailboxChange]) -> list[MailboxChange]:
@@ -111,7 +134,7 @@ def _status_of_change(before: MailboxCounters | None, after: MailboxCounters, li
     if not events & MESSAGE_EVENTS or (before is None and after.name in own.names):
         return b""
     modseq = [StatusItem.HIGHESTMODSEQ] if listener.condstore else []
-    if before is None:
+    if before is None or not is_readable(before):
         # RFC 5465 §5.1: another UIDVALIDITY under a known name must be told
         return _status(after, [StatusItem.MESSAGES, StatusItem.UIDNEXT, StatusItem.UIDVALIDITY, *modseq], listener)
     flags = NotifyEvent.FLAG_CHANGE in events and before.highest_modseq != after.highest_modseq
@@ -150,12 +173,14 @@ class _Names:
         self._own = own
         self._told: dict[str, str] = {}
         """With the old name of what was renamed, or empty."""
+        self._lost: set[str] = set()
         before = [(change.before, change.after) for change in changes if change.before is not None]
         self._were_subscribed = {row.name for row, _ in before if row.subscribed}
         self._renamed = {row.name: now.name for row, now in before if now is not None and now.name != row.name}
 
     def add(self, change: MailboxChange) -> None:
         before, after = change.before, change.after
+        self._add_access(before, after)
         if before is None or after is None:
             row = after or before
             if row is not None and row.name not in self._own.names and self._wanted(row.name, row.subscribed):
@@ -170,6 +195,31 @@ class _Names:
                 self._told[after.name] = before.name
         elif before.subscribed != after.subscribed and after.name not in self._own.names:
             self._add_if_subscription_wanted(after.name)
+
+    def _add_access(self, before: MailboxCounters | None, after: MailboxCounters | None) -> None:
+        """RFC 5465 §5.9: of a mailbox whose events were or would be told, that they end or begin."""
+        if after is not None and not is_readable(after):
+            if before is None or is_readable(before):
+                self.add_denied(after)
+        elif after is not None:
+            if after.name in self._listener.denied:
+                self._told.setdefault(after.name, "")
+            self._listener.denied.discard(after.name)
+        elif before is not None and is_reserved(before.name) and before.name not in self._own.names:
+            # a guest is not told whether it was deleted or is no longer shared
+            self._lost.add(before.name)
+            if self._listener.interest.events_of(before.name, subscribed=before.subscribed):
+                self._deny(before.name)
+
+    def add_denied(self, row: MailboxCounters) -> None:
+        """A mailbox that may be seen and not read, where any event of it is of interest."""
+        if self._listener.interest.events_of(row.name, subscribed=row.subscribed):
+            self._deny(row.name)
+
+    def _deny(self, name: str) -> None:
+        self._told.setdefault(name, "")
+        if len(self._listener.denied) < MAX_DENIED:
+            self._listener.denied.add(name)
 
     def add_subscription(self, entry: NameSubscribed) -> None:
         # a subscribed mailbox that went, or went under another name, leaves its subscription behind: no change of that
@@ -206,6 +256,8 @@ class _Names:
     def _line(self, name: str, row: MailboxCounters | None, old: str) -> bytes:
         account, utf8 = self._account, self._listener.utf8
         attributes = [] if row is not None else ["\\NonExistent"]
+        if name in self._lost if row is None else not is_readable(row):
+            attributes.append("\\NoAccess")
         attributes.append("\\HasChildren" if account.has_children(name) else "\\HasNoChildren")
         if row.subscribed if row is not None else name in account.subscribed_only:
             attributes.append("\\Subscribed")

@@ -1,4 +1,4 @@
-"""What a session tells on its own after NOTIFY: about the selected mailbox in ``write_updates``, about all others in ``write_news``.
+"""What a session tells on its own after NOTIFY: which changes of the selected mailbox, and what happens in all others.
 
 Laws:
 - Other mailboxes are told of between commands only, and in IDLE: nothing comes in the middle of a command's responses (RFC 5465 §3.1).
@@ -6,15 +6,12 @@ Laws:
 - Whoever cannot be told any more what it missed is told that (NOTIFICATIONOVERFLOW, §5.8), and from then on nothing.
 """
 
-from array import array
-from bisect import bisect_right
 from typing import Final
 
 from services.imap.accounts import WatchedAccount
-from services.imap.commands.fetch import fetch_items
 from services.imap.context import Context
-from services.imap.interest import Interest
-from services.imap.news import NOTHING_OWN, Listener, Own, render_news, render_states
+from services.imap.interest import Interest, canonical_name
+from services.imap.news import NOTHING_OWN, Listener, Own, render_denied, render_news, render_states
 from services.imap.protocol import arguments as given
 from services.imap.protocol.append_grammar import AppendArguments
 from services.imap.protocol.arguments import Command
@@ -23,6 +20,8 @@ from services.imap.protocol.metadata_grammar import SetMetadataArguments
 from services.imap.protocol.notify_arguments import NotifyArguments, NotifyEvent
 from services.imap.protocol.responses import Reply, build_untagged
 from services.imap.protocol.sequence_set import InvalidSet, parse
+from services.imap.search_contexts import Items
+from services.imap.updates import Selected
 from shared.errors import StoreError
 
 _OVERFLOW: Final = build_untagged(
@@ -43,8 +42,8 @@ class Notifications:
         self._generation = 0
         self._late = b""
         """News that were rendered after a command of this client, to be told when it is over."""
-        self._own_uids: frozenset[int] = frozenset()
         self._removing = False
+        self._denied: set[str] = set()
 
     async def start(self) -> None:
         """Begin to watch. Raises StoreError."""
@@ -67,14 +66,18 @@ class Notifications:
     def _listener(self) -> Listener:
         context = self._context
         selected = context.mailbox_id if context.selected is not None else None
-        return Listener(self._interest, selected, context.condstore, context.utf8_names)
+        return Listener(self._interest, selected, context.condstore, context.utf8_names, self._denied)
 
     # --- other mailboxes ---
 
-    async def write_states(self) -> None:
-        """RFC 5465 §3.1: the STATUS indicator."""
+    async def write_states(self, *, status: bool) -> None:
+        """RFC 5465 §3.1: what may not be watched; with the STATUS indicator, how all others are."""
         if self._account is not None:
-            for line in render_states(self._account, self._listener()):
+            listener = self._listener()
+            lines = render_denied(self._account, listener)
+            if status:
+                lines += render_states(self._account, listener)
+            for line in lines:
                 self._context.client.write(line)
                 await self._context.client.drain()
 
@@ -101,13 +104,12 @@ class Notifications:
     async def after_command(self, command: Command, reply: Reply) -> None:
         """RFC 5465 §5: a client is not told what it did itself."""
         self._removing = command.name in _REMOVING
-        self._own_uids = frozenset()
         if reply.status != "OK":
             return
         if command.name in _FILING:
             await self._after_filing(command, reply.code)
         elif self._account is not None:
-            own = Own(_names_of(command), annotated=_annotated_by(command))
+            own = Own(frozenset(map(canonical_name, _names_of(command))), annotated=_annotated_by(command))
             if own != NOTHING_OWN:
                 await self._skip(own)
 
@@ -120,11 +122,10 @@ class Notifications:
             uids = parse(words[-1].encode(), GrammarLimits().set_ranges)
         except InvalidSet:
             return
-        name = _target_of(command)
+        name = canonical_name(_target_of(command))
         context = self._context
-        if context.selected is not None and context.columns.uidvalidity == int(words[1]):
-            self._own_uids = frozenset(uid for low, high in uids.ranges for uid in range(low, high + 1))
-        elif self._account is not None and name:
+        is_selected = context.selected is not None and context.columns.uidvalidity == int(words[1])
+        if not is_selected and self._account is not None and name:
             count = sum(high - low + 1 for low, high in uids.ranges)
             await self._skip(Own(filed=(name, count, uids.ranges[-1][1] + 1)))
 
@@ -142,40 +143,24 @@ class Notifications:
 
     # --- the selected mailbox ---
 
-    async def write_updates(self, *, expunge: bool, say_modseq: bool) -> None:
+    @property
+    def items_of_new(self) -> Items:
+        """RFC 5465 §5.2: what the client wants to know of new messages."""
+        group = self._interest.selected
+        return () if group is None else group.items
+
+    def render_selected(self, selected: Selected, *, expunge: bool, say_modseq: bool) -> bytes:
         """What may be told now about the selected mailbox. ``say_modseq``: see ``Selected.render``."""
-        context, interest = self._context, self._interest
-        selected = context.selected
-        if selected is None:
-            return
+        interest = self._interest
         messages = interest.in_selected(NotifyEvent.MESSAGE_NEW)
         # a command that says itself up to where everything was told has removed messages
         removing, self._removing = self._removing or not say_modseq, False
-        last = selected.largest_told
-        data = selected.render(
+        return selected.render(
             expunge=expunge and (messages or removing),
             say_modseq=say_modseq,
             new=messages,
             flags=interest.in_selected(NotifyEvent.FLAG_CHANGE),
         )
-        if data:
-            context.client.write(data)
-            await context.client.drain()
-        own, self._own_uids = self._own_uids, frozenset()
-        if interest.selected is not None and interest.selected.items and selected.largest_told != last:
-            fresh = selected.told[bisect_right(selected.told, last) :]
-            await self._fetch(array(fresh.typecode, [uid for uid in fresh if uid not in own]))
-
-    async def _fetch(self, uids: "array[int]") -> None:
-        """RFC 5465 §5.2: what the client wants to know of new messages."""
-        group = self._interest.selected
-        if group is None or not uids:
-            return
-        try:
-            await fetch_items(self._context, group.items, uids)
-        except StoreError as error:
-            # the client knows that they are there, and can ask itself
-            self._context.shared.log.warning("new messages not told", error=str(error))
 
 
 def _names_of(command: Command) -> frozenset[str]:

@@ -2,19 +2,21 @@
 
 Laws:
 - Only what has changed is looked at again: the view's log says which messages, and a context's key is tested on these.
-- A REMOVEFROM goes before the EXPUNGE of its messages, an ADDTO after their EXISTS (§4.3.2): the numbers in them are the client's.
+- A REMOVEFROM goes before the EXPUNGE of its messages, an ADDTO after their EXISTS (§4.3.2): the numbers in them are the client's. Both
+  go after the FETCH of flags that changed (RFC 5465 §5.1).
 - A message is removed as soon as it is known to be gone, also where EXPUNGE must wait.
 - Bounded: so many contexts, so many results in all of them; beyond that a search is answered, and NOUPDATE says that it is not kept.
 """
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 import attrs
 
 from services.imap.cards import NO_CARD
+from services.imap.protocol.arguments import FetchItem, Section
 from services.imap.protocol.search_arguments import SortCriterion
 from services.imap.protocol.search_keys import SearchKey
 from services.imap.protocol.search_responses import Correlator, build_changes, build_no_update
@@ -30,6 +32,9 @@ MAX_RESULTS: Final = 1_000_000
 """Of all contexts of a session together; 4 octets each."""
 MAX_SORTED: Final = 10_000
 """Of one sorted context: some 300 octets each."""
+
+
+Items = tuple[FetchItem | Section, ...]
 
 
 class _Descending:
@@ -61,6 +66,10 @@ class SearchContext:
     arriving: dict[int, tuple[Any, ...]] = attrs.field(factory=dict)
     """UIDs to be told by ADDTO, with their row."""
     leaving: set[int] = attrs.field(factory=set)
+    items: Items = ()
+    """RFC 5465 §7: what is told of new messages among the results."""
+    fresh: set[int] = attrs.field(factory=set)
+    """Of those arriving, messages that are new."""
 
     def holds(self, uid: int) -> bool:
         at = bisect_left(self.uids, uid)
@@ -120,8 +129,8 @@ class SearchContexts:
         """RFC 5267 §4.3.5; whether there was one."""
         return self._contexts.pop(tag, None) is not None
 
-    async def catch_up(self, place: Place) -> None:
-        """Test what has changed. Raises StoreError; then it is tested the next time."""
+    async def catch_up(self, place: Place, own: Container[int] = ()) -> None:
+        """Test what has changed. ``own``: UIDs that this client has filed. Raises StoreError; then it is tested the next time."""
         columns = self._selected.columns
         generation, uids = columns.generation, columns.uids
         if generation == self._generation and (not uids or uids[-1] <= self._largest_uid):
@@ -135,7 +144,12 @@ class SearchContexts:
             changed = sorted(some)
         largest = max(self._largest_uid, uids[-1] if uids else 0)
         for context in tuple(self._contexts.values()):
+            before = set(context.arriving)
             await self._test(place, context, changed)
+            if context.items:
+                # RFC 5465 §7: not where flags have changed; §1: nor what the client filed itself
+                new = context.arriving.keys() - before
+                context.fresh |= {uid for uid in new if uid > self._largest_uid and uid not in own}
         self._generation, self._largest_uid = generation, largest
 
     async def _test(self, place: Place, context: SearchContext, changed: Sequence[int]) -> None:
@@ -165,8 +179,8 @@ class SearchContexts:
                     values = [sort_value(each.field, card, size, arrival, 0) for each in context.criteria]
                     context.arriving[uid] = context.row(values, uid)
 
-    def render_removals(self) -> bytes:
-        """REMOVEFROM of all contexts; to be told before any EXPUNGE of the same moment."""
+    def render_gone(self) -> bytes:
+        """REMOVEFROM of messages that are gone; to be told before any EXPUNGE of the same moment."""
         columns = self._selected.columns
         changes = columns.changes_since(self._vanished_generation)
         gone = None if changes is None else {uid for change in changes for uid in change.vanished}
@@ -174,12 +188,8 @@ class SearchContexts:
         pieces = [build_no_update(tag) for tag in self._dropped]
         self._dropped.clear()
         for context in self._contexts.values():
-            leaving = context.leaving
-            context.leaving = set()
-            if gone is None:
-                leaving.update(missing(context.uids, columns.uids))
-            else:
-                leaving.update(filter(context.holds, gone))
+            leaving = set(missing(context.uids, columns.uids)) if gone is None else set(filter(context.holds, gone))
+            context.leaving -= leaving
             for uid in [
                 uid for uid in context.arriving if (gone is not None and uid in gone) or columns.position(uid) < 0
             ]:
@@ -187,6 +197,26 @@ class SearchContexts:
             if leaving:
                 pieces.append(self._remove(context, leaving))
         return b"".join(pieces)
+
+    def take_fresh(self) -> dict[int, Items]:
+        """What the client wants to know of new messages that it has been told of, by UID; each is given once."""
+        found: dict[int, Items] = {}
+        for context in self._contexts.values():
+            context.fresh &= context.arriving.keys()
+            told = {uid for uid in context.fresh if self._selected.number_of(uid)}
+            context.fresh -= told
+            for uid in told:
+                found[uid] = found.get(uid, ()) + context.items
+        return found
+
+    def render_changes(self) -> bytes:
+        """What else left the results, and what came, as far as the client has been told of it."""
+        pieces = []
+        for context in self._contexts.values():
+            leaving, context.leaving = context.leaving, set()
+            if leaving:
+                pieces.append(self._remove(context, leaving))
+        return b"".join(pieces) + self._render_additions()
 
     def _remove(self, context: SearchContext, leaving: set[int]) -> bytes:
         pairs: list[tuple[int, Sequence[int]]]
@@ -201,7 +231,7 @@ class SearchContexts:
         pairs = [(position, numbers) for position, numbers in pairs if numbers]
         return build_changes(context.correlator, b"REMOVEFROM", pairs) if pairs else b""
 
-    def render_additions(self) -> bytes:
+    def _render_additions(self) -> bytes:
         """ADDTO of all contexts, of messages that the client has been told of."""
         pieces: list[bytes] = []
         for context in self._contexts.values():

@@ -21,6 +21,7 @@ from services.imap.protocol.grammar import CommandError, parse_append_command, p
 from services.imap.protocol.responses import CONTINUE, Reply, build_bad, build_no, build_untagged, reply_for_error
 from services.imap.protocol.state import COMMANDS, REFUSALS, State, Updates, Verdict, judge
 from services.imap.telling import read_and_tell
+from services.imap.updating import write_updates
 from shared.errors import GrantExpired, StoreError
 from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
 
@@ -231,7 +232,7 @@ class Session:
             return
         # RFC 7162 §3.2.10.2: nor during a UID SEARCH that has message numbers among its keys
         by_number = command.name.startswith("UID ") and self.context.selected.numbers_in_use
-        await self.context.write_updates(expunge=rule.updates is Updates.ALL and not by_number)
+        await write_updates(self.context, expunge=rule.updates is Updates.ALL and not by_number)
 
 
 def _is_read_only(context: Context) -> bool:

@@ -13,6 +13,7 @@ import trio
 
 from services.imap.context import Context
 from services.imap.protocol.responses import build_untagged
+from services.imap.updating import write_updates
 
 T = TypeVar("T")
 _STILL_HERE: Final = build_untagged("OK", "Still here")
@@ -73,6 +74,6 @@ async def _tell_news(context: Context, *, expunge: bool, quiet_seconds: float) -
 
 async def tell_everything(context: Context, *, expunge: bool) -> None:
     """Of the selected mailbox, and of all others that the client wants to hear of."""
-    await context.write_updates(expunge=expunge)
+    await write_updates(context, expunge=expunge)
     if context.teller is not None:
         await context.teller.write_news()

@@ -8,6 +8,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from services.store.transaction import Changes
+
+EVERYBODY: Final = 0
+"""Instead of an account: whoever is watched."""
 MAX_ANNOTATIONS: Final = 1_000
 """Changes of annotations that are remembered of one account; the oldest are forgotten."""
 MAX_MAILBOXES: Final = 2_000
@@ -72,29 +76,24 @@ class AccountLogs:
         """Nobody watches it any more."""
         self._logs.pop(account_id, None)
 
-    def record(
-        self,
-        mailboxes: dict[int, int],
-        names: set[int],
-        commit: int,
-        annotations: Iterable[tuple[int, int, tuple[str, ...]]] = (),
-    ) -> None:
-        """A commit: accounts by mailbox that changed, accounts whose names did, annotations (see ``Changes``)."""
+    def record(self, changes: Changes, commit: int) -> None:
+        """What a commit changed for those who watch."""
         if not self._logs:
             return
-        for whose, mailbox_id, entries in annotations:
-            # of the server: everybody's
-            for account_id in (whose,) if whose else tuple(self._logs):
-                if account_id in self._logs:
-                    self._logs[account_id].annotated(mailbox_id, entries, commit)
-        for account_id in names:
-            log = self._logs.get(account_id)
-            if log is not None:
-                log.names_changed(commit)
-        for mailbox_id, account_id in mailboxes.items():
-            log = self._logs.get(account_id)
-            if log is not None:
+        for whose, mailbox_id, entries in changes.annotations:
+            for log in self._of({whose}):
+                log.annotated(mailbox_id, entries, commit)
+        for log in self._of(changes.names):
+            log.names_changed(commit)
+        for mailbox_id, owner in changes.owners.items():
+            for log in self._of({owner, *changes.guests.get(mailbox_id, ())}):
                 log.mailbox_changed(mailbox_id, commit)
+
+    def _of(self, accounts: set[int]) -> Iterable[AccountLog]:
+        """Of those accounts that are watched."""
+        if EVERYBODY in accounts:
+            return tuple(self._logs.values())
+        return [self._logs[account_id] for account_id in accounts if account_id in self._logs]
 
     @property
     def watched(self) -> Iterable[int]:

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from services.store.account_log import AccountLogs
+from services.store.account_log import EVERYBODY, AccountLogs
 from services.store.transaction import Changes
 from shared.contract.events import CHANGED
 from shared.errors import LimitExceeded
@@ -96,12 +96,12 @@ class Notifier:
     def committed(self, changes: Changes) -> None:
         """Tell everybody who watches something that a commit changed."""
         self.commits += 1
-        self.logs.record(changes.owners, changes.names, self.commits, changes.annotations)
+        self.logs.record(changes, self.commits)
         touched: set[int] = set()
         for mailbox_id, modseq in changes.mailboxes.items():
             self._changed(("mailbox", mailbox_id), modseq, touched)
         accounts = changes.accounts
-        if any(not whose for whose, _, _ in changes.annotations):
+        if EVERYBODY in accounts or any(whose == EVERYBODY for whose, _, _ in changes.annotations):
             accounts = accounts.union(self.logs.watched)
         for account_id in accounts:
             self._changed(("account", account_id), self.commits, touched)

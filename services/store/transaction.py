@@ -21,7 +21,7 @@ from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
 from services.store.sql.prepared import Row
-from services.store.sql.statements import bookkeeping, contents, directory, history, mailboxes, messages, queue
+from services.store.sql.statements import bookkeeping, contents, directory, history, mailboxes, messages, queue, sharing
 from shared.contract.sharing_types import Quota
 from shared.errors import NoSuchMailbox, OverQuota
 from shared.model.flags import SystemFlag
@@ -100,8 +100,12 @@ class Changes:
     removed_devices: set[int] = attrs.field(factory=set)
     owners: dict[int, int] = attrs.field(factory=dict)
     """The account of each mailbox in ``mailboxes``."""
+    guests: dict[int, set[int]] = attrs.field(factory=dict)
+    """Of each mailbox in ``mailboxes`` that is shared: accounts that were given rights (0: everybody); known at the commit."""
+    named: set[int] = attrs.field(factory=set)
+    """Mailboxes that were made or renamed."""
     names: set[int] = attrs.field(factory=set)
-    """Accounts of which a mailbox was made, renamed or deleted, or a name subscribed."""
+    """Accounts that see other mailboxes, other names or other rights than before, or subscribed a name. 0: everybody."""
     annotations: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
     """Who may see it (0: everybody), mailbox (0: the server), names of entries that were set or taken away."""
 
@@ -110,6 +114,7 @@ class Changes:
         self.owners.update(other.owners)
         self.accounts |= other.accounts
         self.names |= other.names
+        self.named |= other.named
         self.annotations += other.annotations
         self.queue |= other.queue
         self.directory |= other.directory
@@ -263,6 +268,24 @@ class Transaction:
         """Names of an account's mailboxes or subscriptions: its watchers will be told."""
         self.changes.accounts.add(account_id)
         self.changes.names.add(account_id)
+
+    def guests_of(self, mailbox_ids: Sequence[int]) -> dict[int, set[int]]:
+        """Accounts that were given rights on mailboxes, by mailbox; 0: everybody. What they are denied is not taken off."""
+        found: dict[int, set[int]] = {}
+        for mailbox_id, grantee in sharing.GUESTS.all(self.cursor, mailbox_ids):
+            found.setdefault(mailbox_id, set()).add(grantee)
+        return found
+
+    def find_guests(self) -> None:
+        """Before the commit: who else is to be told of what changed. One query for the whole group."""
+        changes = self.changes
+        found = self.guests_of([*changes.mailboxes.keys() | changes.named])
+        for mailbox_id, guests in found.items():
+            changes.accounts |= guests
+            if mailbox_id in changes.mailboxes:
+                changes.guests[mailbox_id] = guests
+            if mailbox_id in changes.named:
+                changes.names |= guests
 
     def annotated(self, account_id: int, mailbox_id: int, names: tuple[str, ...]) -> None:
         """Annotations were changed: whoever may see them and watches will be told. ``account_id`` 0: everybody."""

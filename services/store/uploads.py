@@ -1,20 +1,23 @@
 """Uploads: large contents that come in piece by piece, encoded as they come, in files that only this process knows.
 
-A file holds the payload of the record to be (frames, compressed); a delivery copies it into the pack. Uploads end with
-their connection, and all that a dead process left behind is removed at start.
+A file holds the payload of the record to be (frames, compressed); a delivery copies it into the pack. Or it holds the payloads of
+several small contents, one behind the other: then a thousand of them are one upload. Uploads end with their connection, and all that a
+dead process left behind is removed at start.
 """
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+import attrs
 import trio
 
-from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder
-from shared.contract.types import CHUNK_OCTETS
+from services.store.packs.encode import Compressor, EncodedContent, FrameEncoder, encode_content
+from shared.contract.append_types import SmallContent
+from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS
 from shared.errors import BadRequest, LimitExceeded, NoSuchUpload, OutOfSpace, TooLarge
 from shared.model.message_index import MessageIndex
 from shared.rpc.server import Peer
@@ -25,6 +28,16 @@ HANDLE_OCTETS: Final = 16
 _THREADS: Final = 2
 INDEX_OCTETS_MAX: Final = 32 * 1024 * 1024
 """Memory of the indexes of all uploads."""
+PART_OCTETS: Final = 500
+"""Memory of one of several contents in an upload, beside its index."""
+
+
+@attrs.frozen
+class Part:
+    """One of several contents in an upload."""
+
+    encoded: EncodedContent
+    index: MessageIndex
 
 
 class _Upload:
@@ -33,7 +46,8 @@ class _Upload:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
-        self.encoder = FrameEncoder(Compressor(level=1))
+        self._compressor = Compressor(level=1)
+        self.encoder = FrameEncoder(self._compressor)
         self.finished: EncodedContent | None = None
         self.lock = trio.Lock()
         self.reserved = 0
@@ -42,14 +56,14 @@ class _Upload:
         """Writes that are going to read the file."""
         self.ended = False
         self.index: MessageIndex | None = None
+        self.parts: list[Part] = []
+        self._parts_octets = 0
+        self._stored = 0
 
     @property
     def index_octets(self) -> int:
-        """Memory of its index."""
-        index = self.index
-        if index is None:
-            return 0
-        return sum(map(len, (index.envelope, index.bodystructure, index.body, index.parts, index.summary)))
+        """Memory of its index, or of its parts."""
+        return self._parts_octets + (0 if self.index is None else _index_octets(self.index))
 
     @property
     def octets(self) -> int:
@@ -57,6 +71,26 @@ class _Upload:
 
     def append(self, data: bytes) -> None:
         _write_all(self.fd, self.encoder.write(data))
+
+    def add(self, contents: Sequence[SmallContent]) -> None:
+        """Raises OSError; then what is in the file is not what the parts say."""
+        parts, payloads, stored = [], [], self._stored
+        for content in contents:
+            encoded = encode_content(content.data, self._compressor)
+            payloads.append(encoded.payload)
+            spooled = attrs.evolve(encoded, payload=b"", spool=str(self.path), spool_offset=stored)
+            parts.append(Part(spooled, content.index))
+            stored += encoded.stored_octets
+        _write_all(self.fd, b"".join(payloads))
+        self._stored = stored
+        self.parts += parts
+        self._parts_octets += sum(map(_part_octets, contents))
+
+    def drop_indexes(self) -> None:
+        """The upload is over."""
+        self.index = None
+        self.parts = []
+        self._parts_octets = 0
 
     def finish(self) -> EncodedContent:
         if self.finished is None:
@@ -115,6 +149,8 @@ class Uploads:
             raise BadRequest(f"a piece has at most {CHUNK_OCTETS} octets")
         async with upload.lock:
             have = upload.octets
+            if upload.parts:
+                raise BadRequest("an upload of several contents")
             if offset > have or offset < 0:
                 raise BadRequest("the offset leaves a gap")
             new = data[have - offset :]
@@ -136,6 +172,51 @@ class Uploads:
                     self._end(upload)
                 raise
             return upload.octets
+
+    async def add_contents(self, peer: Peer, handle: bytes, first: int, contents: Sequence[SmallContent]) -> int:
+        """How many contents it holds. Raises NoSuchUpload, BadRequest, TooLarge, LimitExceeded, OutOfSpace."""
+        upload = self._of(peer, handle)
+        longest = max((len(content.data) for content in contents), default=0)
+        if longest > MAX_INLINE_OCTETS:
+            raise BadRequest(f"a content has at most {MAX_INLINE_OCTETS} octets")
+        if longest > self._message_octets:
+            raise TooLarge(f"above {self._message_octets} octets")
+        async with upload.lock:
+            have = len(upload.parts)
+            if upload.octets or not 0 <= first <= have:
+                raise BadRequest("the contents leave a gap, or the upload is of another kind")
+            new = contents[have - first :]
+            if not new:
+                return have
+            if upload.ended:
+                raise NoSuchUpload
+            octets, memory = sum(len(content.data) for content in new), sum(map(_part_octets, new))
+            if self._octets + octets > self._octets_max or self._index_octets + memory > INDEX_OCTETS_MAX:
+                raise LimitExceeded("uploads")
+            self._octets += octets
+            upload.reserved += octets
+            before = upload.index_octets
+            try:
+                await self._in_thread(partial(upload.add, new))
+            except OutOfSpace:
+                if self._uploads.pop((peer.number, handle), None) is not None:
+                    self._end(upload)
+                raise
+            if upload.ended:
+                # its connection ended meanwhile
+                upload.drop_indexes()
+                raise NoSuchUpload
+            self._index_octets += upload.index_octets - before
+            return len(upload.parts)
+
+    async def hold_parts(self, peer: Peer, handle: bytes) -> Sequence[Part]:
+        """All contents, for a write; call ``release`` after it. Raises NoSuchUpload."""
+        upload = self._of(peer, handle)
+        async with upload.lock:
+            if upload.ended:
+                raise NoSuchUpload
+            upload.held += 1
+            return upload.parts
 
     def describe(self, peer: Peer, handle: bytes, index: MessageIndex) -> None:
         """Keep the index of an upload's message until it is filed. Raises NoSuchUpload, LimitExceeded."""
@@ -162,6 +243,8 @@ class Uploads:
         """The whole content, for a write; call ``release`` after it. Raises NoSuchUpload, BadRequest, OutOfSpace."""
         upload = self._of(peer, handle)
         async with upload.lock:
+            if upload.parts:
+                raise BadRequest("an upload of several contents")
             if upload.octets != octets:
                 raise BadRequest(f"{upload.octets} octets of {octets} are there")
             upload.held += 1
@@ -199,7 +282,7 @@ class Uploads:
         upload.ended = True
         self._octets -= upload.reserved
         self._index_octets -= upload.index_octets
-        upload.index = None
+        upload.drop_indexes()
         self._closing.append(upload)
 
     async def _remove_ended(self) -> None:
@@ -219,6 +302,14 @@ class Uploads:
             return await trio.to_thread.run_sync(function, limiter=self._limiter)
         except OSError as error:
             raise OutOfSpace(f"uploads: {error.strerror}") from error
+
+
+def _index_octets(index: MessageIndex) -> int:
+    return sum(map(len, (index.envelope, index.bodystructure, index.body, index.parts, index.summary)))
+
+
+def _part_octets(content: SmallContent) -> int:
+    return PART_OCTETS + _index_octets(content.index)
 
 
 def _create(path: Path) -> int:

@@ -215,6 +215,7 @@ class Writer:
             fresh = [command for command in group if command.answer is None and command not in repeated]
             self._run_commands(transaction, fresh)
             transaction.flush()
+            transaction.find_guests()
             self._record_packs(transaction)
             self._appender.sync()
             cursor.execute("COMMIT")

@@ -1,5 +1,5 @@
-"""What travels with ``messages.append_named`` and ``messages.append_all``: a message into a mailbox by its name, several at once
-(RFC 3502), or in the place of another (RFC 8508)."""
+"""What travels with ``content.add_contents``, ``messages.append_named`` and ``messages.append_all``: a message into a mailbox by its name,
+several at once (RFC 3502), or in the place of another (RFC 8508)."""
 
 import attrs
 
@@ -18,6 +18,14 @@ class AppendNamedResult:
 
 
 @attrs.frozen
+class SmallContent:
+    """One of several messages that share an upload."""
+
+    data: bytes = attrs.field(repr=False)
+    index: MessageIndex
+
+
+@attrs.frozen
 class NewMessage:
     """One of several messages of an ``append_all``."""
 
@@ -26,7 +34,7 @@ class NewMessage:
     """None: now."""
     content: ContentSource
     index: MessageIndex | None
-    """None: it went with the upload (``content.describe_upload``)."""
+    """None: it went with the upload (``content.describe_upload``, ``content.add_contents``)."""
 
 
 @attrs.frozen

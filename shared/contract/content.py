@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from shared.contract.append_types import SmallContent
 from shared.contract.registry import Role, call
 from shared.model.message_index import MessageIndex
 
@@ -19,6 +20,15 @@ class ContentApi(Protocol):
         """Add a piece at an offset (a piece that is there already is taken as repeated); the new length.
 
         Raises NoSuchUpload, BadRequest where the offset leaves a gap, TooLarge.
+        """
+        ...
+
+    @call(Role.IMAP)
+    async def add_contents(self, upload: bytes, first: int, contents: tuple[SmallContent, ...]) -> int:
+        """Add whole contents of at most MAX_INLINE_OCTETS to an upload that holds nothing else; how many it holds then.
+
+        ``first``: how many it held before (those that are there already are taken as repeated). ``ContentSource.part`` counts them.
+        Raises NoSuchUpload, BadRequest where there is a gap, TooLarge, LimitExceeded, OutOfSpace.
         """
         ...
 

@@ -18,7 +18,7 @@ class EventsApi(Protocol):
 
     @call(Role.IMAP)
     async def watch_account(self, grant: Grant, watch: int) -> int:
-        """Watch the account's list of mailboxes and all of its mailboxes' counters."""
+        """Watch the account's list of mailboxes and all of its mailboxes' counters, and those of mailboxes that others share with it."""
         ...
 
     @call(Role.IMAP)
@@ -26,6 +26,14 @@ class EventsApi(Protocol):
         """What is different since the commit ``after``: the mailboxes that changed; everything where the store cannot tell, or at 0.
 
         Watch the account first. ``after_name``: with ``after`` 0, the next page of everything; its first page has the number that counts.
+        """
+        ...
+
+    @call(Role.IMAP)
+    async def shared_mailboxes(self, grant: Grant, after_name: str) -> AccountChanges:
+        """The rest of everything: a page of others' mailboxes that the account may see, from ``after_name`` on.
+
+        Ask after ``account_changes`` wherever its answer is ``complete``; the number that counts is that of its first page.
         """
         ...
 

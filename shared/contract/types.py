@@ -62,6 +62,8 @@ class ContentSource:
     octets: int
     inline: bytes | None = None
     upload: bytes | None = None
+    part: int | None = None
+    """Of an upload that holds several contents (``content.add_contents``): which, from 0."""
 
 
 # --- messages ---
@@ -313,6 +315,8 @@ class MailboxCounters:
     highest_modseq: ModSeq
     messages: int
     unseen: int
+    rights: int = ALL_RIGHTS_BITS
+    """What the account may do, see ``shared.model.rights``; without READ all numbers are 0."""
 
 
 @attrs.frozen
@@ -328,7 +332,7 @@ class AccountChanges:
     number: int
     """Of the commit: ask for what comes after it."""
     complete: bool
-    """Everything there is: a mailbox that is in no page is gone."""
+    """Everything there is, with the pages of ``shared_mailboxes``: a mailbox that is in no page is gone."""
     mailboxes: tuple[MailboxCounters, ...]
     subscribed_only: tuple[str, ...] = ()
     """Only where ``complete``: names that are subscribed without a mailbox."""

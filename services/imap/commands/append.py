@@ -18,11 +18,12 @@ from services.imap.commands.copy import find_target
 from services.imap.commands.expunge import reply_with_modseq
 from services.imap.context import CommandFailed, Context, arguments_of
 from services.imap.intake import Intake, Taken
+from services.imap.parcel import Parcel
 from services.imap.protocol.append_grammar import AppendArguments, CopyUrl
 from services.imap.protocol.arguments import Command
 from services.imap.protocol.responses import Reply, build_bad, build_no, build_ok, build_untagged, code_append_uids
 from services.imap.spool import Spool
-from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
+from shared.contract.append_types import AppendAllResult, Replaced
 from shared.contract.types import MAX_INLINE_OCTETS, ContentSource
 from shared.errors import NoSuchMailbox
 from shared.mail.index import build_index
@@ -32,8 +33,6 @@ from shared.model.namespace import split_shared
 from shared.model.packed import U32, unpack_u32
 
 _INDEX_IN_THREAD_OCTETS: Final = 128 * 1024
-_INLINE_OCTETS: Final = 600 * 1024
-"""Of contents and indexes in one call; what comes beyond it is uploaded before."""
 
 
 async def handle_append(context: Context, command: Command) -> Reply:
@@ -46,6 +45,7 @@ async def handle_append(context: Context, command: Command) -> Reply:
         taken = await Intake(context, spool, target.find).run(arguments)
         uidvalidity, uids = await _file(context, target, memoryview(spool.content()), taken)
     if context.selected is not None and context.mailbox_id == target.mailbox_id:
+        context.note_filed(uids)
         await context.view.refresh()
     return build_ok("APPEND completed", code_append_uids(uidvalidity, uids))
 
@@ -93,6 +93,7 @@ async def handle_replace(context: Context, command: Command) -> Reply:
     view.note_own(result.replaced_modseq)
     view.wake_all()
     if context.mailbox_id == target.mailbox_id:
+        context.note_filed(unpack_u32(result.uids))
         await view.refresh()
     # RFC 8508 §4.5: as after a UID EXPUNGE
     return await reply_with_modseq(context, f"{command.name} completed", gone=True)
@@ -162,30 +163,15 @@ async def _file_all(
     store = context.store
 
     async def attempt() -> AppendAllResult:
-        messages: list[NewMessage] = []
-        room = _INLINE_OCTETS
+        parcel = Parcel(store)
         try:
             for message in taken:
                 octets = content[message.start : message.stop]
-                index: MessageIndex | None = await _index_of(octets)
-                size = len(octets) + _octets_of(index)
-                inline = len(octets) <= MAX_INLINE_OCTETS and size <= room
-                source = await store.put_content(octets, upload=not inline)
-                messages.append(NewMessage(message.flags, message.internal_date, source, index if inline else None))
-                if inline:
-                    room -= size
-                elif source.upload is not None and index is not None:
-                    await store.content.describe_upload(source.upload, index)
-            return await store.messages.append_all(context.grant, target, tuple(messages), replaces)
+                index = await _index_of(octets)
+                await parcel.add(message.flags, message.internal_date, octets, index)
+            return await store.messages.append_all(context.grant, target, await parcel.messages(), replaces)
         except BaseException:
-            for one in messages:
-                store.drop_content(one.content)
+            parcel.drop()
             raise
 
     return await store.again_when_forgotten(attempt)
-
-
-def _octets_of(index: MessageIndex | None) -> int:
-    if index is None:
-        return 0
-    return 100 + sum(map(len, (index.envelope, index.bodystructure, index.body, index.parts, index.summary)))

@@ -48,6 +48,7 @@ async def handle_copy(context: Context, command: Command) -> Reply:
         targets.extend(unpack_u32(result.targets))
         uidvalidity = result.uidvalidity
     if target == context.mailbox_id:
+        context.note_filed(targets)
         await context.view.refresh()
     reply = _reply(context, command, (len(uids), uidvalidity, sources, targets), moving=moving)
     return context.say_limit(reply, asked, uids)

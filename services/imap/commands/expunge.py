@@ -5,6 +5,7 @@ from array import array
 from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, UidExpungeArguments
 from services.imap.protocol.responses import Reply, build_ok
+from services.imap.updating import write_updates
 from shared.model.flags import SystemFlag
 from shared.model.packed import pack_u32, unpack_u32
 
@@ -64,5 +65,5 @@ async def reply_with_modseq(context: Context, text: str, *, gone: bool) -> Reply
     # RFC 7162 §3.2.7: up to where the client knows everything, so the removals are told first
     if context.view.largest_modseq > context.view.highest_modseq:
         await context.view.refresh()
-    await context.write_updates(expunge=True, say_modseq=False)
+    await write_updates(context, expunge=True, say_modseq=False)
     return build_ok(text, f"HIGHESTMODSEQ {context.mailbox.safe_modseq}")

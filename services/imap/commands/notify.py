@@ -17,6 +17,5 @@ async def handle_notify(context: Context, command: Command) -> Reply:
         # RFC 5465 §3.1: what was asked for before stays in force
         return build_no("There are too many mailboxes to be watched", "NOTIFICATIONOVERFLOW")
     context.set_teller(notifications)
-    if arguments.status:
-        await notifications.write_states()
+    await notifications.write_states(status=arguments.status)
     return build_ok("NOTIFY completed")

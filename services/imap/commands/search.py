@@ -259,6 +259,7 @@ def _keep(
     kept = SearchContext(
         correlator, outcome.key, arguments.sort, array(U32, sorted(uids[index] for index in outcome.order))
     )
+    kept.items = arguments.update_items
     if arguments.sort:
         kept.rows = [kept.row(values, uids[index]) for values, index in zip(outcome.rows, outcome.order, strict=True)]
     contexts.add(kept, *since)

@@ -11,7 +11,6 @@ from services.imap.protocol.arguments import FetchArguments, FetchItem, Section,
 from services.imap.protocol.encode import build_astring
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.search_arguments import PartialRange
-from services.imap.protocol.search_commands import parse_partial_range
 from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.protocol.tokens import MAX_NUMBER64, Scanner, SyntaxFault
 
@@ -160,6 +159,16 @@ def _attributes(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Se
     if not items:
         raise SyntaxFault("no fetch items")
     return tuple(items)
+
+
+def parse_partial_range(scanner: Scanner) -> PartialRange:
+    """RFC 9394 §4: partial-range = nz-number ":" nz-number, or both with a minus."""
+    from_end = scanner.take(b"-")
+    first = scanner.nz_number()
+    scanner.expect(b":")
+    if scanner.take(b"-") != from_end:
+        raise SyntaxFault("a partial range has two minuses or none")
+    return PartialRange(first, scanner.nz_number(), from_end)
 
 
 def parse_attribute_list(scanner: Scanner, limits: GrammarLimits) -> tuple[FetchItem | Section, ...]:

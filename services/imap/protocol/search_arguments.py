@@ -4,10 +4,14 @@ RFC 4731 §3.1 and RFC 5267 §4 (return options), RFC 5256 §3 and RFC 5957 §4 
 """
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import attrs
 
 from services.imap.protocol.search_keys import SearchKey
+
+if TYPE_CHECKING:
+    from services.imap.protocol.arguments import FetchItem, Section
 
 
 class ReturnOption(StrEnum):
@@ -103,6 +107,8 @@ class SearchArguments:
     returns: frozenset[ReturnOption] | None = None
     """None: without RETURN. An empty list is ALL already (RFC 4731 §3.1)."""
     partial: PartialRange | None = None
+    update_items: "tuple[FetchItem | Section, ...]" = ()
+    """RFC 5465 §7: with UPDATE, what the client wants to be told of new messages among the results."""
     sort: tuple[SortCriterion, ...] = ()
     sources: tuple[Source, ...] = ()
     bad_charset: bool = False

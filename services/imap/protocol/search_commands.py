@@ -5,6 +5,10 @@ RFC 4466 §2.6.1 and RFC 4731 §4 (RETURN), RFC 5256 §5, RFC 5267 §5, RFC 5957
 
 from typing import Final
 
+import attrs
+
+from services.imap.protocol.arguments import FetchItem, Section
+from services.imap.protocol.fetch_grammar import parse_attribute_list, parse_partial_range
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.mailbox_grammar import parse_mailbox
 from services.imap.protocol.search_arguments import (
@@ -26,24 +30,15 @@ MAX_SORT_CRITERIA: Final = 20
 _NAMED: Final = frozenset({SourceKind.SUBTREE, SourceKind.SUBTREE_ONE, SourceKind.MAILBOXES})
 
 
-def parse_partial_range(scanner: Scanner) -> PartialRange:
-    """RFC 9394 §4: partial-range = nz-number ":" nz-number, or both with a minus."""
-    from_end = scanner.take(b"-")
-    first = scanner.nz_number()
-    scanner.expect(b":")
-    if scanner.take(b"-") != from_end:
-        raise SyntaxFault("a partial range has two minuses or none")
-    return PartialRange(first, scanner.nz_number(), from_end)
-
-
 class _Returns:
     """RFC 4466 §6: search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" """
 
     def __init__(self) -> None:
         self.options: frozenset[ReturnOption] | None = None
         self.partial: PartialRange | None = None
+        self.update_items: tuple[FetchItem | Section, ...] = ()
 
-    def parse(self, scanner: Scanner) -> None:
+    def parse(self, scanner: Scanner, limits: GrammarLimits) -> None:
         """Take RETURN and its options with the space behind them, if they are there."""
         if not scanner.looking_at_word(b"RETURN"):
             return
@@ -64,6 +59,10 @@ class _Returns:
                     raise SyntaxFault("PARTIAL twice")
                 scanner.space()
                 self.partial = parse_partial_range(scanner)
+            if option is ReturnOption.UPDATE and (scanner.looking_at(b" (") or scanner.looking_at(b"(")):
+                # RFC 5465 §8: modifier-update; its examples have a space, its grammar has none
+                scanner.take(b" ")
+                self.update_items = parse_attribute_list(scanner, limits)
             found.add(option)
             if not scanner.looking_at(b")"):
                 scanner.space()
@@ -85,7 +84,13 @@ def _finish(scanner: Scanner, parser: KeyParser, returns: _Returns, sort: tuple[
         # RFC 6203 §4, §6
         raise SyntaxFault("RELEVANCY needs a FUZZY key")
     return SearchArguments(
-        key, parser.uses_modseq, returns.options, returns.partial, sort, bad_charset=parser.bad_charset
+        key,
+        parser.uses_modseq,
+        returns.options,
+        returns.partial,
+        returns.update_items,
+        sort,
+        bad_charset=parser.bad_charset,
     )
 
 
@@ -93,7 +98,7 @@ def parse_search(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
     """After ``SEARCH``."""
     scanner.space()
     returns = _Returns()
-    returns.parse(scanner)
+    returns.parse(scanner, limits)
     parser = KeyParser(scanner, limits)
     parser.optional_charset()
     return _finish(scanner, parser, returns, ())
@@ -103,7 +108,7 @@ def parse_sort(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
     """After ``SORT``. RFC 5267 §5: extended-sort."""
     scanner.space()
     returns = _Returns()
-    returns.parse(scanner)
+    returns.parse(scanner, limits)
     criteria = _criteria(scanner)
     scanner.space()
     parser = KeyParser(scanner, limits)
@@ -160,7 +165,7 @@ def parse_esearch(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
         sources = _sources(scanner, limits)
         scanner.space()
     returns = _Returns()
-    returns.parse(scanner)
+    returns.parse(scanner, limits)
     parser = KeyParser(scanner, limits)
     parser.optional_charset()
     found = _finish(scanner, parser, returns, ())
@@ -179,7 +184,7 @@ def parse_esearch(scanner: Scanner, limits: GrammarLimits) -> SearchArguments:
     ):
         # RFC 7377 §2.2: UPDATE applies to the selected mailbox only
         raise SyntaxFault("UPDATE is for the selected mailbox")
-    return SearchArguments(found.key, found.uses_modseq, options, found.partial, (), sources, found.bad_charset)
+    return attrs.evolve(found, returns=options, sources=sources)
 
 
 def _sources(scanner: Scanner, limits: GrammarLimits) -> tuple[Source, ...]:

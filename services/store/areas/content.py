@@ -1,6 +1,7 @@
 """Uploads."""
 
 from services.store.core import Core
+from shared.contract.append_types import SmallContent
 from shared.model.message_index import MessageIndex
 from shared.rpc.server import Call
 
@@ -14,6 +15,9 @@ class ContentArea:
 
     async def append_upload(self, call: Call, upload: bytes, offset: int, data: bytes) -> int:
         return await self._core.uploads.append(call.peer, upload, offset, data)
+
+    async def add_contents(self, call: Call, upload: bytes, first: int, contents: tuple[SmallContent, ...]) -> int:
+        return await self._core.uploads.add_contents(call.peer, upload, first, contents)
 
     async def abort_upload(self, call: Call, upload: bytes) -> None:
         await self._core.uploads.abort(call.peer, upload)

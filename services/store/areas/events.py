@@ -6,7 +6,7 @@ from services.store.core import Core
 from services.store.notify import QUEUE
 from services.store.reads import account_changes
 from services.store.reads import mailboxes as reads
-from shared.contract.types import AccountChanges, AnnotationsChanged
+from shared.contract.types import AccountChanges
 from shared.errors import BadRequest
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.server import Call
@@ -40,13 +40,18 @@ class EventsArea:
         number = notifier.commits
         # a number from the future: the clock went back while the store was restarted
         annotated = notifier.logs.annotations_since(account, after) if 0 < after <= number else []
-        annotations = tuple(AnnotationsChanged(MailboxId(mailbox), names) for mailbox, names in annotated)
         changed = notifier.logs.changed_since(account, after) if 0 < after <= number else None
         if changed is None:
             found = await self._core.readers.run(account_changes.everything, account, number, after_name)
         else:
             found = await self._core.readers.run(account_changes.of_mailboxes, account, number, changed)
-        return attrs.evolve(found, annotations=annotations) if annotations else found
+        if not annotated:
+            return found
+        return attrs.evolve(found, annotations=await self._core.readers.run(account_changes.seen, account, annotated))
+
+    async def shared_mailboxes(self, call: Call, grant: Grant, after_name: str) -> AccountChanges:
+        account = self._core.account_of(call, grant)
+        return await self._core.readers.run(account_changes.shared, account, self._core.notifier.commits, after_name)
 
     async def watch_queue(self, call: Call, watch: int) -> int:
         self._core.notifier.watch(call.peer, watch, QUEUE)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.store.core import Core
+from services.store.uploads import Part
 from services.store.writes.filing import Incoming
 from shared.contract.types import MAX_INLINE_OCTETS, ContentSource
 from shared.errors import BadRequest, NoSuchUpload, TooLarge
@@ -30,6 +31,7 @@ async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> 
     result; the writer raises NoSuchUpload for the others.
     """
     held: list[bytes] = []
+    shared: dict[bytes, Sequence[Part]] = {}
     done = False
     try:
         incoming = []
@@ -40,6 +42,12 @@ async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> 
             if source.inline is not None:
                 raise BadRequest("content")
             try:
+                if source.part is not None:
+                    if source.upload not in shared:
+                        shared[source.upload] = await core.uploads.hold_parts(call.peer, source.upload)
+                        held.append(source.upload)
+                    incoming.append(_part(shared[source.upload], source.part, source.octets))
+                    continue
                 encoded = await core.uploads.hold(call.peer, source.upload, source.octets)
                 held.append(source.upload)
                 incoming.append(Incoming(encoded, index=core.uploads.index_of(call.peer, source.upload)))
@@ -50,3 +58,10 @@ async def contents(core: Core, call: Call, sources: Sequence[ContentSource]) -> 
     finally:
         for handle in held:
             await core.uploads.release(call.peer, handle, done=done)
+
+
+def _part(parts: Sequence[Part], number: int, octets: int) -> Incoming:
+    """Raises BadRequest."""
+    if not 0 <= number < len(parts) or parts[number].encoded.raw_octets != octets:
+        raise BadRequest("content")
+    return Incoming(parts[number].encoded, index=parts[number].index)

@@ -109,7 +109,7 @@ class PackAppender:
             self._put(content.payload)
         else:
             try:
-                self._put_spool(content.spool, content.stored_octets)
+                self._put_spool(content.spool, content.spool_offset, content.stored_octets)
             except SpoolError:
                 self._take_back(offset)
                 raise
@@ -127,13 +127,14 @@ class PackAppender:
         if self._buffered >= _BUFFER_OCTETS:
             self._flush()
 
-    def _put_spool(self, spool: str, octets: int) -> None:
+    def _put_spool(self, spool: str, offset: int, octets: int) -> None:
         self._flush()
         try:
             source = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise SpoolError(f"spool file: {error.strerror}") from error
         try:
+            os.lseek(source, offset, os.SEEK_SET)
             left = octets
             while left:
                 piece = _read_spool(source, min(left, _COPY_OCTETS))

@@ -35,6 +35,8 @@ class EncodedContent:
     payload_crc: int
     payload: bytes = attrs.field(default=b"", repr=False)
     spool: str | None = None
+    spool_offset: int = 0
+    """Where it begins in that file."""
 
 
 class Compressor:

@@ -54,6 +54,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
         raise RuntimeError("the database gave no id")
     directory.COUNT_MAILBOXES.run(transaction.cursor, 1, account_id)
     transaction.names_changed(account_id)
+    transaction.changes.named.add(inserted.lastrowid)
     return inserted.lastrowid, uidvalidity
 
 
@@ -144,6 +145,8 @@ def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
     row.messages = row.octets = 0
     transaction.touch(row)
     transaction.flush()
+    for guest in transaction.guests_of([row.id]).get(row.id, ()):
+        transaction.names_changed(guest)
     for statement in _DELETE_CONTENTS:
         statement.run(cursor, row.id)
     mailboxes.DELETE.run(cursor, row.id)
@@ -182,6 +185,7 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str, 
     mailboxes.RENAME.run_many(transaction.cursor, [(new_name, row.id), *moved])
     transaction.forget_mailboxes()
     transaction.names_changed(account_id)
+    transaction.changes.named.update((row.id, *(mailbox_id for _, mailbox_id in moved)))
     transaction.journal("imap", "mailbox renamed", row.id, (), row.name, new_name)
 
 

@@ -71,12 +71,13 @@ def _changed(old: int, change: AclChange, rights: int) -> int:
 
 
 def _rights_changed(transaction: Transaction, row: MailboxRow, grantee: int) -> None:
-    """Sessions that have it selected look again; the one concerned sees its list change."""
+    """Sessions that have it selected look again; whom it concerns sees other mailboxes now (RFC 5465 §5.9)."""
     transaction.flush()
     sharing.RAISE_VERSION.run(transaction.cursor, row.id)
     row.acl_version += 1
     transaction.changes.mailboxes[row.id] = row.highest_modseq
-    transaction.changes.accounts |= {row.account_id, grantee} - {EVERYBODY}
+    transaction.changes.accounts.add(row.account_id)
+    transaction.names_changed(grantee)
 
 
 def set_metadata(
@@ -96,16 +97,18 @@ def set_metadata(
         annotations.DELETE.run(cursor, mailbox_id, whose, entry.name)
         if value is not None:
             annotations.INSERT.run(cursor, mailbox_id, whose, entry.name, value)
-    owner = EVERYBODY
+    readers = {EVERYBODY}
     if mailbox_id != SERVER:
         # RFC 7162 §3.2: SETMETADATA moves the mailbox's modseq
         row = transaction.mailbox(mailbox_id)
         transaction.next_modseq(row)
-        owner = row.account_id
+        guests = transaction.guests_of([mailbox_id]).get(mailbox_id, set())
+        readers = {EVERYBODY} if EVERYBODY in guests else {row.account_id, *guests}
     # RFC 5465 §5.6, §5.7
     for private in (True, False):
         names = tuple(entry.full for entry, _ in wanted if entry.private is private)
-        transaction.annotated(account_id if private else owner, mailbox_id, names)
+        for whose in {account_id} if private else readers:
+            transaction.annotated(whose, mailbox_id, names)
     transaction.journal("imap", "annotated", mailbox_id, (), [entry.full for entry, _ in wanted])
 
 

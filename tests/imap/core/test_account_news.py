@@ -4,11 +4,12 @@ import attrs
 import pytest
 
 from services.imap.account import MAX_LOG_ENTRIES, Account
-from services.imap.interest import Interest
-from services.imap.news import Listener, Own, render_news, render_states
+from services.imap.interest import Interest, canonical_name
+from services.imap.news import MAX_DENIED, Listener, Own, render_denied, render_news, render_states
 from services.imap.protocol.notify_arguments import MESSAGE_EVENTS, EventGroup, NotifyEvent, NotifyFilter
 from shared.contract.types import AccountChanges, MailboxCounters
 from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.model.rights import Rights
 
 NAMES = frozenset({NotifyEvent.MAILBOX_NAME, NotifyEvent.SUBSCRIPTION_CHANGE})
 ALL = NAMES | MESSAGE_EVENTS
@@ -173,3 +174,90 @@ def test_which_mailboxes_a_group_means(group: EventGroup, yes: list[str], no: li
     assert not any(interest.events_of(name, subscribed=False) for name in no)
     if group.filter is NotifyFilter.SUBSCRIBED:
         assert interest.events_of("INBOX", subscribed=True) == NAMES
+
+
+TEAM = "shared/ann@example.test/Team"
+SEEN_ONLY = {"rights": int(Rights.LOOKUP), "uidvalidity": 0, "uid_next": Uid(0), "highest_modseq": ModSeq(0)}
+OTHERS = EventGroup(NotifyFilter.SUBTREE, ("shared/Ann@Example.test/Team",), MESSAGE_EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a/Inbox", "a/Inbox"),
+        ("inbox/a", "INBOX/a"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("shared", "shared"),
+        ("shared/Ann@Example.test", "shared/ann@example.test"),
+        ("shared/Ann@Example.test/Team", TEAM),
+        ("shared/ann@example.test/inbox", "shared/ann@example.test/INBOX"),
+    ],
+)
+def test_names_as_the_store_tells_them(given: str, kept: str) -> None:
+    assert canonical_name(given) == kept
+
+
+def test_another_accounts_mailbox_comes_and_goes(account: Account) -> None:
+    group = EventGroup(NotifyFilter.SUBTREE, ("shared",), MESSAGE_EVENTS)
+    whom = listener(group)
+    rows = list(account.mailboxes.values())
+    account.apply(whole(6, *rows, box(9, TEAM, 1), only=("gone",)))
+    # names are not asked for: only how it is
+    assert told(account, 0, whom) == [b"* STATUS shared/ann@example.test/Team (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 109)"]
+    since = account.generation
+    account.apply(whole(7, *rows, only=("gone",)))
+    lost = b'* LIST (\\NonExistent \\NoAccess \\HasNoChildren) "/" shared/ann@example.test/Team'
+    assert told(account, since, whom) == [lost]
+    since = account.generation
+    account.apply(whole(8, *rows, box(9, TEAM, 1), only=("gone",)))
+    # it was told as not to be had: now it is told that it is
+    assert told(account, since, whom)[0] == b'* LIST (\\HasNoChildren) "/" shared/ann@example.test/Team'
+    assert whom.denied == set()
+    # who asked for nothing there hears nothing
+    assert told(account, 0) == []
+
+
+def test_a_mailbox_that_may_be_seen_and_not_read(account: Account) -> None:
+    whom = listener(EventGroup(NotifyFilter.MAILBOXES, (TEAM,), MESSAGE_EVENTS), condstore=True)
+    rows = list(account.mailboxes.values())
+    denied = b'* LIST (\\NoAccess \\HasNoChildren) "/" shared/ann@example.test/Team'
+    account.apply(whole(6, *rows, box(9, TEAM, **SEEN_ONLY), only=("gone",)))
+    assert b"".join(render_denied(account, whom)).splitlines() == [denied]
+    assert render_states(account, whom) == []
+    assert render_denied(account, PERSONAL) == []
+    since = account.generation
+    account.apply(some(7, box(9, TEAM, 4)))
+    assert told(account, since, whom) == [
+        b'* LIST (\\HasNoChildren) "/" shared/ann@example.test/Team',
+        b"* STATUS shared/ann@example.test/Team (MESSAGES 4 UIDNEXT 5 UIDVALIDITY 109 HIGHESTMODSEQ 5)",
+    ]
+    since = account.generation
+    account.apply(some(8, box(9, TEAM, **SEEN_ONLY)))
+    assert told(account, since, whom) == [denied]
+    assert told(account, since, listener(OTHERS)) == [denied]
+
+
+def test_a_subscribed_mailbox_of_another_account(account: Account) -> None:
+    rows = list(account.mailboxes.values())
+    account.apply(whole(6, *rows, only=("gone", TEAM)))
+    since = account.generation
+    # the store tells it as a subscription without a mailbox of one's own too
+    account.apply(whole(7, *rows, box(9, TEAM, subscribed=True), only=("gone", TEAM)))
+    everything = listener(EventGroup(NotifyFilter.SUBSCRIBED, events=ALL))
+    assert told(account, since, everything) == [
+        b'* LIST (\\HasNoChildren \\Subscribed) "/" shared/ann@example.test/Team',
+        b"* STATUS shared/ann@example.test/Team (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 109)",
+    ]
+    assert account.subscribed_only == {"gone"}
+    since = account.generation
+    account.apply(whole(8, *rows, only=("gone", TEAM)))
+    assert told(account, since, everything) == [
+        b'* LIST (\\NonExistent \\NoAccess \\HasNoChildren \\Subscribed) "/" shared/ann@example.test/Team'
+    ]
+
+
+def test_what_is_remembered_as_not_to_be_had_is_bounded(account: Account) -> None:
+    whom = listener(EventGroup(NotifyFilter.SUBTREE, ("shared",), MESSAGE_EVENTS))
+    account.apply(whole(6, *(box(10 + number, f"{TEAM}/{number}", **SEEN_ONLY) for number in range(MAX_DENIED + 5))))
+    assert len(render_denied(account, whom)) == MAX_DENIED + 5
+    assert len(whom.denied) == MAX_DENIED

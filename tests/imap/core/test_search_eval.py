@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.imap.commands.search import Outcome, _saved, _told_numbers
 from services.imap.progress import Progress
+from services.imap.protocol.arguments import FetchItem
 from services.imap.protocol.search_arguments import PartialRange, ReturnOption
 from services.imap.protocol.search_keys import (
     Comparison,
@@ -410,14 +411,14 @@ def test_what_is_saved_by_return_options():
 
 
 def follow(selected, contexts, *, expunge=True):
-    """What is told after a change, as ``Context.write_updates`` does."""
+    """What is told after a change, as ``updating.write_updates`` does."""
     pieces = []
 
     async def run():
         await contexts.catch_up(None)
-        pieces.append(contexts.render_removals())
+        pieces.append(contexts.render_gone())
         pieces.append(selected.render(expunge=expunge))
-        pieces.append(contexts.render_additions())
+        pieces.append(contexts.render_changes())
 
     trio.run(run)
     return b"".join(pieces)
@@ -429,14 +430,14 @@ def start(selected, key, by_uid=True, tag=b"B1"):
     return contexts
 
 
-def keep(selected, contexts, key, by_uid, tag):
+def keep(selected, contexts, key, by_uid, tag, items=()):
     from array import array
 
     snapshot = take_snapshot(selected)
     uids = array(U32, [snapshot.uids[at] for at in search(snapshot, key)])
     columns = selected.columns
     contexts.add(
-        SearchContext(Correlator(tag, by_uid), key, (), uids),
+        SearchContext(Correlator(tag, by_uid), key, (), uids, items=items),
         columns.generation,
         columns.uids[-1] if columns.uids else 0,
     )
@@ -461,6 +462,40 @@ def test_contexts_follow_flags_arrivals_and_expunges():
     assert follow(selected, contexts).startswith(b"* 4 EXPUNGE\r\n")
     assert contexts.cancel(b"B1")
     assert not contexts.cancel(b"B1")
+
+
+def test_what_is_told_of_new_messages_among_the_results():
+    # RFC 5465 §7
+    columns = make([(uid, 0, 1, 1, 0) for uid in (1, 2)])
+    selected = told(columns)
+    contexts = SearchContexts(selected)
+    for tag, key, items in (
+        (b"A", KeyFlag(SearchFlag.SEEN), (FetchItem.UID,)),
+        (b"B", KeyAll(), (FetchItem.FLAGS,)),
+        (b"C", KeyAll(), ()),
+    ):
+        keep(selected, contexts, key, True, tag, items)
+    # 1: only its flags; 5, 6: new; 7: filed by the client itself; 8: new, and gone before it was told
+    columns.apply_page(page([(1, SEEN, 2, 1, 0), *((uid, SEEN * (uid != 6), 3, 1, 0) for uid in (5, 6, 7, 8))]))
+
+    async def catch_up():
+        await contexts.catch_up(None, {7})
+        contexts.render_gone()
+
+    trio.run(catch_up)
+    columns.apply_page(page(vanished=[8]))
+    # not told yet
+    assert contexts.take_fresh() == {}
+    selected.render(expunge=True)
+    assert contexts.take_fresh() == {5: (FetchItem.UID, FetchItem.FLAGS), 6: (FetchItem.FLAGS,)}
+    assert contexts.take_fresh() == {}
+    assert b'(TAG "A") UID ADDTO (0 1,5,7)' in contexts.render_changes()
+    columns.apply_page(page([(6, SEEN, 4, 1, 0)]))
+    trio.run(catch_up)
+    selected.render(expunge=True)
+    assert contexts.take_fresh() == {}
+    # nothing is remembered for ever
+    assert not any(context.fresh for context in contexts._contexts.values())
 
 
 def test_numbers_are_those_of_the_client():

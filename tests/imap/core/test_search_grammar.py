@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.imap.protocol.arguments import FetchItem, Section, SectionText
 from services.imap.protocol.framing import CommandFrame
 from services.imap.protocol.grammar import CommandError, parse_command
 from services.imap.protocol.limits import GrammarLimits
@@ -47,6 +48,23 @@ MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 def parse(line: bytes, **limits):
     return parse_command(CommandFrame((line,), ()), GrammarLimits(**limits))
+
+
+def test_rfc5465_section7_update_with_items():
+    fields = Section(text=SectionText.HEADER_FIELDS, fields=(b"TO", b"FROM"))
+    for space in (b"", b" "):
+        line = b"a00 SEARCH RETURN (COUNT UPDATE%b(UID BODY[HEADER.FIELDS (TO FROM)]) MIN) FROM boss" % space
+        found = parse(line).arguments
+        assert found.update_items == (FetchItem.UID, fields)
+        assert found.returns == {ReturnOption.COUNT, ReturnOption.UPDATE, ReturnOption.MIN}
+    assert parse(b"a SORT RETURN (UPDATE (FLAGS)) (DATE) UTF-8 ALL").arguments.update_items == (FetchItem.FLAGS,)
+    found = parse(b"a ESEARCH IN (SELECTED PERSONAL) RETURN (UPDATE (UID)) ALL").arguments
+    assert (found.update_items, len(found.sources)) == ((FetchItem.UID,), 2)
+    assert parse(b"a SEARCH RETURN (UPDATE) ALL").arguments.update_items == ()
+    for wrong in (b"UPDATE ()", b"UPDATE (FLAGS", b"UPDATE (NOTHING)", b"COUNT (UID)", b"UPDATE  (UID)"):
+        with pytest.raises(CommandError) as caught:
+            parse(b"a SEARCH RETURN (" + wrong + b") ALL")
+        assert caught.value.reply.status == "BAD"
 
 
 def test_rfc5256_section3_sort():

@@ -26,11 +26,12 @@ def test_news_wait_while_replies_are_still_being_sent() -> None:
         changed = trio.Event()
         changed.set()
 
-        async def write_updates(*, expunge: bool) -> None:
+        async def write_news() -> None:
             client.write(b"* 1 EXISTS\r\n")
 
+        teller = SimpleNamespace(write_news=write_news)
         fake = SimpleNamespace(
-            client=client, changed=changed, mailbox_lost=False, teller=None, write_updates=write_updates
+            client=client, changed=changed, mailbox_lost=False, teller=teller, selected=None, contexts=None, own_uids=()
         )
         replies = b"x" * 16_000_000
         client.write(replies)

@@ -141,6 +141,31 @@ def test_large_ones_beside_small_ones(connect):
     assert b'"2"' in envelopes[2]
 
 
+def test_a_thousand_small_ones(stack, connect):
+    client = connect()
+    messages = [numbered(b"m%d" % number) + b"0123456789abcdef" * 256 for number in range(1000)]
+    assert client.ok("SELECT INBOX").ok
+    answer = client.command(b"APPEND INBOX " + b" ".join(literal(message) for message in messages))
+    assert re.match(rb"OK \[APPENDUID \d+ 1:1000\] ", answer.tagged), answer
+    assert bodies(client) == messages
+    envelopes = client.ok("FETCH 1,500,1000 ENVELOPE").of(b"FETCH")
+    assert [name in line for name, line in zip((b'"m0"', b'"m499"', b'"m999"'), envelopes, strict=True)] == [True] * 3
+
+
+def test_few_uploads_are_enough_for_many_small_ones(tmp_path):
+    with Stack(tmp_path / "data", services=("imap",), settings={"PILLARBOX_STORE__UPLOADS": "1"}) as stack:
+        stack.add_account("a@example.test")
+        with ImapClient(stack.port("imap")).login("a@example.test", PASSWORD) as client:
+            small, large = [literal(numbered(b"%d" % number) * 100) for number in range(300)], literal(b"x" * 300_000)
+            for _ in range(2):
+                assert client.ok(b"APPEND INBOX " + b" ".join(small)).ok
+            # one more upload than there may be: nothing of it is filed, and the uploads are given back
+            answer = client.command(b"APPEND INBOX " + b" ".join([*small, large]))
+            assert answer.tagged.startswith(b"NO [LIMIT]")
+            assert client.ok("STATUS INBOX (MESSAGES)").untagged == (b"* STATUS INBOX (MESSAGES 600)",)
+            assert client.ok(b"APPEND INBOX " + b" ".join(small)).ok
+
+
 def test_bounds_of_one_command(tmp_path):
     settings = {
         "PILLARBOX_LIMITS__MESSAGE_OCTETS": "70000",

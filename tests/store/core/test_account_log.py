@@ -49,11 +49,11 @@ def test_it_is_bounded() -> None:
 
 def test_only_of_accounts_that_are_watched() -> None:
     logs = AccountLogs()
-    logs.record({1: 7}, {7}, 5)
+    logs.record(Changes(owners={1: 7}, names={7}), 5)
     assert logs.changed_since(7, 5) is None
     logs.begin(7, 5)
     logs.begin(7, 6)
-    logs.record({1: 7, 2: 8}, set(), 6)
+    logs.record(Changes(owners={1: 7, 2: 8}), 6)
     assert logs.changed_since(7, 5) == [1]
     assert logs.changed_since(8, 5) is None
     logs.end(7)
@@ -78,11 +78,32 @@ def test_annotations_are_told_to_those_who_see_them() -> None:
     logs = AccountLogs()
     logs.begin(7, 5)
     logs.begin(8, 5)
-    logs.record({}, set(), 6, [(7, 1, ("/private/a",)), (0, 0, ("/shared/b",))])
+    logs.record(Changes(annotations=[(7, 1, ("/private/a",)), (0, 0, ("/shared/b",))]), 6)
     assert logs.annotations_since(7, 5) == [(1, ("/private/a",)), (0, ("/shared/b",))]
     assert logs.annotations_since(8, 5) == [(0, ("/shared/b",))]
     assert logs.annotations_since(7, 6) == []
     assert logs.annotations_since(9, 0) == []
     for number in range(MAX_ANNOTATIONS):
-        logs.record({}, set(), 7, [(7, number, ("/private/a",))])
+        logs.record(Changes(annotations=[(7, number, ("/private/a",))]), 7)
     assert len(logs.annotations_since(7, 0)) == MAX_ANNOTATIONS
+
+
+def test_guests_hear_of_what_is_shared_with_them() -> None:
+    logs = AccountLogs()
+    for account_id in (7, 8, 9):
+        logs.begin(account_id, 5)
+    logs.record(Changes(owners={1: 7, 2: 7}, guests={1: {8}}), 6)
+    assert [logs.changed_since(account_id, 5) for account_id in (7, 8, 9)] == [[2, 1], [1], []]
+    # 0: everybody
+    logs.record(Changes(owners={2: 7}, guests={2: {0}}), 7)
+    assert [logs.changed_since(account_id, 6) for account_id in (7, 8, 9)] == [[2], [2], [2]]
+    logs.record(Changes(names={0}), 8)
+    assert [logs.changed_since(account_id, 7) for account_id in (7, 8, 9)] == [None, None, None]
+
+
+def test_everybody_who_watches_is_told() -> None:
+    notifier, peer = Notifier(), FakePeer()
+    notifier.watch(peer, 1, ("account", 7))  # type: ignore[arg-type]
+    notifier.watch(peer, 2, ("account", 8))  # type: ignore[arg-type]
+    notifier.committed(Changes(accounts={0, 7}, names={0}))
+    assert sorted(peer.told) == [[1, notifier.commits], [2, notifier.commits]]

@@ -3,9 +3,12 @@
 import pytest
 
 from services.store.reads.account_changes import PAGE
-from shared.contract.types import AccountChanges
+from shared.contract.sharing_types import AclChange, Annotation
+from shared.contract.types import AccountChanges, MailboxCounters
 from shared.errors import BadRequest
+from shared.model.namespace import shared_name
 from shared.model.packed import pack_u32
+from shared.model.rights import Rights, parse_rights
 from shared.testing import trio_test
 
 
@@ -94,3 +97,96 @@ async def test_nonsense_is_refused(world) -> None:
     async with world() as w:
         with pytest.raises(BadRequest):
             await w.imap.events.account_changes(w.grant, -1, "")
+
+
+async def give(owner, mailbox: str, identifier: str, rights: str, change: AclChange = AclChange.REPLACE) -> None:
+    bits = parse_rights(rights)
+    assert bits is not None
+    await owner.imap.sharing.set_acl(owner.grant, mailbox, identifier, change, int(bits))
+
+
+async def shared_with(guest) -> list[MailboxCounters]:
+    """All pages; of what anyone was given by other tests nothing is left out."""
+    rows, after = [], ""
+    while True:
+        page = await guest.imap.events.shared_mailboxes(guest.grant, after)
+        rows += page.mailboxes
+        after = page.next_name
+        if not after:
+            return rows
+
+
+@trio_test
+async def test_what_others_share_is_seen_as_long_as_they_share_it(world) -> None:
+    async with world() as owner, world() as guest, guest.imap.watch_account(guest.grant):
+        events = guest.imap.events
+        name = shared_name(owner.address, "Team")
+        await owner.imap.mailboxes.create(owner.grant, "Team", "\\Archive")
+        number = (await events.account_changes(guest.grant, 0, "")).number
+
+        async def changed() -> AccountChanges:
+            nonlocal number
+            found = await events.account_changes(guest.grant, number, "")
+            number = found.number
+            return found
+
+        async def mine() -> list[MailboxCounters]:
+            return [row for row in await shared_with(guest) if row.name.startswith(shared_name(owner.address, ""))]
+
+        assert await mine() == []
+        await give(owner, "Team", guest.address, "lr")
+        assert (await changed()).complete
+        [row] = await mine()
+        assert (row.name, row.special_use, row.rights) == (name, "", int(Rights.LOOKUP | Rights.READ))
+        # what is in it, and then its annotations
+        team = await owner.mailbox("Team")
+        await owner.deliver()
+        await owner.imap.messages.copy(owner.grant, owner.inbox, pack_u32([1]), team)
+        found = await changed()
+        assert (found.complete, [(each.name, each.messages) for each in found.mailboxes]) == (False, [(name, 1)])
+        entries = (Annotation("/shared/comment", b"ours"), Annotation("/private/comment", b"mine"))
+        await owner.imap.sharing.set_metadata(owner.grant, "Team", entries)
+        found = await changed()
+        assert [(each.mailbox_id, each.names) for each in found.annotations] == [(team, ("/shared/comment",))]
+        # to be seen and not to be read
+        await give(owner, "Team", guest.address, "r", AclChange.REMOVE)
+        assert (await changed()).complete
+        [row] = await mine()
+        assert (row.name, row.uid_next, row.messages, row.highest_modseq, row.uidvalidity) == (name, 0, 0, 0, 0)
+        await owner.imap.sharing.set_metadata(owner.grant, "Team", entries)
+        found = await changed()
+        assert (found.annotations, [each.messages for each in found.mailboxes]) == ((), [0])
+        # other names, for guests too; below it a new one has the same rights
+        await owner.imap.mailboxes.rename(owner.grant, "Team", "Crew")
+        assert (await changed()).complete
+        await owner.imap.mailboxes.create(owner.grant, "Crew/Sub", "")
+        assert (await changed()).complete
+        assert [each.name for each in await mine()] == [shared_name(owner.address, each) for each in ("Crew", "Crew/Sub")]
+        await owner.imap.mailboxes.delete(owner.grant, "Crew/Sub")
+        assert (await changed()).complete
+        # denied, though anyone may
+        await give(owner, "Crew", f"-{guest.address}", "l")
+        await give(owner, "Crew", "anyone", "lr")
+        assert (await changed()).complete
+        assert await mine() == []
+        await owner.imap.messages.copy(owner.grant, owner.inbox, pack_u32([1]), team)
+        found = await changed()
+        assert (found.complete, found.mailboxes) == (False, ())
+        await give(owner, "Crew", f"-{guest.address}", "")
+        assert [each.messages for each in await mine()] == [2]
+        await owner.admin.admin.account_remove(owner.address)
+        assert (await changed()).complete
+        assert await mine() == []
+
+
+@trio_test
+async def test_pages_of_what_others_share(world) -> None:
+    async with world() as owner, world() as guest:
+        await owner.imap.mailboxes.create(owner.grant, "x", "")
+        await give(owner, "x", guest.address, "lr")
+        for number in range(PAGE):
+            await owner.imap.mailboxes.create(owner.grant, f"x/{number:04}", "")
+        first = await guest.imap.events.shared_mailboxes(guest.grant, "")
+        assert (len(first.mailboxes), first.next_name) == (PAGE, first.mailboxes[-1].name)
+        names = [row.name for row in await shared_with(guest)]
+        assert len(names) == len(set(names)) == PAGE + 1

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
-from services.store.sql.prepared import Prepared
+from services.store.sql.prepared import Prepared, PreparedIn
 from services.store.sql.schema import account, acl, mailbox, subscription
 
 _a = acl.c
@@ -18,6 +18,9 @@ ENTRIES_FOR: Final = Prepared(
     "grantee",
 )
 """What concerns one account: its own entries and those of anyone."""
+GUESTS: Final = PreparedIn(
+    lambda ids: sa.select(_a.mailbox_id, _a.grantee).where(_a.negative == _zero, _a.mailbox_id.in_(ids))
+)
 ENTRIES: Final = Prepared(
     sa.select(_a.grantee, _a.negative, _a.rights, account.c.address)
     .join_from(acl, account, account.c.id == _a.grantee, isouter=True)
@@ -83,3 +86,19 @@ SHARED_WITH: Final = Prepared(
     "me", "after_owner", "after_name", "limit",
 )  # fmt: skip
 """Mailboxes of others that an account may see."""
+_counters = (
+    sa.select(
+        _m.id, account.c.address, _m.name, _subscribed, _m.uidvalidity, _m.uid_next, _m.highest_modseq, _m.messages,
+        _m.unseen, _m.account_id,
+    )
+    .join_from(mailbox, account, account.c.id == _m.account_id)
+    .where(_seen, _m.account_id != b("me"))
+)  # fmt: skip
+COUNTERS: Final = Prepared(
+    _counters.where(sa.tuple_(account.c.address, _m.name) > sa.tuple_(b("after_owner"), b("after_name")))
+    .order_by(account.c.address, _m.name)
+    .limit(b("limit")),
+    "me", "after_owner", "after_name", "limit",
+)  # fmt: skip
+"""``mailboxes.COUNTERS`` of those."""
+COUNTERS_OF: Final = PreparedIn(lambda ids: _counters.where(_m.id.in_(ids)), "me")
