@@ -17,6 +17,7 @@ import attrs
 import msgpack
 
 from services.store.access import demand, rights_on
+from services.store.changed import ChangedMessages
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
@@ -161,9 +162,12 @@ class Transaction:
         self.appender = appender
         self.ids = ids
         self.changes = Changes()
+        self._outer: Changes | None = None
+        """Those of the transaction, while a savepoint has its own."""
         self._mailboxes: dict[int, MailboxRow] = {}
         self._names: dict[tuple[int, str], int] = {}
         self._dirty: dict[int, MailboxRow] = {}
+        self._changed = ChangedMessages()
         self._buffers = _Buffers()
         self._content_ids: dict[bytes, int | None] = {}
         self._appended: dict[bytes, Location] = {}
@@ -180,19 +184,26 @@ class Transaction:
 
     def release_savepoint(self) -> None:
         self.flush()
+        self._changed.write(self.cursor)
         self.cursor.execute("RELEASE command")
-        self._outer.add(self.changes)
-        self.changes = self._outer
+        changes = self.changes
+        self._end_savepoint()
+        self.changes.add(changes)
 
     def rollback_savepoint(self) -> None:
         self.cursor.execute("ROLLBACK TO command")
         self.cursor.execute("RELEASE command")
-        self.changes = self._outer
+        self._end_savepoint()
         self._buffers = _Buffers()
         self._mailboxes.clear()
         self._names.clear()
         self._dirty.clear()
+        self._changed.clear()
         self._content_ids.clear()
+
+    def _end_savepoint(self) -> None:
+        assert self._outer is not None  # noqa: S101  it was begun
+        self.changes, self._outer = self._outer, None
 
     # --- mailboxes ---
 
@@ -235,7 +246,8 @@ class Transaction:
         return row
 
     def forget_mailbox(self, row: MailboxRow) -> None:
-        """After it was deleted or renamed. Call ``flush`` first when it is to live on."""
+        """After it was deleted."""
+        self._changed.drop(row.id)
         self._mailboxes.pop(row.id, None)
         self._names.pop((row.account_id, row.name), None)
         self._dirty.pop(row.id, None)
@@ -249,10 +261,15 @@ class Transaction:
         """A new modseq of a mailbox: its watchers will be told."""
         row.highest_modseq += 1
         self._dirty[row.id] = row
+        self._changed.count(row.id, row.highest_modseq)
         self.changes.mailboxes[row.id] = row.highest_modseq
         self.changes.owners[row.id] = row.account_id
         self.changes.accounts.add(row.account_id)
         return row.highest_modseq
+
+    def changed(self, row: MailboxRow, uids: Sequence[int]) -> None:
+        """Messages got the newest modseq of their mailbox, or went away with it: whoever asks what changed has to find them."""
+        self._changed.note(row.id, row.highest_modseq, uids)
 
     def names_changed(self, account_id: int) -> None:
         """Names of an account's mailboxes or subscriptions: its watchers will be told."""
@@ -374,6 +391,7 @@ class Transaction:
             contents.ADD_REFS.run_many(cursor, buffers.references)
         if buffers.messages:
             messages.INSERT.run_many(cursor, buffers.messages)
+            self._changed.note_filed(buffers.messages)
         if buffers.queue_messages:
             queue.INSERT_MESSAGE.run_many(cursor, buffers.queue_messages)
             queue.INSERT_ENTRY.run_many(cursor, buffers.queue_entries)
@@ -386,6 +404,8 @@ class Transaction:
             mailboxes.UPDATE_STATE.run_many(cursor, [_state(row) for row in rows])
             self._count_accounts(rows)
             self._dirty.clear()
+        if self._outer is None:
+            self._changed.write(cursor)
 
     def _count_accounts(self, rows: Iterable[MailboxRow]) -> None:
         """Bring the counters of accounts up to those of their mailboxes."""

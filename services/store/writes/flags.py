@@ -70,6 +70,7 @@ def store_flags(
             new_modseq if before != after else modseq
             for before, after, modseq in zip(old, new, modseqs, strict=True)
         ]
+        transaction.changed(row, changed)
         transaction.journal("imap", "flags", row.id, changed, str(operation), bits)
     return StoreFlagsResult(
         modseq=ModSeq(new_modseq),
