@@ -89,6 +89,44 @@ def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
     connection.close()
 
 
+def test_older_changes_are_found_after_the_migration(tmp_path: Path) -> None:
+    """A database of the revision that had an index by modseq, with clients that know older modseqs."""
+    from alembic import command
+
+    from services.store.sql.upgrade import config as alembic
+
+    database = tmp_path / "db"
+    connection = connect(database, read_only=False, cache_kib=1000)
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
+    with engine.connect() as bound:
+        settings = alembic()
+        settings.attributes["connection"] = bound
+        command.upgrade(settings, "0005")
+    execute = connection.execute
+    execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
+    execute("INSERT INTO account (id, domain_id, address, password_hash, created_at) VALUES (1, 1, 'a@x.test', 'h', 1.0)")
+    columns = "id, account_id, name, special_use, uidvalidity, uid_next, highest_modseq, first_recent_uid"
+    columns += ", messages, unseen, deleted, octets, tombstone_floor"
+    execute(f"INSERT INTO mailbox ({columns}) VALUES (1, 1, 'INBOX', '', 1, 100, 60, 1, 59, 59, 0, 59, 0)")
+    for uid in range(1, 60):
+        row = (uid, uid, 60 - uid, uid, str(uid))
+        execute("INSERT INTO message VALUES (1, ?, ?, ?, 0, 1, 1, 1, 1, 1, ?, ?)", row)
+    execute("INSERT INTO tombstone VALUES (1, 70, 60, 1), (1, 71, 20, 1)")
+    connection.close()
+    engine.dispose()
+    bench = Bench(tmp_path, empty=False)
+    snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
+    page = reads.changes(snapshot, 1, 1, 30, 0, 100)
+    assert (unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()) == (list(range(1, 30)), [70])
+    assert reads.changes(snapshot, 1, 1, 60, 0, 100).uids == b""
+    bench.run(transfer.expunge, "imap", 1, 1, [3, 40], False)
+    page = reads.changes(snapshot, 1, 1, 59, 0, 100)
+    assert (unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()) == ([], [3, 40, 70])
+    page = reads.changes(snapshot, 1, 1, 60, 0, 100)
+    assert unpack_u32(page.vanished).tolist() == [3, 40]
+    bench.close()
+
+
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     database = tmp_path / "db"
     migrate(database)
@@ -157,7 +195,7 @@ def test_lists_of_any_length(tmp_path: Path, count: int) -> None:
 class Bench:
     """A transaction at a time of the test's choice."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, empty: bool = True) -> None:
         self.packs = root / "packs"
         self.packs.mkdir()
         migrate(root / "db")
@@ -167,8 +205,9 @@ class Bench:
         self.ids = Ids(self.cursor)
         self.now = 1000.0
         self.dead: dict[int, int] = {}
-        self.run(directory.domain_add, "x.test")
-        self.run(directory.account_add, "a@x.test", "hash")
+        if empty:
+            self.run(directory.domain_add, "x.test")
+            self.run(directory.account_add, "a@x.test", "hash")
 
     def run(self, function, *arguments):
         self.cursor.execute("BEGIN")
