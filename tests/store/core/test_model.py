@@ -59,7 +59,7 @@ class ModelMailbox:
 
 subsets = st.sets(st.sampled_from(FLAGS), max_size=3)
 boxes = st.sampled_from(NAMES)
-uid_sets = st.lists(st.integers(1, 12), max_size=6)
+uid_sets = st.lists(st.integers(1, 8), max_size=8)
 
 
 class Machine(RuleBasedStateMachine):
@@ -311,5 +311,5 @@ class Machine(RuleBasedStateMachine):
             assert self.cursor.execute(doubled).fetchall() == []
 
 
-Machine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Machine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestModel = Machine.TestCase

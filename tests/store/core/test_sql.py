@@ -24,7 +24,8 @@ from services.store.sql.upgrade import config
 from services.store.transaction import Ids, Transaction
 from services.store.writes import directory, filing, housekeeping, transfer
 from services.store.writes.filing import Incoming
-from shared.contract.types import ContentSource, Delivery, LocalRecipient
+from services.store.writes.flags import store_flags
+from shared.contract.types import ContentSource, Delivery, FlagOperation, LocalRecipient
 from shared.errors import LimitExceeded
 from shared.model.ids import AccountId
 from shared.model.message_index import MessageIndex
@@ -280,6 +281,36 @@ def test_old_operations_and_journal_rows_go_in_pieces(tmp_path: Path) -> None:
     bench.now += 100
     assert bench.run(housekeeping.prune_journal, 1000.0) == 0
     assert bench.run(housekeeping.prune_journal, 50.0) == 1
+    bench.close()
+
+
+def test_each_kind_of_command_is_found_by_those_who_know_the_modseq_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    archive = bench.cursor.execute("SELECT id FROM mailbox WHERE name = 'Archive'").fetchone()[0]
+    snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
+
+    def found(box: int, back: int = 1) -> tuple[list[int], list[int]]:
+        modseq = bench.cursor.execute("SELECT highest_modseq FROM mailbox WHERE id = ?", (box,)).fetchone()[0]
+        page = reads.changes(snapshot, 1, box, modseq - back, 0, 100)
+        return unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()
+
+    for number in range(60):
+        bench.deliver(b"%d" % number)
+    assert found(1) == ([60], [])
+    bench.run(store_flags, 1, 1, [3, 50], FlagOperation.ADD, ("\\Seen",), None)
+    assert found(1) == ([3, 50], [])
+    bench.run(store_flags, 1, 1, [50], FlagOperation.ADD, ("\\Deleted",), None)
+    assert found(1) == ([50], [])
+    assert found(1, 2) == ([3, 50], [])
+    bench.run(transfer.copy, 1, 1, [3, 4], archive)
+    assert found(archive) == ([1, 2], [])
+    bench.run(transfer.move, 1, 1, [5, 30], archive)
+    assert (found(archive), found(1)) == (([3, 4], []), ([], [5, 30]))
+    bench.run(transfer.expunge, "imap", 1, 1, None, True)
+    assert found(1) == ([], [50])
+    assert found(1, 3) == ([], [5, 30, 50])
+    bench.run(transfer.copy, 1, 1, [7, 8], 1)
+    assert found(1) == ([61, 62], [])
     bench.close()
 
 
