@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from services.store.transaction import Changes
+from services.store.news import Changes
 
 EVERYBODY: Final = 0
 """Instead of an account: whoever is watched."""

@@ -8,13 +8,13 @@ from services.store.directory_cache import DirectoryCache
 from services.store.domain.queue import QueueTimes
 from services.store.grants import Grants
 from services.store.guard import Guard
+from services.store.news import Changes
 from services.store.notify import Notifier
 from services.store.passwords import Passwords
 from services.store.readers import Readers
 from services.store.reads.directory import Rules
 from services.store.scram import Scram
 from services.store.search.keeper import Search
-from services.store.transaction import Changes
 from services.store.uploads import Uploads
 from services.store.writer import Writer
 from shared.config.paths import DataPaths

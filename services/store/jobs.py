@@ -6,7 +6,7 @@ from typing import Any, Final
 import trio
 
 from services.store.core import Core
-from services.store.reads.messages import mailboxes_with_tombstones_above
+from services.store.reads.messages import tombstones_above
 from services.store.writer import Command
 from services.store.writes import housekeeping
 from shared.errors import StoreError
@@ -30,8 +30,8 @@ async def keep_house(core: Core) -> None:
         await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
         await _all_pieces(core, housekeeping.prune_history, store.history_days * DAY, store.history_rows)
         most = store.tombstones_per_mailbox
-        for mailbox_id in await core.readers.run(mailboxes_with_tombstones_above, most):
-            await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, most)
+        for mailbox_id, floor in await core.readers.run(tombstones_above, most):
+            await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, floor)
 
 
 async def _all_pieces(core: Core, job: Callable[..., int], *arguments: float) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from services.store.account_log import EVERYBODY, AccountLogs
-from services.store.transaction import Changes
+from services.store.news import Changes
 from shared.contract.events import CHANGED
 from shared.errors import LimitExceeded
 from shared.rpc.server import Peer

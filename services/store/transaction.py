@@ -17,12 +17,13 @@ import attrs
 import msgpack
 
 from services.store.access import demand, rights_on
+from services.store.changed import ChangedMessages
+from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
 from services.store.sql.prepared import Row
 from services.store.sql.statements import bookkeeping, contents, directory, history, mailboxes, messages, queue, sharing
-from shared.contract.sharing_types import Quota
 from shared.errors import NoSuchMailbox, OverQuota
 from shared.model.flags import SystemFlag
 from shared.model.message_index import MessageIndex
@@ -80,62 +81,6 @@ class MailboxRow:
 
 
 @attrs.define
-class Changes:
-    """What the watchers are told after the commit."""
-
-    mailboxes: dict[int, int] = attrs.field(factory=dict)
-    """Highest modseq by mailbox."""
-    accounts: set[int] = attrs.field(factory=set)
-    queue: bool = False
-    directory: bool = False
-    usage: dict[int, tuple[int, int]] = attrs.field(factory=dict)
-    """Messages and octets that accounts hold more (or less) than before."""
-    quotas: dict[int, Quota] = attrs.field(factory=dict)
-    """Accounts whose limits or counters were set anew."""
-    passwords: set[str] = attrs.field(factory=set)
-    """Addresses whose remembered passwords are void."""
-    added_accounts: set[int] = attrs.field(factory=set)
-    removed_accounts: set[int] = attrs.field(factory=set)
-    added_devices: set[int] = attrs.field(factory=set)
-    removed_devices: set[int] = attrs.field(factory=set)
-    owners: dict[int, int] = attrs.field(factory=dict)
-    """The account of each mailbox in ``mailboxes``."""
-    guests: dict[int, set[int]] = attrs.field(factory=dict)
-    """Of each mailbox in ``mailboxes`` that is shared: accounts that were given rights (0: everybody); known at the commit."""
-    named: set[int] = attrs.field(factory=set)
-    """Mailboxes that were made or renamed."""
-    names: set[int] = attrs.field(factory=set)
-    """Accounts that see other mailboxes, other names or other rights than before, or subscribed a name. 0: everybody."""
-    annotations: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
-    """Who may see it (0: everybody), mailbox (0: the server), names of entries that were set or taken away."""
-
-    def add(self, other: "Changes") -> None:
-        self.mailboxes.update(other.mailboxes)
-        self.owners.update(other.owners)
-        self.accounts |= other.accounts
-        self.names |= other.names
-        self.named |= other.named
-        self.annotations += other.annotations
-        self.queue |= other.queue
-        self.directory |= other.directory
-        for account_id, quota in other.quotas.items():
-            # it holds what was counted before it
-            self.usage.pop(account_id, None)
-            self.quotas[account_id] = quota
-        for account_id, counts in other.usage.items():
-            self.add_usage(account_id, *counts)
-        self.passwords |= other.passwords
-        self.added_accounts |= other.added_accounts
-        self.removed_accounts |= other.removed_accounts
-        self.added_devices |= other.added_devices
-        self.removed_devices |= other.removed_devices
-
-    def add_usage(self, account_id: int, more_messages: int, more_octets: int) -> None:
-        known = self.usage.get(account_id, (0, 0))
-        self.usage[account_id] = (known[0] + more_messages, known[1] + more_octets)
-
-
-@attrs.define
 class _Buffers:
     contents: list[Row] = attrs.field(factory=list)
     indexes: list[Row] = attrs.field(factory=list)
@@ -171,9 +116,12 @@ class Transaction:
         self.appender = appender
         self.ids = ids
         self.changes = Changes()
+        self._outer: Changes | None = None
+        """Those of the transaction, while a savepoint has its own."""
         self._mailboxes: dict[int, MailboxRow] = {}
         self._names: dict[tuple[int, str], int] = {}
         self._dirty: dict[int, MailboxRow] = {}
+        self._changed = ChangedMessages()
         self._buffers = _Buffers()
         self._content_ids: dict[bytes, int | None] = {}
         self._appended: dict[bytes, Location] = {}
@@ -190,19 +138,26 @@ class Transaction:
 
     def release_savepoint(self) -> None:
         self.flush()
+        self._changed.write(self.cursor)
         self.cursor.execute("RELEASE command")
-        self._outer.add(self.changes)
-        self.changes = self._outer
+        changes = self.changes
+        self._end_savepoint()
+        self.changes.add(changes)
 
     def rollback_savepoint(self) -> None:
         self.cursor.execute("ROLLBACK TO command")
         self.cursor.execute("RELEASE command")
-        self.changes = self._outer
+        self._end_savepoint()
         self._buffers = _Buffers()
         self._mailboxes.clear()
         self._names.clear()
         self._dirty.clear()
+        self._changed.clear()
         self._content_ids.clear()
+
+    def _end_savepoint(self) -> None:
+        assert self._outer is not None  # noqa: S101  it was begun
+        self.changes, self._outer = self._outer, None
 
     # --- mailboxes ---
 
@@ -245,7 +200,8 @@ class Transaction:
         return row
 
     def forget_mailbox(self, row: MailboxRow) -> None:
-        """After it was deleted or renamed. Call ``flush`` first when it is to live on."""
+        """After it was deleted."""
+        self._changed.drop(row.id)
         self._mailboxes.pop(row.id, None)
         self._names.pop((row.account_id, row.name), None)
         self._dirty.pop(row.id, None)
@@ -259,10 +215,15 @@ class Transaction:
         """A new modseq of a mailbox: its watchers will be told."""
         row.highest_modseq += 1
         self._dirty[row.id] = row
+        self._changed.count(row.id, row.highest_modseq)
         self.changes.mailboxes[row.id] = row.highest_modseq
         self.changes.owners[row.id] = row.account_id
         self.changes.accounts.add(row.account_id)
         return row.highest_modseq
+
+    def changed(self, row: MailboxRow, uids: Sequence[int]) -> None:
+        """Messages got the newest modseq of their mailbox, or went away with it: whoever asks what changed has to find them."""
+        self._changed.note(row.id, row.highest_modseq, uids)
 
     def names_changed(self, account_id: int) -> None:
         """Names of an account's mailboxes or subscriptions: its watchers will be told."""
@@ -406,6 +367,7 @@ class Transaction:
             contents.ADD_REFS.run_many(cursor, buffers.references)
         if buffers.messages:
             messages.INSERT.run_many(cursor, buffers.messages)
+            self._changed.note_filed(buffers.messages)
         if buffers.queue_messages:
             queue.INSERT_MESSAGE.run_many(cursor, buffers.queue_messages)
             queue.INSERT_ENTRY.run_many(cursor, buffers.queue_entries)
@@ -420,6 +382,8 @@ class Transaction:
             mailboxes.UPDATE_STATE.run_many(cursor, [_state(row) for row in rows])
             self._count_accounts(rows)
             self._dirty.clear()
+        if self._outer is None:
+            self._changed.write(cursor)
 
     def _count_accounts(self, rows: Iterable[MailboxRow]) -> None:
         """Bring the counters of accounts up to those of their mailboxes."""

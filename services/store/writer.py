@@ -26,10 +26,11 @@ import msgpack
 import outcome
 import trio
 
+from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor
 from services.store.sql.statements import bookkeeping, contents
-from services.store.transaction import Changes, Ids, Transaction
+from services.store.transaction import Ids, Transaction
 from shared.contract.codec import CODECS
 from shared.errors import BadRequest, Internal, OutOfSpace, StoreError
 from shared.observe.log import Logger

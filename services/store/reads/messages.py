@@ -6,6 +6,7 @@ from typing import Final
 from services.store.access import check_readable
 from services.store.domain.names import lookup_name
 from services.store.readers import Snapshot
+from services.store.reads import changed
 from services.store.reads.mailboxes import readable_row
 from services.store.sql.prepared import Cursor, Row
 from services.store.sql.statements import mailboxes, messages
@@ -34,12 +35,16 @@ def changes(
     # whoever begins at 0 has nothing that could have vanished
     if 0 < since < row.tombstone_floor:
         raise LimitExceeded("what vanished since is forgotten")
-    if since and not after_uid and since < row.highest_modseq:
-        vanished = messages.VANISHED.all(cursor, mailbox_id, since, MAX_VANISHED + 1)
+    ranges = changed.changed_ranges(cursor, row.id, since) if 0 < since < row.highest_modseq else []
+    if ranges and not after_uid:
+        vanished = changed.vanished(cursor, row.id, ranges, since, MAX_VANISHED + 1)
         if len(vanished) > MAX_VANISHED:
             raise LimitExceeded("too much has vanished since")
     limit = min(limit, MAX_CHANGES, (MAX_REPLY_OCTETS - 4 * len(vanished)) // _ROW_OCTETS)
-    found = _changed(cursor, row.id, since, after_uid, limit + 1) if since < row.highest_modseq else []
+    if since:
+        found = changed.changed_messages(cursor, row.id, ranges, since, after_uid, limit + 1)
+    else:
+        found = messages.ALL_NARROW.all(cursor, row.id, after_uid, limit + 1)
     more = len(found) > limit
     columns = list(zip(*found[:limit], strict=True)) or [()] * 5
     return ChangesPage(
@@ -57,15 +62,11 @@ def changes(
     )
 
 
-def mailboxes_with_tombstones_above(snapshot: Snapshot, most: int) -> list[int]:
-    """Mailboxes that remember more expunged messages than they should."""
-    return [row[0] for row in messages.TOMBSTONES_ABOVE.all(snapshot.cursor, most)]
-
-
-def _changed(cursor: Cursor, mailbox_id: int, since: int, after_uid: int, limit: int) -> list[Row]:
-    if since:
-        return messages.CHANGED_NARROW.all(cursor, mailbox_id, since, after_uid, limit)
-    return messages.ALL_NARROW.all(cursor, mailbox_id, after_uid, limit)
+def tombstones_above(snapshot: Snapshot, most: int) -> list[tuple[int, int]]:
+    """Mailboxes that remember more than ``most`` expunged messages, and up to which modseq they are to be forgotten."""
+    cursor = snapshot.cursor
+    found = [mailbox_id for (mailbox_id,) in messages.TOMBSTONES_ABOVE.all(cursor, most)]
+    return [(mailbox_id, messages.TOMBSTONE_CUT.scalar(cursor, mailbox_id, 1, most)) for mailbox_id in found]
 
 
 def fetch_index(

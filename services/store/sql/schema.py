@@ -206,7 +206,6 @@ message: Final = sa.Table(
     sa.Column("email_id", sa.BigInteger, nullable=False),
     sa.Column("thread_id", sa.BigInteger, nullable=False),
     sa.Column("uidl", sa.Text, nullable=False),
-    sa.Index("ix_message_mailbox_id_modseq", "mailbox_id", "modseq"),
     sqlite_with_rowid=False,
 )
 
@@ -217,7 +216,16 @@ tombstone: Final = sa.Table(
     sa.Column("uid", BigId, primary_key=True),
     sa.Column("modseq", sa.BigInteger, nullable=False),
     sa.Column("content_id", BigId, nullable=False),  # readable while the content is still there
-    sa.Index("ix_tombstone_mailbox_id_modseq", "mailbox_id", "modseq"),
+    sqlite_with_rowid=False,
+)
+
+# Which messages were filed, changed or taken away; see services.store.changed.
+change_set: Final = sa.Table(
+    "change_set",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("modseq", sa.BigInteger, primary_key=True),  # not below any that the set stands for
+    sa.Column("uids", sa.LargeBinary, nullable=False),  # packed u32: first and last of each range
     sqlite_with_rowid=False,
 )
 

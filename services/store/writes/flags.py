@@ -65,11 +65,15 @@ def store_flags(
         for low, high in runs.ranges:
             messages.CHANGE_FLAGS_BETWEEN.run(cursor, *values, low, high)
         messages.CHANGE_FLAGS_OF.execute(cursor, runs.singles, *values)
-        changed = [uid for uid, before, after in zip(there, old, new, strict=True) if before != after]
-        modseqs = [
-            new_modseq if before != after else modseq
-            for before, after, modseq in zip(old, new, modseqs, strict=True)
-        ]
+        if all(before != after for before, after in becomes.items()):
+            changed, modseqs = there, [new_modseq] * len(there)
+        else:
+            changed = [uid for uid, before, after in zip(there, old, new, strict=True) if before != after]
+            modseqs = [
+                new_modseq if before != after else modseq
+                for before, after, modseq in zip(old, new, modseqs, strict=True)
+            ]
+        transaction.changed(row, changed)
         transaction.journal("imap", "flags", row.id, changed, str(operation), bits)
     return StoreFlagsResult(
         modseq=ModSeq(new_modseq),

@@ -23,16 +23,14 @@ def drop_contents(transaction: Transaction, unreferenced_seconds: float) -> int:
     return len(gone)
 
 
-def drop_tombstones(transaction: Transaction, mailbox_id: int, most: int) -> int:
-    """Forget the oldest expunged UIDs of a mailbox beyond ``most``; how many. All of one modseq go together.
+def drop_tombstones(transaction: Transaction, mailbox_id: int, floor: int) -> int:
+    """Forget what was expunged from a mailbox up to a modseq; how many. Raises NoSuchMailbox.
 
     The floor is raised first: whoever asks for changes since a modseq below it is told to begin again.
     """
     cursor = transaction.cursor
     transaction.flush()
     row = transaction.mailbox(mailbox_id)
-    cut = messages.TOMBSTONE_CUT.one(cursor, mailbox_id, 1, most)
-    floor = row.tombstone_floor if cut is None else cut[0]
     if floor > row.tombstone_floor:
         row.tombstone_floor = floor
         mailboxes.SET_FLOOR.run(cursor, floor, mailbox_id)

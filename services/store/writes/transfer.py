@@ -140,6 +140,7 @@ def leave(transaction: Transaction, row: MailboxRow, gone: Sequence[Row]) -> int
     messages.INSERT_TOMBSTONE.run_many(
         transaction.cursor, [(row.id, uid, modseq, content_id) for uid, content_id, _, _ in gone]
     )
+    transaction.changed(row, [uid for uid, _, _, _ in gone])
     for _, _, flags, octets in gone:
         row.count(flags, octets, -1)
     return modseq

@@ -58,6 +58,30 @@ def test_a_reconnect_costs_the_difference(stack, account, connect):
         assert answer.of(b"VANISHED") == answer.of(b"FETCH") == []
 
 
+def test_a_reconnect_after_very_many_changes(stack, account, connect):
+    """Sets of changed UIDs are merged after some hundred commands: nothing gets lost, nothing is told that has not changed."""
+    worker = connect()
+    fill(worker, 1000)
+    with ImapClient(stack.port("imap")).login(account, PASSWORD) as client:
+        client.ok("ENABLE QRESYNC")
+        known = client.ok("SELECT INBOX")
+    worker.ok("UID STORE 10,500 +FLAGS.SILENT (\\Flagged)")
+    worker.ok("UID STORE 600:649 +FLAGS.SILENT (\\Deleted)")
+    worker.ok("UID EXPUNGE 600:649")
+    for number_of in range(900):
+        uid = 100 + number_of % 3 * 100
+        worker.ok(f"UID STORE {uid} {'-+'[number_of // 3 % 2]}FLAGS.SILENT (\\Seen $x)")
+    with ImapClient(stack.port("imap")).login(account, PASSWORD) as client:
+        client.ok("ENABLE QRESYNC")
+        uidvalidity, modseq = number(known, b"UIDVALIDITY"), number(known, b"HIGHESTMODSEQ")
+        answer = client.ok(f"SELECT INBOX (QRESYNC ({uidvalidity} {modseq}))")
+        assert answer.of(b"VANISHED") == [b"* VANISHED (EARLIER) 600:649"]
+        told = [line.split(b"UID ")[1].split()[0] for line in answer.of(b"FETCH")]
+        assert told == [b"10", b"100", b"200", b"300", b"500"]
+        answer = client.ok(f"UID FETCH 1:* (FLAGS) (CHANGEDSINCE {number(answer, b'HIGHESTMODSEQ') - 2})")
+        assert [line.split(b"UID ")[1].split()[0] for line in answer.of(b"FETCH")] == [b"200", b"300"]
+
+
 def test_what_the_store_has_forgotten(stack, account, connect):
     client, worker = connect(), connect()
     fill(worker, 200)

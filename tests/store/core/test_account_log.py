@@ -1,8 +1,8 @@
 """What changed in an account since when: the difference, or everything where that is not known."""
 
 from services.store.account_log import MAX_ANNOTATIONS, MAX_MAILBOXES, AccountLog, AccountLogs
+from services.store.news import Changes
 from services.store.notify import Notifier
-from services.store.transaction import Changes
 
 
 class FakePeer:

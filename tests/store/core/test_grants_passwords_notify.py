@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from services.store.directory_cache import DirectoryCache
 from services.store.grants import Grants
+from services.store.news import Changes
 from services.store.notify import BACKLOG_OCTETS, QUEUE, Notifier
 from services.store.passwords import Passwords
 from services.store.reads.directory import Credentials
-from services.store.transaction import Changes
 from shared.contract.registry import Role
 from shared.contract.types import Resolution, ResolutionKind
 from shared.errors import BadRequest, Forbidden, GrantExpired, Overloaded

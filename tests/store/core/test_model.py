@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from services.store import changed as changed_messages
 from services.store.domain.names import DEFAULT_LIMITS
 from services.store.domain.queue import QueueTimes
 from services.store.forwarding import Forwarding
@@ -23,7 +24,7 @@ from services.store.reads.directory import Rules
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Ids, Transaction
-from services.store.writes import directory, filing, flags, mailboxes, transfer
+from services.store.writes import directory, filing, flags, housekeeping, mailboxes, transfer
 from services.store.writes.filing import Incoming
 from shared.contract.types import ContentSource, Delivery, FlagOperation, LocalRecipient
 from shared.model.flags import flag_names
@@ -52,6 +53,7 @@ class ModelMailbox:
     gone: dict[int, int] = attrs.field(factory=dict)
     uid_next: int = 1
     modseq: int = 1
+    floor: int = 0
 
     def add(self, content: bytes, names: set[str]) -> int:
         uid = self.uid_next
@@ -62,12 +64,14 @@ class ModelMailbox:
 
 subsets = st.sets(st.sampled_from(FLAGS), max_size=3)
 boxes = st.sampled_from(NAMES)
-uid_sets = st.lists(st.integers(1, 12), max_size=6)
+uid_sets = st.lists(st.integers(1, 8), max_size=8)
 
 
 class Machine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
+        # sets of changes are merged all the time
+        self.block, changed_messages.BLOCK = changed_messages.BLOCK, 2
         self.directory = Path(tempfile.mkdtemp())
         database = self.directory / "db"
         migrate(database)
@@ -81,18 +85,50 @@ class Machine(RuleBasedStateMachine):
         self.numbers = dict(self.cursor.execute("SELECT name, id FROM mailbox").fetchall())
         self.model = {name: ModelMailbox() for name in NAMES}
 
+    transaction: Transaction | None = None
+    """Of a group that is not committed yet."""
+
     def run(self, function: Any, *arguments: Any) -> Any:
-        self.cursor.execute("BEGIN")
-        transaction = Transaction(self.cursor, self.appender, self.ids, 1000.0)
-        transaction.begin_savepoint()
-        result = function(transaction, *arguments)
-        transaction.release_savepoint()
-        transaction.flush()
-        self.cursor.execute("COMMIT")
+        if self.transaction is None:
+            self.cursor.execute("BEGIN")
+            self.transaction = Transaction(self.cursor, self.appender, self.ids, 1000.0)
+        self.transaction.begin_savepoint()
+        result = function(self.transaction, *arguments)
+        self.transaction.release_savepoint()
+        if not self.grouping:
+            self.commit()
         return result
+
+    grouping = False
+
+    @rule(grouping=st.booleans())
+    def group(self, grouping: bool) -> None:
+        self.grouping = grouping
+        if not grouping:
+            self.commit()
+
+    def commit(self) -> None:
+        if self.transaction is not None:
+            self.transaction.flush()
+            self.cursor.execute("COMMIT")
+            self.transaction = None
+
+    @rule(name=boxes)
+    def fail(self, name: str) -> None:
+        """Changes that are rolled back; what is beside them in the group is not."""
+        if self.transaction is None:
+            return
+        transaction, number = self.transaction, self.numbers[name]
+        transaction.begin_savepoint()
+        recipients = (LocalRecipient(AccountId(1), "a@example.test", name),)
+        delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
+        filing.deliver(transaction, (Incoming(encode_content(b"never", COMPRESSOR)),), delivery, 1.0)
+        transfer.expunge(transaction, "imap", 1, number, None, False)
+        transaction.rollback_savepoint()
 
     def teardown(self) -> None:
         if hasattr(self, "connection"):
+            changed_messages.BLOCK = self.block
             self.connection.close()
             self.appender.close()
             shutil.rmtree(self.directory)
@@ -197,8 +233,41 @@ class Machine(RuleBasedStateMachine):
         self.numbers[name] = made.mailbox_id
         self.model[name] = ModelMailbox()
 
-    @rule(name=boxes, since=st.integers(0, 20))
-    def changes(self, name: str, since: int) -> None:
+    @rule(name=boxes, back=st.integers(0, 3))
+    def forget_tombstones(self, name: str, back: int) -> None:
+        box = self.model[name]
+        floor = box.modseq - back
+        gone = [uid for uid, modseq in box.gone.items() if modseq <= max(floor, box.floor)]
+        assert self.run(housekeeping.drop_tombstones, self.numbers[name], floor) == len(gone)
+        box.floor = max(floor, box.floor)
+        for uid in gone:
+            del box.gone[uid]
+
+    @rule(name=boxes, since=st.integers(0, 20), back=st.integers(0, 4), limit=st.integers(1, 4))
+    def changes_in_pages(self, name: str, since: int, back: int, limit: int) -> None:
+        box = self.model[name]
+        since = since or max(1, box.modseq - back)
+        if since < box.floor:
+            return
+        snapshot = Snapshot(self.cursor, PackReader(self.directory, cache_octets=0))
+        found: list[int] = []
+        more = True
+        while more:
+            after = found[-1] if found else 0
+            page = reads.changes(snapshot, 1, self.numbers[name], since, after, limit)
+            found += unpack_u32(page.uids)
+            more = page.more
+        assert found == sorted(uid for uid, message in box.messages.items() if message.modseq > since)
+
+    @invariant()
+    def changes_are_found(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for name, box in self.model.items():
+            for since in {0, *range(max(1, box.floor), box.modseq + 2)}:
+                self._changes(name, since)
+
+    def _changes(self, name: str, since: int) -> None:
         box = self.model[name]
         page = reads.changes(Snapshot(self.cursor, PackReader(self.directory, cache_octets=0)), 1, self.numbers[name], since, 0, 100)
         expected = sorted(uid for uid, message in box.messages.items() if message.modseq > since)
@@ -247,5 +316,5 @@ class Machine(RuleBasedStateMachine):
             assert self.cursor.execute(doubled).fetchall() == []
 
 
-Machine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Machine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestModel = Machine.TestCase

@@ -27,7 +27,8 @@ from services.store.sql.upgrade import config
 from services.store.transaction import Ids, Transaction
 from services.store.writes import directory, filing, housekeeping, transfer
 from services.store.writes.filing import Incoming
-from shared.contract.types import ContentSource, Delivery, LocalRecipient
+from services.store.writes.flags import store_flags
+from shared.contract.types import ContentSource, Delivery, FlagOperation, LocalRecipient
 from shared.errors import LimitExceeded
 from shared.model.ids import AccountId
 from shared.model.message_index import MessageIndex
@@ -92,6 +93,44 @@ def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
     assert connection.execute("SELECT name FROM subscription").fetchall() == [("own-shared/x",)]
     assert connection.execute("SELECT acl_version FROM mailbox WHERE id = 1").fetchall() == [(0,)]
     connection.close()
+
+
+def test_older_changes_are_found_after_the_migration(tmp_path: Path) -> None:
+    """A database of the revision that had an index by modseq, with clients that know older modseqs."""
+    from alembic import command
+
+    from services.store.sql.upgrade import config as alembic
+
+    database = tmp_path / "db"
+    connection = connect(database, read_only=False, cache_kib=1000)
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
+    with engine.connect() as bound:
+        settings = alembic()
+        settings.attributes["connection"] = bound
+        command.upgrade(settings, "0005")
+    execute = connection.execute
+    execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
+    execute("INSERT INTO account (id, domain_id, address, password_hash, created_at) VALUES (1, 1, 'a@x.test', 'h', 1.0)")
+    columns = "id, account_id, name, special_use, uidvalidity, uid_next, highest_modseq, first_recent_uid"
+    columns += ", messages, unseen, deleted, octets, tombstone_floor"
+    execute(f"INSERT INTO mailbox ({columns}) VALUES (1, 1, 'INBOX', '', 1, 100, 60, 1, 59, 59, 0, 59, 0)")
+    for uid in range(1, 60):
+        row = (uid, uid, 60 - uid, uid, str(uid))
+        execute("INSERT INTO message VALUES (1, ?, ?, ?, 0, 1, 1, 1, 1, 1, ?, ?)", row)
+    execute("INSERT INTO tombstone VALUES (1, 70, 60, 1), (1, 71, 20, 1)")
+    connection.close()
+    engine.dispose()
+    bench = Bench(tmp_path, empty=False)
+    snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
+    page = reads.changes(snapshot, 1, 1, 30, 0, 100)
+    assert (unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()) == (list(range(1, 30)), [70])
+    assert reads.changes(snapshot, 1, 1, 60, 0, 100).uids == b""
+    bench.run(transfer.expunge, "imap", 1, 1, [3, 40], False)
+    page = reads.changes(snapshot, 1, 1, 59, 0, 100)
+    assert (unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()) == ([], [3, 40, 70])
+    page = reads.changes(snapshot, 1, 1, 60, 0, 100)
+    assert unpack_u32(page.vanished).tolist() == [3, 40]
+    bench.close()
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
@@ -162,7 +201,7 @@ def test_lists_of_any_length(tmp_path: Path, count: int) -> None:
 class Bench:
     """A transaction at a time of the test's choice."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, empty: bool = True) -> None:
         self.packs = root / "packs"
         self.packs.mkdir()
         migrate(root / "db")
@@ -172,8 +211,9 @@ class Bench:
         self.ids = Ids(self.cursor)
         self.now = 1000.0
         self.dead: dict[int, int] = {}
-        self.run(directory.domain_add, "x.test")
-        self.run(directory.account_add, "a@x.test", "hash")
+        if empty:
+            self.run(directory.domain_add, "x.test")
+            self.run(directory.account_add, "a@x.test", "hash")
 
     def run(self, function, *arguments):
         self.cursor.execute("BEGIN")
@@ -266,17 +306,49 @@ def test_the_history_goes_by_age_and_by_number(tmp_path: Path) -> None:
     bench.close()
 
 
+def test_each_kind_of_command_is_found_by_those_who_know_the_modseq_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    archive = bench.cursor.execute("SELECT id FROM mailbox WHERE name = 'Archive'").fetchone()[0]
+    snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
+
+    def found(box: int, back: int = 1) -> tuple[list[int], list[int]]:
+        modseq = bench.cursor.execute("SELECT highest_modseq FROM mailbox WHERE id = ?", (box,)).fetchone()[0]
+        page = reads.changes(snapshot, 1, box, modseq - back, 0, 100)
+        return unpack_u32(page.uids).tolist(), unpack_u32(page.vanished).tolist()
+
+    for number in range(60):
+        bench.deliver(b"%d" % number)
+    assert found(1) == ([60], [])
+    bench.run(store_flags, 1, 1, [3, 50], FlagOperation.ADD, ("\\Seen",), None)
+    assert found(1) == ([3, 50], [])
+    bench.run(store_flags, 1, 1, [50], FlagOperation.ADD, ("\\Deleted",), None)
+    assert found(1) == ([50], [])
+    assert found(1, 2) == ([3, 50], [])
+    bench.run(transfer.copy, 1, 1, [3, 4], archive)
+    assert found(archive) == ([1, 2], [])
+    bench.run(transfer.move, 1, 1, [5, 30], archive)
+    assert (found(archive), found(1)) == (([3, 4], []), ([], [5, 30]))
+    bench.run(transfer.expunge, "imap", 1, 1, None, True)
+    assert found(1) == ([], [50])
+    assert found(1, 3) == ([], [5, 30, 50])
+    bench.run(transfer.copy, 1, 1, [7, 8], 1)
+    assert found(1) == ([61, 62], [])
+    bench.close()
+
+
 def test_old_tombstones_go_and_whoever_needs_them_begins_again(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     for number in range(10):
         bench.deliver(b"%d" % number)
         bench.run(transfer.expunge, "imap", 1, 1, [number + 1], False)
     snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
-    assert reads.mailboxes_with_tombstones_above(snapshot, 10) == []
-    assert reads.mailboxes_with_tombstones_above(snapshot, 4) == [1]
+    assert reads.tombstones_above(snapshot, 10) == []
     # the modseqs of the expunges are 3, 5, ... 21
-    assert bench.run(housekeeping.drop_tombstones, 1, 4) == 6
-    assert bench.run(housekeeping.drop_tombstones, 1, 4) == 0
+    assert reads.tombstones_above(snapshot, 4) == [(1, 13)]
+    assert bench.run(housekeeping.drop_tombstones, 1, 13) == 6
+    assert bench.run(housekeeping.drop_tombstones, 1, 13) == 0
+    # a floor is never taken back
+    assert bench.run(housekeeping.drop_tombstones, 1, 3) == 0
     assert bench.cursor.execute("SELECT uid FROM tombstone").fetchall() == [(7,), (8,), (9,), (10,)]
     with pytest.raises(LimitExceeded):
         reads.changes(snapshot, 1, 1, 12, 0, 100)

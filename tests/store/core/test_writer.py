@@ -15,6 +15,7 @@ import trio.testing
 
 from services.store.domain.queue import QueueTimes
 from services.store.forwarding import Forwarding
+from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
@@ -24,7 +25,7 @@ from services.store.reads import contents as content_reads
 from services.store.reads.directory import Rules
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
-from services.store.transaction import Changes, Transaction
+from services.store.transaction import Transaction
 from services.store.writer import Command, Writer
 from services.store.writes import directory, filing
 from services.store.writes.filing import Incoming

@@ -26,25 +26,19 @@ ALL_NARROW: Final = Prepared(
     "after",
     "limit",
 )
-# ``uid + 0`` keeps SQLite from walking the primary key: what changed lately is found by (mailbox_id, modseq).
-_uid = _m.uid + sa.literal_column("0")
-CHANGED_NARROW: Final = Prepared(
-    sa.select(*_NARROW).where(_in_mailbox, _m.modseq > b("since"), _uid > b("after")).order_by(_uid).limit(b("limit")),
-    "mailbox",
-    "since",
-    "after",
-    "limit",
-)
-_gone = tombstone.c.uid + sa.literal_column("0")
-VANISHED: Final = Prepared(
-    sa.select(tombstone.c.uid)
-    .where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.modseq > b("since"))
-    .order_by(_gone)
-    .limit(b("limit")),
-    "mailbox",
-    "since",
-    "limit",
-)
+_changed_narrow = sa.select(*_NARROW).where(_in_mailbox, _m.modseq > b("since"))
+CHANGED_BETWEEN: Final = Prepared(
+    _changed_narrow.where(_m.uid >= b("low"), _m.uid <= b("high")).order_by(_m.uid).limit(b("limit")),
+    "mailbox", "since", "low", "high", "limit",
+)  # fmt: skip
+CHANGED_OF: Final = PreparedIn(lambda uids: _changed_narrow.where(_m.uid.in_(uids)), "mailbox", "since")
+_gone = tombstone.c
+_vanished = sa.select(_gone.uid).where(_gone.mailbox_id == b("mailbox"), _gone.modseq > b("since"))
+VANISHED_BETWEEN: Final = Prepared(
+    _vanished.where(_gone.uid >= b("low"), _gone.uid <= b("high")).order_by(_gone.uid).limit(b("limit")),
+    "mailbox", "since", "low", "high", "limit",
+)  # fmt: skip
+VANISHED_OF: Final = PreparedIn(lambda uids: _vanished.where(_gone.uid.in_(uids)), "mailbox", "since")
 
 TOMBSTONES_ABOVE: Final = Prepared(
     sa.select(tombstone.c.mailbox_id)
@@ -63,14 +57,13 @@ TOMBSTONE_CUT: Final = Prepared(
     "most",
 )
 """The newest modseq that is one too many; none when there are no more than ``most``."""
-_oldest = (
+_forgotten = (
     sa.select(tombstone.c.uid)
     .where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.modseq <= b("floor"))
-    .order_by(tombstone.c.modseq)
     .limit(b("limit"))
 )
 DROP_TOMBSTONES: Final = Prepared(
-    sa.delete(tombstone).where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.uid.in_(_oldest)),
+    sa.delete(tombstone).where(tombstone.c.mailbox_id == b("mailbox"), tombstone.c.uid.in_(_forgotten)),
     "mailbox",
     "floor",
     "limit",

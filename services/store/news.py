@@ -1,0 +1,64 @@
+"""What a transaction has to tell once it is committed: which mailboxes, accounts, passwords, counters are not what they were.
+
+Collected by the savepoint; one that is rolled back has nothing to tell.
+"""
+
+import attrs
+
+from shared.contract.sharing_types import Quota
+
+
+@attrs.define
+class Changes:
+    """What the watchers are told after the commit."""
+
+    mailboxes: dict[int, int] = attrs.field(factory=dict)
+    """Highest modseq by mailbox."""
+    accounts: set[int] = attrs.field(factory=set)
+    queue: bool = False
+    directory: bool = False
+    usage: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    """Messages and octets that accounts hold more (or less) than before."""
+    quotas: dict[int, Quota] = attrs.field(factory=dict)
+    """Accounts whose limits or counters were set anew."""
+    passwords: set[str] = attrs.field(factory=set)
+    """Addresses whose remembered passwords are void."""
+    added_accounts: set[int] = attrs.field(factory=set)
+    removed_accounts: set[int] = attrs.field(factory=set)
+    added_devices: set[int] = attrs.field(factory=set)
+    removed_devices: set[int] = attrs.field(factory=set)
+    owners: dict[int, int] = attrs.field(factory=dict)
+    """The account of each mailbox in ``mailboxes``."""
+    guests: dict[int, set[int]] = attrs.field(factory=dict)
+    """Of each mailbox in ``mailboxes`` that is shared: accounts that were given rights (0: everybody); known at the commit."""
+    named: set[int] = attrs.field(factory=set)
+    """Mailboxes that were made or renamed."""
+    names: set[int] = attrs.field(factory=set)
+    """Accounts that see other mailboxes, other names or other rights than before, or subscribed a name. 0: everybody."""
+    annotations: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
+    """Who may see it (0: everybody), mailbox (0: the server), names of entries that were set or taken away."""
+
+    def add(self, other: "Changes") -> None:
+        self.mailboxes.update(other.mailboxes)
+        self.owners.update(other.owners)
+        self.accounts |= other.accounts
+        self.names |= other.names
+        self.named |= other.named
+        self.annotations += other.annotations
+        self.queue |= other.queue
+        self.directory |= other.directory
+        for account_id, quota in other.quotas.items():
+            # it holds what was counted before it
+            self.usage.pop(account_id, None)
+            self.quotas[account_id] = quota
+        for account_id, counts in other.usage.items():
+            self.add_usage(account_id, *counts)
+        self.passwords |= other.passwords
+        self.added_accounts |= other.added_accounts
+        self.removed_accounts |= other.removed_accounts
+        self.added_devices |= other.added_devices
+        self.removed_devices |= other.removed_devices
+
+    def add_usage(self, account_id: int, more_messages: int, more_octets: int) -> None:
+        known = self.usage.get(account_id, (0, 0))
+        self.usage[account_id] = (known[0] + more_messages, known[1] + more_octets)
