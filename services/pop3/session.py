@@ -129,7 +129,7 @@ class Session:
             await self._flush()
             if self._draining:
                 self._ended = "drained"
-                self._say(replies.SHUTTING_DOWN)
+                self._say(self._connection.spoken(replies.SHUTTING_DOWN))
                 break
             data = await self._receive()
             if data:
@@ -167,13 +167,13 @@ class Session:
         if isinstance(event, Retrieve):
             await self._retrieve(event.number)
         elif isinstance(event, (Reply, Goodbye)):
-            self._say(event.data)
+            self._say(self._connection.spoken(event.data))
             if isinstance(event, Goodbye):
                 self._over = True
                 self._ended = event.why
         elif isinstance(event, List):
             for piece in self._drop_of().drop.render(event.listing):
-                self._say(piece)
+                self._say(self._connection.spoken(piece))
                 await self._flush_if_much()
         elif isinstance(event, Top):
             await self._top(event.number, event.lines)
@@ -209,7 +209,7 @@ class Session:
     async def _start_tls(self, event: StartTls) -> None:
         if event.discarded_octets:
             self._shared.log.warning("plaintext behind STLS dropped", peer=self._stream.peer_ip)
-        self._say(event.data)
+        self._say(self._connection.spoken(event.data))
         await self._flush()
         await self._stream.start_tls(
             self._shared.tls.context(),
@@ -311,7 +311,7 @@ class Session:
                 return
         self._ahead.look_further(self._wanted)
         if content is None:
-            self._say(replies.MESSAGE_GONE)
+            self._say(self._connection.spoken(replies.MESSAGE_GONE))
             return
         self._counts.retrieved += 1
         self._counts.octets += len(content)
@@ -344,7 +344,7 @@ class Session:
         chunk = await self._first_piece(number, min(likely, CHUNK_OCTETS))
         if chunk is None:
             return
-        self._say(replies.TOP_FOLLOWS)
+        self._say(self._connection.spoken(replies.TOP_FOLLOWS))
         cutter, writer, offset = TopCutter(header_octets, lines), DotWriter(), 0
         while True:
             self._say(writer.feed(cutter.feed(chunk)))
@@ -363,7 +363,7 @@ class Session:
             self._failed(error)
             return None
         if chunk is None:
-            self._say(replies.MESSAGE_GONE)
+            self._say(self._connection.spoken(replies.MESSAGE_GONE))
         return chunk
 
     async def _next_piece(self, number: int, offset: int) -> bytes:

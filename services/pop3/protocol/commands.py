@@ -1,7 +1,7 @@
 """The commands of POP3 and the arguments that each takes.
 
 RFC 1939 §9 (all but APOP, which needs the password in clear on the server), RFC 2449 §5 (CAPA), RFC 2595 §4 (STLS),
-RFC 5034 (AUTH).
+RFC 5034 (AUTH), RFC 6856 (UTF8, LANG).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Verb(Enum):
     RSET = b"RSET"
     TOP = b"TOP"
     UIDL = b"UIDL"
+    UTF8 = b"UTF8"
+    LANG = b"LANG"
 
 
 class Arguments(Enum):
@@ -38,6 +40,7 @@ class Arguments(Enum):
     OPTIONAL_NUMBER = "a message-number or nothing"
     NUMBER_AND_LINES = "a message-number and a number of lines"
     TEXT = "the rest of the line as it is"
+    LANGUAGE = "a language range or nothing"
     MECHANISM = "a mechanism and perhaps an initial response, or nothing"
 
 
@@ -57,6 +60,8 @@ ARGUMENTS: dict[Verb, Arguments] = {
     Verb.RSET: Arguments.NONE,
     Verb.TOP: Arguments.NUMBER_AND_LINES,
     Verb.UIDL: Arguments.OPTIONAL_NUMBER,
+    Verb.UTF8: Arguments.NONE,
+    Verb.LANG: Arguments.LANGUAGE,
 }
 
 
@@ -70,6 +75,8 @@ class Command:
     lines: int = 0
     text: str = field(default="", repr=False)
     """USER, PASS: the argument. It may be a password, so no repr shows it."""
+    language: str = ""
+    """LANG: the range; empty when the client asks which there are."""
     mechanism: str = ""
     """AUTH: in upper case; empty when the client asks which there are."""
     initial: bytes | None = field(default=None, repr=False)

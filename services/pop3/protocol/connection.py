@@ -9,7 +9,7 @@ Laws:
 - No password is accepted, and no mechanism offered, where it could be overheard (`Policy.login_allowed`).
 - Only a QUIT in the TRANSACTION state leads to an `Update`, whatever else ends the connection (RFC 1939 §6).
 
-RFC 1939, RFC 2449, RFC 2595 §4, RFC 3206, RFC 5034, RFC 5802 §6 (-PLUS).
+RFC 1939, RFC 2449, RFC 2595 §4, RFC 3206, RFC 5034, RFC 5802 §6 (-PLUS), RFC 6856.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from services.pop3.protocol.commands import Command, Verb
 from services.pop3.protocol.drop import Drop, Listing
 from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, Scram, StartTls, Top, Update
 from services.pop3.protocol.grammar import MAX_LINE_OCTETS, Malformed, parse_command
+from services.pop3.protocol.languages import ENGLISH, LANGUAGES, choose_language, translate
 from services.pop3.protocol.state import COMMAND_STATES, TABLE, State
 from shared.sasl.credentials import (
     MAX_RESPONSE_LINE_OCTETS,
@@ -76,6 +77,7 @@ class Pop3Connection:
         self._exchange: ServerSession | None = None
         self._errors = 0
         self._login_failures = 0
+        self._language = ENGLISH
         self._handlers: dict[Verb, Callable[[Command], Event]] = {
             Verb.USER: self._handle_user,
             Verb.PASS: self._handle_pass,
@@ -91,6 +93,8 @@ class Pop3Connection:
             Verb.RSET: self._handle_rset,
             Verb.TOP: self._handle_top,
             Verb.UIDL: self._handle_uidl,
+            Verb.UTF8: self._handle_utf8,
+            Verb.LANG: self._handle_lang,
         }
 
     # --- in and out
@@ -115,6 +119,10 @@ class Pop3Connection:
         if self.state is State.EXCHANGE:
             return self._exchange_line()
         return None
+
+    def spoken(self, reply: bytes) -> bytes:
+        """A reply as this client wants to read it: each one goes through here on its way out."""
+        return reply if self._language == ENGLISH else translate(reply, self._language)
 
     # --- what the session says
 
@@ -285,7 +293,7 @@ class Pop3Connection:
         return Reply(replies.CAPABILITIES_FOLLOW + self._capabilities() + replies.END)
 
     def _capabilities(self) -> bytes:
-        names = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER"]
+        names = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"]
         # RFC 2449 §5: what is announced before login is announced after it, too
         if self._policy.login_allowed:
             names += ["USER", "SASL " + " ".join(self._policy.mechanisms)]
@@ -294,6 +302,22 @@ class Pop3Connection:
             names.append("STLS")
         names.append("IMPLEMENTATION Pillarbox")
         return "".join(f"{name}\r\n" for name in names).encode("ascii")
+
+    def _handle_utf8(self, command: Command) -> Event:
+        """RFC 6856 §2.1. Nothing is sent otherwise for it: see the service's README."""
+        return Reply(replies.UTF8_ENABLED)
+
+    def _handle_lang(self, command: Command) -> Event:
+        """RFC 6856 §3.2: the reply to a change is in the new language, and names it."""
+        if not command.language:
+            listing = "".join(f"{tag} {name}\r\n" for tag, name in LANGUAGES.items()).encode()
+            return Reply(replies.LANGUAGES_FOLLOW + listing + replies.END)
+        language = choose_language(command.language)
+        if language is None:
+            return self._error(replies.NO_SUCH_LANGUAGE)
+        self._language = language
+        told = translate(replies.LANGUAGE_CHANGED, language)
+        return Reply(told.replace(b"+OK ", b"+OK %b " % language.encode(), 1))
 
     def _handle_quit(self, command: Command) -> Event:
         if self.state is not State.UPDATE:

@@ -29,6 +29,8 @@ MAX_NUMBER_DIGITS = 10
 _VERBS = {verb.value: verb for verb in Verb}
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _MECHANISM = re.compile(rb"[A-Za-z0-9_-]{1,20}")  # RFC 4422 §3.1 sasl-mech, in any case
+# RFC 4647 §2.1 language-range
+_LANGUAGE_RANGE = re.compile(rb"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*|\*")
 _PLAIN_COMMANDS = {verb: Command(verb) for verb, form in ARGUMENTS.items() if form is not Arguments.TEXT}
 
 
@@ -63,6 +65,10 @@ def parse_command(line: bytes) -> Command:
     if form is Arguments.NUMBER_AND_LINES:
         number, _, lines = rest.partition(b" ")
         return Command(verb, _number(number), _number(lines))
+    if form is Arguments.LANGUAGE:
+        if not _LANGUAGE_RANGE.fullmatch(rest):
+            raise Malformed(replies.ARGUMENTS_WANTED)
+        return Command(verb, language=rest.decode("ascii"))
     return _auth(rest)
 
 

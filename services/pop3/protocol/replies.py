@@ -49,6 +49,11 @@ MESSAGE_GONE = b"-ERR the message is no longer there\r\n"
 NOT_REMOVED = b"-ERR some deleted messages not removed\r\n"
 TOP_FOLLOWS = b"+OK top of message follows\r\n"
 LISTING_FOLLOWS = b"+OK listing follows\r\n"
+# RFC 6856
+LANGUAGES_FOLLOW = b"+OK language listing follows\r\n"
+NO_SUCH_LANGUAGE = b"-ERR no such language\r\n"
+LANGUAGE_CHANGED = b"+OK language changed\r\n"
+UTF8_ENABLED = b"+OK UTF8 enabled\r\n"
 
 
 def greeting(hostname: str) -> bytes:

@@ -45,7 +45,7 @@ def _before_login(own: State) -> dict[Verb, Cell]:
     cells = {verb: Cell(State.AUTHORIZATION, replies.NOT_LOGGED_IN) for verb in Verb}
     cells[Verb.USER] = Cell(State.PASSWORD)
     cells[Verb.PASS] = Cell(State.LOGIN) if own is State.PASSWORD else Cell(own, replies.USER_FIRST)
-    for verb in (Verb.AUTH, Verb.STLS, Verb.CAPA):
+    for verb in (Verb.AUTH, Verb.STLS, Verb.CAPA, Verb.UTF8, Verb.LANG):
         cells[verb] = Cell(State.AUTHORIZATION)
     cells[Verb.QUIT] = Cell(State.CLOSED)
     return cells
@@ -53,7 +53,8 @@ def _before_login(own: State) -> dict[Verb, Cell]:
 
 def _after_login() -> dict[Verb, Cell]:
     cells = {verb: Cell(State.TRANSACTION) for verb in Verb}
-    for verb in (Verb.USER, Verb.PASS, Verb.AUTH, Verb.STLS):
+    # RFC 6856 §2: UTF8 belongs to the AUTHORIZATION state
+    for verb in (Verb.USER, Verb.PASS, Verb.AUTH, Verb.STLS, Verb.UTF8):
         cells[verb] = Cell(State.TRANSACTION, replies.ALREADY_LOGGED_IN)
     cells[Verb.QUIT] = Cell(State.UPDATE)
     return cells

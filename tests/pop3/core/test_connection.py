@@ -186,7 +186,7 @@ ALWAYS = {
     b"RESP-CODES",
     b"AUTH-RESP-CODE",
     b"PIPELINING",
-    b"EXPIRE NEVER",
+    b"EXPIRE NEVER", b"UTF8 USER", b"LANG",
     b"IMPLEMENTATION Pillarbox",
 }
 
@@ -365,10 +365,10 @@ def test_every_cell(state: State, verb: Verb) -> None:
     else:
         assert not answer.startswith(b"-ERR")
     allowed = {
-        State.AUTHORIZATION: {"USER", "AUTH", "STLS", "CAPA", "QUIT"},
-        State.PASSWORD: {"USER", "PASS", "AUTH", "STLS", "CAPA", "QUIT"},
-        # RFC 1939 §5, §7, RFC 2449 §5
-        State.TRANSACTION: {"STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL", "CAPA", "QUIT"},
+        State.AUTHORIZATION: {"USER", "AUTH", "STLS", "CAPA", "QUIT", "UTF8", "LANG"},
+        State.PASSWORD: {"USER", "PASS", "AUTH", "STLS", "CAPA", "QUIT", "UTF8", "LANG"},
+        # RFC 1939 §5, §7, RFC 2449 §5, RFC 6856 §3
+        State.TRANSACTION: {"STAT", "LIST", "RETR", "DELE", "NOOP", "RSET", "TOP", "UIDL", "CAPA", "QUIT", "LANG"},
     }
     assert (cell.refusal is None) == (verb.name in allowed[state])
 

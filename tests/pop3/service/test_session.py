@@ -219,6 +219,17 @@ def test_health_and_metrics(stack: Pop3Stack) -> None:
     assert b'connections_open{listener="pop3"}' in text
 
 
+def test_another_language(stack: Pop3Stack) -> None:
+    address = stack.account(*MESSAGES)
+    with stack.logged_in(address) as wire:
+        assert wire.command("LANG ko") == "+OK ko 언어를 바꾸었습니다".encode()
+        assert wire.command("DELE 99").startswith("-ERR 그런 메시지가 없습니다".encode())
+        # what programs read is what it was, messages too
+        assert wire.command("STAT").split()[:2] == [b"+OK", b"%d" % len(MESSAGES)]
+        assert wire.multi("RETR 1") == MESSAGES[0]
+        assert wire.command("QUIT").startswith("+OK 안녕히 가십시오".encode())
+
+
 # --- settings
 
 
@@ -226,7 +237,7 @@ def test_no_password_without_tls(make_stack: MakeStack) -> None:
     stack = make_stack(auth__plaintext_networks="")
     address = stack.account(*MESSAGES)
     with stack.wire() as wire:
-        assert b"USER" not in wire.multi("CAPA")
+        assert b"\r\nUSER\r\n" not in wire.multi("CAPA")
         assert wire.command(f"USER {address}") == b"-ERR no password without TLS: use STLS or port 995"
         wire.command("STLS")
         wire.start_tls()
