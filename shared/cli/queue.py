@@ -1,17 +1,24 @@
-"""`pillarbox queue list|show|retry|remove`: mail that waits to go out, one entry per recipient."""
+"""`pillarbox queue list|show|hold|release|retry|remove`: mail that waits to go out, one entry per recipient."""
 
 import argparse
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
-from shared.cli.nouns import Verb, add_noun
+from shared.cli.nouns import Verb, Word, add_noun
 from shared.cli.output import age_text, iso_time, local_time, print_json, print_table, printable, size_text
 from shared.cli.store_access import StoreClient, ask
-from shared.contract.types import AttemptInfo, QueueItem
+from shared.contract.types import HOLDER, AttemptInfo, QueueFilter, QueueItem
 from shared.model.ids import EntryId
 
+AGES: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PAGE: Final = 500
+GROUPS: Final[dict[str, Callable[[QueueItem], str]]] = {
+    "destination": lambda item: item.destination,
+    "sender": lambda item: item.sender or "<>",
+    "reason": lambda item: item.last_text or "not tried yet",
+}
 
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
@@ -19,14 +26,17 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     entry = ("entry", {"metavar": "ENTRY", "type": entry_id})
     some = ("entries", {"metavar": "ENTRY", "nargs": "*", "type": entry_id})
     all_of_them = ("--all", {"action": "store_true", "help": "every entry"})
+    by = ("--by", {"choices": sorted(GROUPS), "help": "count them by this instead"})
     add_noun(
         nouns,
         "queue",
         "mail that waits to go out",
-        Verb("list", list_entries, "show what waits"),
+        Verb("list", list_entries, "show what waits", (*FILTERS, by)),
         Verb("show", show, "show one entry with its attempts", (entry,)),
-        Verb("retry", retry, "try entries now (all when none is named)", (some, all_of_them)),
-        Verb("remove", remove, "take entries out without a bounce", (some, all_of_them)),
+        Verb("hold", hold, "keep entries back until they are released", (some, all_of_them, *FILTERS)),
+        Verb("release", release, "let entries go that are held", (some, all_of_them, *FILTERS)),
+        Verb("retry", retry, "try entries now (all when none is named)", (some, all_of_them, *FILTERS)),
+        Verb("remove", remove, "take entries out without a bounce", (some, all_of_them, *FILTERS)),
     )
 
 
@@ -52,6 +62,24 @@ def attempt_as_json(attempt: AttemptInfo) -> dict[str, Any]:
     }
 
 
+def age_seconds(word: str) -> float:
+    """90s, 15m, 6h, 2d."""
+    number, unit = word[:-1], word[-1:]
+    if not (number.isascii() and number.isdigit() and len(number) <= 6 and unit in AGES):
+        raise argparse.ArgumentTypeError(f"{word} is no age: write 90s, 15m, 6h or 2d")
+    return float(int(number) * AGES[unit])
+
+
+FILTERS: Final[tuple[Word, ...]] = (
+    ("--from", {"dest": "sender", "metavar": "PATTERN", "default": "", "help": "sender, with * for any text; <> for bounces"}),
+    ("--to", {"dest": "recipient", "metavar": "PATTERN", "default": "", "help": "recipient, with * for any text"}),
+    ("--domain", {"dest": "destination", "metavar": "PATTERN", "default": "", "help": "domain that it goes to"}),
+    ("--reason", {"metavar": "TEXT", "default": "", "help": "a part of the last answer"}),
+    ("--older", {"dest": "older_seconds", "metavar": "AGE", "type": age_seconds, "default": 0.0, "help": "90s, 15m, 6h, 2d"}),
+    ("--held", {"action": "store_true", "help": "only those that are held back"}),
+)
+
+
 def as_json(item: QueueItem) -> dict[str, Any]:
     """Stable fields, without the attempts."""
     return {
@@ -72,24 +100,36 @@ def as_json(item: QueueItem) -> dict[str, Any]:
 
 def next_try(item: QueueItem, now: float) -> str:
     """When it goes out again, in words."""
+    if item.leased_by == HOLDER:
+        return "held"
     if item.leased_by:
         return "under way"
     return "now" if item.due_at <= now else f"in {age_text(item.due_at - now)}"
 
 
-async def all_entries(store: StoreClient) -> list[QueueItem]:
+def wanted_by(options: argparse.Namespace) -> QueueFilter:
+    """What the options name."""
+    return QueueFilter(
+        options.sender, options.recipient, options.destination, options.reason, options.older_seconds, options.held
+    )
+
+
+async def find_entries(store: StoreClient, wanted: QueueFilter) -> list[QueueItem]:
     """Page by page."""
     items: list[QueueItem] = []
     while True:
-        page = await store.admin.queue_list(items[-1].entry_id if items else EntryId(0), PAGE)
+        page = await store.admin.queue_find(wanted, items[-1].entry_id if items else EntryId(0), PAGE)
         if not page:
             return items
         items.extend(page)
 
 
 def list_entries(invocation: Invocation) -> int:
-    """By entry number."""
-    items = ask(invocation, all_entries)
+    """By entry number, or counted."""
+    wanted = wanted_by(invocation.options)
+    items = ask(invocation, lambda store: find_entries(store, wanted), "queue")
+    if invocation.options.by:
+        return _print_counts(invocation, items)
     if invocation.json:
         print_json([as_json(item) for item in items])
         return EXIT_OK
@@ -101,6 +141,33 @@ def list_entries(invocation: Invocation) -> int:
     ]  # fmt: skip
     print_table(("ENTRY", "AGE", "SIZE", "SENDER", "RECIPIENT", "TRIES", "NEXT", "LAST ANSWER"), rows)
     return EXIT_OK
+
+
+def _print_counts(invocation: Invocation, items: Sequence[QueueItem]) -> int:
+    by: str = invocation.options.by
+    groups: dict[str, list[QueueItem]] = {}
+    for item in items:
+        groups.setdefault(GROUPS[by](item), []).append(item)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    now = time.time()
+    if invocation.json:
+        print_json(
+            [
+                {by: name, "entries": len(group), "octets": sum(i.octets for i in group), "oldest": iso_time(_oldest(group))}
+                for name, group in ordered
+            ]
+        )
+        return EXIT_OK
+    rows = [
+        (len(group), age_text(now - _oldest(group)), size_text(sum(item.octets for item in group)), name)
+        for name, group in ordered
+    ]
+    print_table(("ENTRIES", "OLDEST", "SIZE", by.upper()), rows)
+    return EXIT_OK
+
+
+def _oldest(items: Sequence[QueueItem]) -> float:
+    return min(item.queued_at for item in items)
 
 
 def show(invocation: Invocation) -> int:
@@ -130,28 +197,46 @@ def show(invocation: Invocation) -> int:
     return EXIT_OK
 
 
+Change = Callable[[StoreClient, tuple[EntryId, ...]], Awaitable[int]]
+
+
+def hold(invocation: Invocation) -> int:
+    """Keep back."""
+    return _change(invocation, "held", lambda store, entries: store.admin.queue_hold(entries))
+
+
+def release(invocation: Invocation) -> int:
+    """Let go."""
+    return _change(invocation, "released", lambda store, entries: store.admin.queue_release(entries))
+
+
 def retry(invocation: Invocation) -> int:
     """Make entries due."""
-    entries = tuple(invocation.options.entries)
-    if entries and invocation.options.all:
-        raise WrongUse("name entries or give --all, not both")
-    return _report(invocation, "retried", entries, ask(invocation, lambda store: store.admin.queue_retry(entries)))
+    options = invocation.options
+    if not options.entries and wanted_by(options) == QueueFilter():
+        return _report(invocation, "retried", (), ask(invocation, lambda store: store.admin.queue_retry(())))
+    return _change(invocation, "retried", lambda store, entries: store.admin.queue_retry(entries))
 
 
 def remove(invocation: Invocation) -> int:
     """Take entries out; nobody is told."""
-    entries = tuple(invocation.options.entries)
-    if bool(entries) == invocation.options.all:
-        raise WrongUse("name the entries to remove, or give --all")
+    return _change(invocation, "removed", lambda store, entries: store.admin.queue_remove(entries))
 
-    async def take_out(store: StoreClient) -> int:
-        named = entries or tuple(item.entry_id for item in await all_entries(store))
+
+def _change(invocation: Invocation, what: str, change: Change) -> int:
+    """Do it to the entries that are named, or to those that the filter fits."""
+    entries, wanted = tuple(invocation.options.entries), wanted_by(invocation.options)
+    if sum([bool(entries), invocation.options.all, wanted != QueueFilter()]) != 1:
+        raise WrongUse("name entries, or give --all, or say which ones (--to, --from, --domain, --reason, --older, --held)")
+
+    async def run(store: StoreClient) -> int:
+        named = entries or tuple(item.entry_id for item in await find_entries(store, wanted))
         count = 0
         for start in range(0, len(named), PAGE):
-            count += await store.admin.queue_remove(named[start : start + PAGE])
+            count += await change(store, named[start : start + PAGE])
         return count
 
-    return _report(invocation, "removed", entries, ask(invocation, take_out))
+    return _report(invocation, what, entries, ask(invocation, run, "queue"))
 
 
 def _report(invocation: Invocation, what: str, entries: tuple[EntryId, ...], count: int) -> int:

@@ -7,7 +7,7 @@ from shared.contract.dkim_types import DnsRecord
 from shared.contract.registry import Role, call
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueFilter, QueueItem, StoreStatus
 from shared.model.ids import EntryId
 
 
@@ -111,6 +111,21 @@ class AdminApi(Protocol):
     @call(Role.ADMIN)
     async def queue_list(self, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
         """By entry number, without histories."""
+        ...
+
+    @call(Role.ADMIN)
+    async def queue_find(self, wanted: QueueFilter, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
+        """Those that a filter fits, by entry number, without histories. Raises BadRequest for patterns that are too long."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def queue_hold(self, entries: tuple[EntryId, ...]) -> int:
+        """Hold entries back until they are released; how many. Not those that are under way. Their time to expire goes on."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def queue_release(self, entries: tuple[EntryId, ...]) -> int:
+        """Let held entries go, at once if they are due; how many were held."""
         ...
 
     @call(Role.ADMIN)

@@ -23,7 +23,7 @@ from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueFilter, QueueItem, StoreStatus
 from shared.errors import BadRequest
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
@@ -120,6 +120,17 @@ class AdminArea:
 
     async def queue_list(self, call: Call, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
         return await self._core.readers.run(queue_reads.items, after, limit)
+
+    async def queue_find(self, call: Call, wanted: QueueFilter, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
+        return await self._core.readers.run(queue_reads.find, wanted, after, limit)
+
+    async def queue_hold(self, call: Call, entries: tuple[EntryId, ...]) -> int:
+        count: int = await self._write(call, "queue_hold", queue_writes.hold, entries)
+        return count
+
+    async def queue_release(self, call: Call, entries: tuple[EntryId, ...]) -> int:
+        count: int = await self._write(call, "queue_release", queue_writes.release, entries)
+        return count
 
     async def queue_show(self, call: Call, entry: EntryId) -> QueueItem:
         return await self._core.readers.run(queue_reads.item, entry)

@@ -1,15 +1,18 @@
 """The queue as the administrator sees it."""
 
+import time
 from typing import Final
 
 import attrs
 
 from services.store.readers import Snapshot
 from services.store.sql.statements import queue
-from shared.contract.types import AttemptInfo, OutcomeKind, QueueItem
-from shared.errors import NotFound
+from shared.contract.types import HOLDER, AttemptInfo, OutcomeKind, QueueFilter, QueueItem
+from shared.errors import BadRequest, NotFound
 from shared.model.ids import EntryId
 
+MAX_PATTERN_CHARACTERS: Final = 400
+FOREVER: Final = 1e12
 MAX_ITEMS: Final = 250
 """With the longest addresses and texts they stay below MAX_REPLY_OCTETS."""
 
@@ -17,6 +20,30 @@ MAX_ITEMS: Final = 250
 def items(snapshot: Snapshot, after: int, limit: int) -> tuple[QueueItem, ...]:
     rows = queue.ITEMS.all(snapshot.cursor, after, max(1, min(limit, MAX_ITEMS)))
     return tuple(QueueItem(EntryId(row[0]), *row[1:]) for row in rows)
+
+
+def find(snapshot: Snapshot, wanted: QueueFilter, after: int, limit: int) -> tuple[QueueItem, ...]:
+    """Raises BadRequest."""
+    rows = queue.FIND.all(
+        snapshot.cursor,
+        after,
+        _pattern("" if wanted.sender == "<>" else wanted.sender, any_="%" if wanted.sender != "<>" else ""),
+        _pattern(wanted.recipient),
+        _pattern(wanted.destination),
+        _pattern(f"*{wanted.reason}*"),
+        time.time() - wanted.older_seconds if wanted.older_seconds > 0 else FOREVER,
+        HOLDER if wanted.held else "%",
+        max(1, min(limit, MAX_ITEMS)),
+    )
+    return tuple(QueueItem(EntryId(row[0]), *row[1:]) for row in rows)
+
+
+def _pattern(text: str, any_: str = "%") -> str:
+    """LIKE's pattern of one of ours. Raises BadRequest."""
+    if len(text) > MAX_PATTERN_CHARACTERS:
+        raise BadRequest("a pattern that is too long")
+    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return literal.replace("*", "%").lower() or any_
 
 
 def item(snapshot: Snapshot, entry: int) -> QueueItem:

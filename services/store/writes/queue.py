@@ -18,6 +18,7 @@ from services.store.domain.queue import (
     choose_entries,
 )
 from services.store.reads.directory import Rules
+from services.store.reads.queue import FOREVER
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from services.store.transaction import Transaction
@@ -25,7 +26,7 @@ from services.store.writes import history
 from services.store.writes.filing import Incoming, ready
 from services.store.writes.queueing import file_report
 from shared.contract.history_types import Passage, PassageKind
-from shared.contract.types import Bounce, Lease, Outcome, OutcomeKind, QueueEntry
+from shared.contract.types import HOLDER, Bounce, Lease, Outcome, OutcomeKind, QueueEntry
 from shared.errors import BadRequest, NotFound
 from shared.model.ids import EntryId
 
@@ -43,7 +44,7 @@ def lease(
     transaction: Transaction, worker: str, limit: int, lease_seconds: float, busy_destinations: Sequence[str]
 ) -> Lease:
     """Take due entries, round-robin over destinations, the one that waits longest first."""
-    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or limit < 1:
+    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or limit < 1 or worker == HOLDER:
         raise BadRequest("lease")
     limit = min(limit, MAX_LEASED - 100)
     cursor, now = transaction.cursor, transaction.now
@@ -85,7 +86,7 @@ def next_due(transaction: Transaction) -> float | None:
     """When the next entry that is not leased becomes due, or a lease ends; None: nothing waits."""
     times = (
         queue.NEXT_DUE.scalar(transaction.cursor, transaction.now),
-        queue.NEXT_LEASE_END.scalar(transaction.cursor, transaction.now),
+        queue.NEXT_LEASE_END.scalar(transaction.cursor, transaction.now, HOLDER),
     )
     return min((time for time in times if time is not None), default=None)
 
@@ -94,7 +95,7 @@ def extend(
     transaction: Transaction, worker: str, entries: Sequence[EntryId], lease_seconds: float
 ) -> tuple[EntryId, ...]:
     """Keep leases that this worker still holds."""
-    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or len(entries) > MAX_CHANGED:
+    if not 0 < lease_seconds <= MAX_LEASE_SECONDS or len(entries) > MAX_CHANGED or worker == HOLDER:
         raise BadRequest("lease")
     held = sorted(entry for (entry,) in queue.HELD.all(transaction.cursor, entries, worker, transaction.now))
     queue.LEASE.execute(transaction.cursor, held, worker, transaction.now + lease_seconds)
@@ -111,8 +112,8 @@ def report(
     times: QueueTimes,
 ) -> None:
     """Record results and file bounces. Entries that are gone or leased by another are passed over."""
-    if len(outcomes) > MAX_CHANGED:
-        raise BadRequest("too many outcomes")
+    if len(outcomes) > MAX_CHANGED or worker == HOLDER:
+        raise BadRequest("too many outcomes, or a name that no worker has")
     cursor = transaction.cursor
     states = {row[0]: row for row in queue.STATE.all(cursor, [outcome.entry_id for outcome in outcomes])}
     done: dict[int, int] = {}
@@ -203,6 +204,21 @@ def retry(transaction: Transaction, entries: Sequence[EntryId]) -> int:
         changed = queue.RETRY_ALL.run(transaction.cursor, now, now).rowcount
     transaction.changes.queue = True
     return changed
+
+
+def hold(transaction: Transaction, entries: Sequence[EntryId]) -> int:
+    """A lease without an end, of a holder that is no worker; how many. What is under way is left alone: it may be delivered already."""
+    if len(entries) > MAX_CHANGED:
+        raise BadRequest("too many entries")
+    return queue.HOLD.execute(transaction.cursor, entries, HOLDER, FOREVER, transaction.now)
+
+
+def release(transaction: Transaction, entries: Sequence[EntryId]) -> int:
+    """Give back what is held; how many."""
+    if len(entries) > MAX_CHANGED:
+        raise BadRequest("too many entries")
+    transaction.changes.queue = True
+    return queue.RELEASE.execute(transaction.cursor, entries, HOLDER)
 
 
 def remove(transaction: Transaction, entries: Sequence[EntryId]) -> int:

@@ -11,12 +11,14 @@ import pytest
 
 from shared.contract.registry import Role
 from shared.contract.types import (
+    HOLDER,
     Bounce,
     ContentRange,
     ContentSource,
     Delivery,
     Outcome,
     OutcomeKind,
+    QueueFilter,
     RemoteRecipient,
     ResolutionKind,
 )
@@ -233,6 +235,70 @@ async def test_wrong_leases(session) -> None:
         for limit, seconds in ((0, 60.0), (1, 0.0), (1, 100_000.0)):
             with pytest.raises(BadRequest):
                 await smtp_out.queue.lease("w", limit, seconds, ())
+
+
+@trio_test
+async def test_what_is_held_waits_for_its_release(session) -> None:
+    async with session() as (admin, smtp_in, smtp_out):
+        first, second = await submit(smtp_in, "a@one.test", "b@one.test")
+        third, = await submit(smtp_in, "c@two.test")
+        leased = (await smtp_out.queue.lease("w", 1, 60.0, ("one.test",))).entries
+        assert [entry.entry_id for entry in leased] == [third]
+        # what is under way may be delivered already: it is not held
+        assert await admin.admin.queue_hold((first, second, third, EntryId(99_999))) == 2
+        assert await admin.admin.queue_hold((first,)) == 0
+        lease = await smtp_out.queue.lease("w", 10, 60.0, ())
+        assert lease.entries == ()
+        assert lease.next_due is not None
+        assert lease.next_due < time.time() + 61
+        await admin.admin.queue_retry(())
+        assert (await smtp_out.queue.lease("w", 10, 60.0, ())).entries == ()
+        assert [item.leased_by for item in await admin.admin.queue_list(EntryId(0), 10)] == [HOLDER, HOLDER, "w"]
+        # nobody else speaks for it
+        for call in (
+            smtp_out.queue.lease(HOLDER, 1, 60.0, ()),
+            smtp_out.queue.extend(HOLDER, (first,), 60.0),
+            smtp_out.queue.report(HOLDER, (Outcome(first, OutcomeKind.DELIVERED),), ()),
+        ):
+            with pytest.raises(BadRequest):
+                await call
+        await smtp_out.queue.report("w", (Outcome(third, OutcomeKind.DELIVERED),), ())
+        assert (await smtp_out.queue.lease("w", 10, 60.0, ())).next_due is None
+        assert await admin.admin.queue_release((first, third)) == 1
+        assert [entry.entry_id for entry in (await smtp_out.queue.lease("w", 10, 60.0, ())).entries] == [first]
+        assert await admin.admin.queue_remove((second,)) == 1
+
+
+@trio_test
+async def test_entries_are_found_by_what_is_known_of_them(session) -> None:
+    async with session() as (admin, smtp_in, smtp_out):
+        await submit(smtp_in, "Ann_e@one.test", "bob@one.test", sender="Me@here.test")
+        await submit(smtp_in, "anne@two.test", sender="")
+        leased = (await smtp_out.queue.lease("w", 10, 60.0, ())).entries
+        bob = next(entry.entry_id for entry in leased if entry.recipient == "bob@one.test")
+        released = [Outcome(entry.entry_id, OutcomeKind.RELEASED) for entry in leased if entry.entry_id != bob]
+        later = time.time() + 900
+        await smtp_out.queue.report("w", (Outcome(bob, OutcomeKind.DEFERRED, later, text="100% Full_up"), *released), ())
+        await admin.admin.queue_hold((bob,))
+
+        async def found(**wanted: object) -> list[str]:
+            items = await admin.admin.queue_find(QueueFilter(**wanted), EntryId(0), 100)
+            return [item.recipient.partition("@")[0] for item in items]
+
+        assert await found() == ["Ann_e", "bob", "anne"]
+        assert await found(sender="me@*") == ["Ann_e", "bob"]
+        assert await found(sender="<>") == ["anne"]
+        assert await found(sender="me") == await found(recipient="bo_@one.test") == await found(recipient="%") == []
+        assert await found(recipient="ANN_E@*") == ["Ann_e"]
+        assert await found(recipient="*one.test") == await found(destination="one.test") == ["Ann_e", "bob"]
+        assert await found(reason="0% full_") == await found(held=True) == ["bob"]
+        assert await found(older_seconds=3600.0) == []
+        assert await found(sender="me@*", destination="two.*") == []
+        with pytest.raises(BadRequest):
+            await found(recipient="x" * 401)
+        page = await admin.admin.queue_find(QueueFilter(), EntryId(0), 1)
+        rest = await admin.admin.queue_find(QueueFilter(), page[0].entry_id, 5)
+        assert [len(page), len(rest)] == [1, 2]
 
 
 @trio_test

@@ -103,7 +103,7 @@ NEXT_DUE: Final = Prepared(
     sa.select(sa.func.min(_e.due_at)).where(_e.lease_until <= b("now")), "now"
 )  # fmt: skip
 NEXT_LEASE_END: Final = Prepared(
-    sa.select(sa.func.min(_e.lease_until)).where(_e.lease_until > b("now")), "now"
+    sa.select(sa.func.min(_e.lease_until)).where(_e.lease_until > b("now"), _e.lease_owner != b("holder")), "now", "holder"
 )  # fmt: skip
 
 STATE: Final = PreparedIn(
@@ -181,6 +181,44 @@ _ITEM: Final = (
 )
 SELECT_ITEMS: Final = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
 ITEMS: Final = Prepared(SELECT_ITEMS.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
+
+
+def _like(column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
+    return sa.func.lower(column).like(b(name), escape="\\")
+
+
+FIND: Final = Prepared(
+    SELECT_ITEMS.where(
+        _e.id > b("after"),
+        _like(_m.sender, "sender"),
+        _like(_e.recipient, "recipient"),
+        _like(_e.destination, "destination"),
+        _like(_e.last_text, "reason"),
+        _m.queued_at <= b("before"),
+        _e.lease_owner.like(b("owner")),
+    )
+    .order_by(_e.id)
+    .limit(b("limit")),
+    "after", "sender", "recipient", "destination", "reason", "before", "owner", "limit",
+)  # fmt: skip
+HOLD: Final = PreparedIn(
+    lambda ids: (
+        sa.update(queue_entry)
+        .where(_e.id.in_(ids), _e.lease_until <= b("now"))
+        .values(lease_owner=b("holder"), lease_until=b("for_ever"))
+    ),
+    "holder",
+    "for_ever",
+    "now",
+)
+RELEASE: Final = PreparedIn(
+    lambda ids: (
+        sa.update(queue_entry)
+        .where(_e.id.in_(ids), _e.lease_owner == b("holder"))
+        .values(lease_owner=sa.literal_column("''"), lease_until=_zero)
+    ),
+    "holder",
+)
 ITEM: Final = Prepared(SELECT_ITEMS.where(_e.id == b("entry")), "entry")
 RETRY: Final = PreparedIn(
     lambda ids: sa.update(queue_entry).where(_e.due_at > b("now"), _e.id.in_(ids)).values(due_at=b("new_due")), "new_due", "now"
