@@ -4,10 +4,11 @@ from typing import Protocol
 
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.queue_types import QueueFilter
 from shared.contract.registry import Role, call
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueFilter, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
 from shared.model.ids import EntryId
 
 

@@ -28,10 +28,10 @@ def plain_message(message_id: str, to: str = "bob@example.test", sender: str = "
     ).encode()
 
 
-def large_message(message_id: str, octets: int) -> bytes:
+def large_message(message_id: str, octets: int, sender: str = "alice@example.test") -> bytes:
     """A message with one attachment, `octets` long or a little more, that does not compress."""
     head = (
-        f"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: large\r\nMessage-ID: <{message_id}>\r\n"
+        f"From: {sender}\r\nTo: bob@example.test\r\nSubject: large\r\nMessage-ID: <{message_id}>\r\n"
         "Date: Mon, 01 Jun 2026 10:00:00 +0900\r\nMIME-Version: 1.0\r\n"
         "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\n"
     ).encode()

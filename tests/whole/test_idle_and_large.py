@@ -25,7 +25,7 @@ def test_a_delivery_wakes_every_idle_session(world: World, bob: Login) -> None:
 
 
 def test_a_large_message_goes_in_and_out_by_every_protocol(world: World, alice: Login, bob: Login) -> None:
-    sent = large_message("large@example.test", LARGE)
+    sent = large_message("large@example.test", LARGE, alice.address)
     with world.imap(bob) as client:
         idle = Idle(client)
         sending = threading.Thread(target=world.submit, args=(alice, bob.address, sent))
@@ -42,7 +42,7 @@ def test_a_large_message_goes_in_and_out_by_every_protocol(world: World, alice: 
 
 
 def test_a_large_message_is_appended_and_relayed(world: World, alice: Login) -> None:
-    sent = large_message("large-out@example.test", LARGE)
+    sent = large_message("large-out@example.test", LARGE, alice.address)
     with world.imap(alice) as client:
         status, said = client.append("Sent", r"(\Seen)", "", sent)
         assert status == "OK", said

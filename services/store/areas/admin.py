@@ -21,9 +21,10 @@ from services.store.writes import queue as queue_writes
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.queue_types import QueueFilter
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueFilter, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
 from shared.errors import BadRequest
 from shared.model.ids import EntryId
 from shared.rpc.server import Call

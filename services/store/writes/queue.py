@@ -26,7 +26,8 @@ from services.store.writes import history
 from services.store.writes.filing import Incoming, ready
 from services.store.writes.queueing import file_report
 from shared.contract.history_types import Passage, PassageKind
-from shared.contract.types import HOLDER, Bounce, Lease, Outcome, OutcomeKind, QueueEntry
+from shared.contract.queue_types import HOLDER
+from shared.contract.types import Bounce, Lease, Outcome, OutcomeKind, QueueEntry
 from shared.errors import BadRequest, NotFound
 from shared.model.ids import EntryId
 

@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         transaction.begin_savepoint()
         recipients = (LocalRecipient(AccountId(1), "a@example.test", name),)
         delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
-        filing.deliver(transaction, (Incoming(encode_content(b"never", COMPRESSOR)),), delivery, 1.0)
+        filing.deliver(transaction, (Incoming(encode_content(b"never", COMPRESSOR)),), delivery, CONDITIONS)
         transfer.expunge(transaction, "imap", 1, number, None, False)
         transaction.rollback_savepoint()
 

@@ -188,5 +188,7 @@ async def test_pages_of_what_others_share(world) -> None:
             await owner.imap.mailboxes.create(owner.grant, f"x/{number:04}", "")
         first = await guest.imap.events.shared_mailboxes(guest.grant, "")
         assert (len(first.mailboxes), first.next_name) == (PAGE, first.mailboxes[-1].name)
-        names = [row.name for row in await shared_with(guest)]
+        # what other tests give to anyone is there, too
+        prefix = f"shared/{owner.address}/"
+        names = [row.name for row in await shared_with(guest) if row.name.startswith(prefix)]
         assert len(names) == len(set(names)) == PAGE + 1

@@ -9,16 +9,15 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from shared.contract.queue_types import HOLDER, QueueFilter
 from shared.contract.registry import Role
 from shared.contract.types import (
-    HOLDER,
     Bounce,
     ContentRange,
     ContentSource,
     Delivery,
     Outcome,
     OutcomeKind,
-    QueueFilter,
     RemoteRecipient,
     ResolutionKind,
 )
