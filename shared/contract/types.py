@@ -492,3 +492,11 @@ class StoreStatus:
     queue_entries: int
     queue_due: int
     connections: tuple[Connection, ...]
+    verified_at: float
+    """When the store was last verified; 0: never."""
+    damages: int
+    """That were found then."""
+    backup_tested_at: float
+    """When a restore was last tried; 0: never."""
+    backup_failure: str
+    """What was wrong with it; empty when nothing was."""
