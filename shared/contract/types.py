@@ -493,10 +493,8 @@ class StoreStatus:
     queue_due: int
     connections: tuple[Connection, ...]
     verified_at: float
-    """When the store was last verified; 0: never."""
     damages: int
-    """That were found then."""
+    """Found by the last verification, at ``verified_at`` (0: never)."""
     backup_tested_at: float
-    """When a restore was last tried; 0: never."""
     backup_failure: str
-    """What was wrong with it; empty when nothing was."""
+    """Of the restore that was last tried, at ``backup_tested_at`` (0: never); empty: it went well."""
