@@ -2,6 +2,7 @@
 
 import attrs
 
+from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
@@ -16,6 +17,7 @@ from services.store.reads.directory import Rules
 from services.store.scram import Scram
 from services.store.search.keeper import Search
 from services.store.uploads import Uploads
+from services.store.verify.keeper import Verification
 from services.store.writer import Writer
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
@@ -38,6 +40,8 @@ class Core:
     notifier: Notifier
     uploads: Uploads
     search: Search
+    verification: Verification
+    backup_tests: BackupTests
     grants: Grants
     passwords: Passwords
     scram: Scram

@@ -19,11 +19,19 @@ DEVICE_KEY: Final = "devices"
 FORWARDING_KEY: Final = "srs"
 LOCK: Final = "lock"
 DATABASE: Final = "pillarbox.db"
+RESTORING: Final = ".restoring"
+"""In the store's folder while a restore is under way: no store starts on half of one."""
+ASIDE: Final = ".before-restore-"
+"""In the names of what a restore put aside."""
 _SPOOLING: Final = ("smtp_in", "smtp_out", "imap")
 
 
 class DataDirectoryInUseError(OSError):
     """Another store runs on this data directory."""
+
+
+class UnfinishedRestoreError(OSError):
+    """A restore into this data directory was not finished."""
 
 
 def database_path(paths: DataPaths) -> Path:
@@ -41,6 +49,16 @@ def uploads_path(paths: DataPaths) -> Path:
 def search_path(paths: DataPaths) -> Path:
     """Of the text search index; made by whoever writes there first."""
     return paths.store / "search"
+
+
+def verified_path(paths: DataPaths) -> Path:
+    """What the last verification found."""
+    return paths.store / "verified.json"
+
+
+def backup_tested_path(paths: DataPaths) -> Path:
+    """What the last test of a backup found."""
+    return paths.store / "backup-tested.json"
 
 
 def make_directories(paths: DataPaths) -> None:
@@ -61,6 +79,12 @@ def make_directories(paths: DataPaths) -> None:
     for directory in wanted:
         if not directory.is_dir():
             directory.mkdir(mode=0o700, parents=directory == paths.root)
+
+
+def check_restored(paths: DataPaths) -> None:
+    """Raises UnfinishedRestoreError."""
+    if (paths.store / RESTORING).exists():
+        raise UnfinishedRestoreError(f"a restore into {paths.root} was not finished: run pillarbox restore again")
 
 
 def lock_directory(paths: DataPaths) -> int:

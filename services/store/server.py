@@ -25,6 +25,7 @@ from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
+from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.core import Committed, Core
 from services.store.devices import Devices
@@ -47,6 +48,7 @@ from services.store.search.keeper import Search
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.uploads import Uploads
+from services.store.verify.keeper import Verification
 from services.store.writer import Writer
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
@@ -82,6 +84,7 @@ def open_data(settings: Settings, paths: DataPaths, log: Logger) -> Opened:
     os.umask(0o077)
     layout.make_directories(paths)
     lock = layout.lock_directory(paths)
+    layout.check_restored(paths)
     keys = layout.service_keys(paths)
     device_key = layout.device_key(paths)
     grant_key, forwarding_key = layout.grant_key(paths), layout.forwarding_key(paths)
@@ -123,6 +126,8 @@ async def serve(service: Service) -> None:
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
+            nursery.start_soon(core.verification.run)
+            nursery.start_soon(core.backup_tests.run)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
             service.ready({})
             await service.draining.wait()
@@ -212,6 +217,21 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         uploads=uploads,
         search=search,
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account, device_exists=directory.has_device),
+        verification=Verification(
+            database,
+            layout.packs_path(paths),
+            layout.verified_path(paths),
+            log,
+            every_days=store.verify_days,
+            octets_per_second=store.verify_octets_per_second,
+        ),
+        backup_tests=BackupTests(
+            paths.root,
+            settings.backup.directory,
+            layout.backup_tested_path(paths),
+            log,
+            every_days=settings.backup.test_days,
+        ),
         passwords=passwords,
         scram=Scram(opened.grant_key, passwords),
         guard=guard,

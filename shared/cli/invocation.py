@@ -12,6 +12,8 @@ EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG_USE: Final = 2
 EXIT_STORE_AWAY: Final = 3
+EXIT_DAMAGED: Final = 4
+"""What was to be verified is damaged."""
 
 DEFAULT_DATA: Final = "data"
 

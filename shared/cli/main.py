@@ -1,6 +1,7 @@
 """The parser, and how a command ends.
 
-Exit codes: 0 done, 1 failed, 2 wrong use, 3 the store does not run. Everything but answers goes to stderr, in one line.
+Exit codes: 0 done, 1 failed, 2 wrong use, 3 the store does not run, 4 what was verified is damaged. Everything but answers goes to
+stderr, in one line.
 `--data`, `--config` and `--json` may stand anywhere on the line, which is why every level of the parser knows them with
 no default of its own.
 """
@@ -11,10 +12,27 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from shared.cli import account, alias, bans, device, domain, queue, quota, run, search, status, test, trace, up
+from shared.cli import (
+    account,
+    alias,
+    backup,
+    bans,
+    device,
+    domain,
+    queue,
+    quota,
+    restore,
+    run,
+    search,
+    status,
+    store,
+    test,
+    trace,
+    up,
+)
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
-NOUNS = (up, run, domain, account, device, alias, quota, queue, trace, bans, search, status, test)
+NOUNS = (up, run, domain, account, device, alias, quota, queue, trace, bans, search, store, backup, restore, status, test)
 
 
 class Parser(argparse.ArgumentParser):

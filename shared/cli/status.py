@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from shared.cli.invocation import EXIT_OK, Invocation
-from shared.cli.output import age_text, iso_time, print_json, print_table, size_text
+from shared.cli.output import age_text, iso_time, print_json, print_table, printable, size_text
 from shared.cli.store_access import ask
 from shared.contract.types import StoreStatus
 
@@ -26,9 +26,21 @@ def as_json(status: StoreStatus) -> dict[str, Any]:
         "messages": status.messages,
         "octets": status.octets,
         "disk_octets": status.disk_octets,
+        "verified": iso_time(status.verified_at) if status.verified_at else None,
+        "damages": status.damages,
+        "backup_tested": iso_time(status.backup_tested_at) if status.backup_tested_at else None,
+        "backup_failure": status.backup_failure,
         "queue": {"entries": status.queue_entries, "due": status.queue_due},
         "connections": [{"role": c.role, "worker": c.worker, "since": iso_time(c.since)} for c in status.connections],
     }
+
+
+def verified_words(status: StoreStatus, now: float) -> str:
+    """One line on the last verification."""
+    if not status.verified_at:
+        return "not verified yet"
+    found = f"{status.damages} DAMAGED (pillarbox store verify)" if status.damages else "all sound"
+    return f"verified {age_text(now - status.verified_at)} ago: {found}"
 
 
 def show_status(invocation: Invocation) -> int:
@@ -43,6 +55,10 @@ def show_status(invocation: Invocation) -> int:
     print(", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts), end="")
     print(f" ({size_text(status.octets)}, {size_text(status.disk_octets)} on disk)")
     print(f"{status.queue_entries} in the queue, {status.queue_due} of them due")
+    print(verified_words(status, now))
+    if status.backup_tested_at:
+        found = f"FAILED: {printable(status.backup_failure)}" if status.backup_failure else "all came back"
+        print(f"backup tested {age_text(now - status.backup_tested_at)} ago: {found}")
     rows = [(c.role, c.worker, age_text(now - c.since)) for c in status.connections if c.role != "admin"]
     print_table(("SERVICE", "PROCESS", "CONNECTED FOR"), sorted(rows))
     return EXIT_OK

@@ -237,6 +237,12 @@ class StoreSettings:
     search_wait_seconds: float = key(
         60.0, "how long a new message waits for the search index when few do", minimum=0, maximum=86400
     )
+    verify_days: float = key(
+        30.0, "days from one verification of everything on the disk to the next; 0: never by itself", minimum=0, maximum=3650
+    )
+    verify_octets_per_second: int = key(
+        20 * MIB, "how fast a verification reads", minimum=64 * KIB, maximum=2**40
+    )
     tombstones_per_mailbox: int = key(50_000, "expunged UIDs remembered per mailbox", minimum=0, maximum=10_000_000)
 
 
@@ -413,6 +419,16 @@ class ImapSettings:
 
 
 @attrs.frozen
+class BackupSettings:
+    directory: str = key("", "folder of the backups, as the store sees it: the newest there is tested; empty: none is")
+    test_days: float = key(7.0, "days from one test of a backup to the next; 0: none", minimum=0, maximum=3650)
+    keep_daily: int = key(7, "days of which the newest backup stays", minimum=0, maximum=10_000)
+    keep_weekly: int = key(4, "weeks of which the newest backup stays", minimum=0, maximum=10_000)
+    keep_monthly: int = key(12, "months of which the newest backup stays; all three 0: every backup stays", minimum=0, maximum=10_000)
+    octets_per_second: int = key(0, "how fast a backup reads; 0: as fast as it can", minimum=0, maximum=2**40)
+
+
+@attrs.frozen
 class Pop3Settings:
     port: int = port_key(110, "with STLS")
     tls_port: int = port_key(995, "with TLS from the first byte")
@@ -440,6 +456,7 @@ class Settings:
     limits: LimitSettings = attrs.field(factory=LimitSettings)
     tls: TlsSettings = attrs.field(factory=TlsSettings)
     store: StoreSettings = attrs.field(factory=StoreSettings)
+    backup: BackupSettings = attrs.field(factory=BackupSettings)
     authenticity: AuthenticitySettings = attrs.field(factory=AuthenticitySettings)
     smtp_in: SmtpInSettings = attrs.field(factory=SmtpInSettings)
     smtp_out: SmtpOutSettings = attrs.field(factory=SmtpOutSettings)

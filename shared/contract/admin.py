@@ -6,9 +6,11 @@ from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.queue_types import QueueFilter
 from shared.contract.registry import Role, call
+from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
+from shared.contract.verify_types import VerifyStatus
 from shared.model.ids import EntryId
 
 
@@ -175,5 +177,32 @@ class AdminApi(Protocol):
         """Build the text search index anew, beside the old one, in the background; nothing that lasts depends on it.
 
         Raises BadRequest where it is turned off.
+        """
+        ...
+
+    @call(Role.ADMIN)
+    async def held_contents(self, address: str, in_trash: bool, after: int) -> HeldContents:
+        """What the account holds in Trash (or everywhere else), at most 10,000 behind ``after`` (0: from the first). Raises NotFound."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def restore_messages(
+        self, address: str, mailbox: str, special_use: str, messages: tuple[RestoredMessage, ...]
+    ) -> int:
+        """File messages of a backup in one transaction, in the order given, whatever the quota; how many.
+
+        The mailbox is made (and subscribed) where it is not there. Raises NotFound, InvalidMailboxName, LimitExceeded, NoSuchUpload,
+        BadRequest.
+        """
+        ...
+
+    @call(Role.ADMIN)
+    async def verify_status(self) -> VerifyStatus: ...
+
+    @call(Role.ADMIN)
+    async def verify_start(self, octets_per_second: int) -> VerifyStatus:
+        """Verify everything on the disk, in the background (0: as fast as the settings say); one that runs already goes on.
+
+        Raises BadRequest (a negative speed).
         """
         ...

@@ -6,7 +6,7 @@ from shared.contract.append_types import SmallContent
 from shared.contract.registry import Role, call
 from shared.model.message_index import MessageIndex
 
-_WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP)
+_WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP, Role.ADMIN)
 
 
 class ContentApi(Protocol):

@@ -492,3 +492,9 @@ class StoreStatus:
     queue_entries: int
     queue_due: int
     connections: tuple[Connection, ...]
+    verified_at: float
+    damages: int
+    """Found by the last verification, at ``verified_at`` (0: never)."""
+    backup_tested_at: float
+    backup_failure: str
+    """Of the restore that was last tried, at ``backup_tested_at`` (0: never); empty: it went well."""

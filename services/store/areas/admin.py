@@ -8,13 +8,16 @@ from typing import Any
 
 import trio
 
+from services.store.areas.incoming import contents
 from services.store.core import Core
 from services.store.dkim_keys import make_keys
+from services.store.domain.names import NameLimits
 from services.store.reads import directory as reads
 from services.store.reads import dkim as dkim_reads
 from services.store.reads import queue as queue_reads
+from services.store.reads.restoring import held_contents
 from services.store.writer import Command
-from services.store.writes import aliases, sharing
+from services.store.writes import aliases, filing, restoring, sharing
 from services.store.writes import directory as writes
 from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
@@ -22,9 +25,11 @@ from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.queue_types import QueueFilter
+from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
+from shared.contract.verify_types import VerifyStatus
 from shared.errors import BadRequest
 from shared.model.ids import EntryId
 from shared.rpc.server import Call
@@ -157,6 +162,10 @@ class AdminArea:
             disk_octets=await trio.to_thread.run_sync(_disk_octets, core.paths.store),
             queue_entries=entries,
             queue_due=due,
+            verified_at=core.verification.result.finished_at,
+            damages=core.verification.result.findings.count,
+            backup_tested_at=core.backup_tests.tried.at,
+            backup_failure=core.backup_tests.tried.failure,
             connections=tuple(
                 Connection(str(peer.role), peer.worker, peer.since)
                 for peers in core.connections
@@ -185,6 +194,36 @@ class AdminArea:
         self._core.search.rebuild()
         self._core.log.info("administration", action="search_rebuild")
         return await self._core.search.status()
+
+    async def held_contents(self, call: Call, address: str, in_trash: bool, after: int) -> HeldContents:
+        return await self._core.readers.run(held_contents, address, after, in_trash=in_trash)
+
+    async def restore_messages(
+        self, call: Call, address: str, mailbox: str, special_use: str, messages: tuple[RestoredMessage, ...]
+    ) -> int:
+        core, store = self._core, self._core.settings.store
+        limits = NameLimits(store.mailbox_name_octets, store.mailbox_depth, store.mailboxes_per_account)
+        async with contents(core, call, [message.content for message in messages]) as incoming:
+            command = Command(
+                "admin.restore_messages",
+                call.op_id,
+                restoring.restore_messages,
+                (incoming, address, mailbox, special_use, messages, limits),
+                prepare=filing.prepare_contents,
+                to_the_end=True,
+            )
+            count: int = await core.writer.submit(command)
+        core.log.info("administration", action="restore_messages", subject=address[:320], messages=count)
+        return count
+
+    async def verify_status(self, call: Call) -> VerifyStatus:
+        return self._core.verification.status()
+
+    async def verify_start(self, call: Call, octets_per_second: int) -> VerifyStatus:
+        if octets_per_second < 0:
+            raise BadRequest("speed")
+        self._core.log.info("administration", action="verify_start")
+        return self._core.verification.start(octets_per_second)
 
 
 def _disk_octets(directory: Path) -> int:

@@ -10,17 +10,15 @@ Memory: one partition's bits (8 MiB, twice while they are compressed) and the te
 """
 
 import argparse
-import json
-import os
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from services.store.background import begin, report
 from services.store.packs.read import PackReader
 from services.store.packs.record import CorruptRecordError, Location
 from services.store.search.builder import PartitionBuilder
@@ -39,7 +37,6 @@ from services.store.search.partition import Partition, read_header
 from services.store.sql import plain
 from services.store.sql.database import connect
 
-NICENESS: Final = 19
 ROWS: Final = 64
 """Contents asked for at once: no snapshot of the database is held for longer than it takes to read them."""
 FLUSH_SECONDS: Final = 20.0
@@ -197,19 +194,6 @@ class Indexer:
                 grams_path(self._directory, partition).unlink(missing_ok=True)
 
 
-def end_with_parent() -> None:
-    """End the process when standard input closes: the store is gone."""
-    while os.read(0, 1):
-        pass
-    os._exit(0)
-
-
-def report(line: dict[str, int]) -> None:
-    """A line on standard output."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
 def main() -> int:
     """The exit status."""
     parser = argparse.ArgumentParser()
@@ -219,9 +203,7 @@ def main() -> int:
     parser.add_argument("--compact", action="store_true")
     parser.add_argument("--skip", type=int, action="append", default=[])
     options = parser.parse_args()
-    os.nice(NICENESS)
-    os.umask(0o077)
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    begin()
     try:
         with closing(connect(options.database, read_only=True, cache_kib=CACHE_KIB)) as connection:
             packs = PackReader(options.packs, cache_octets=WHOLE_OCTETS, files_max=4)

@@ -7,16 +7,13 @@ One that fails is started again after a pause that doubles; a content at which i
 """
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import trio
 
+from services.store.child import run_child, why
 from services.store.readers import Readers, Snapshot
 from services.store.search.files import Header, SearchDamageError, grams_path, last_id, list_files, partition_of
 from services.store.search.grams import DOCUMENTS
@@ -42,8 +39,7 @@ FIRST_COMPACT_SECONDS: Final = 3600.0
 GIVE_BACK_SECONDS: Final = 60.0
 """After the last search, until what is kept for the next one is given back."""
 SKIPPED_MAX: Final = 1000
-_ROOT: Final = Path(__file__).parents[3]
-_LINE_OCTETS: Final = 4096
+INDEXER: Final = "services.store.search.indexer"
 
 
 def last_content(snapshot: Snapshot) -> int:
@@ -221,7 +217,7 @@ class Search:
         self._running, self._done, self._at = True, 0, 0
         self.runs += 1
         try:
-            status, said = await self._process(words)
+            status, said = await run_child(INDEXER, [*self._paths, *words], self._heard)
         except OSError as error:
             status, said = 1, str(error)
         finally:
@@ -235,48 +231,11 @@ class Search:
             if compact:
                 self._compact_at = trio.current_time() + COMPACT_SECONDS
             return True
-        self._failure = said or (f"ended by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}")
+        self._failure = why(status, said)
         if self._at and len(self._skipped) < SKIPPED_MAX:
             self._skipped.append(self._at)
         self._log.warning("the indexer failed", reason=self._failure, content=self._at or None)
         return False
-
-    async def _process(self, words: list[str]) -> tuple[int, str]:
-        """Exit status, and the last of what it said on standard error."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PILLARBOX_")}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_ROOT), environment.get("PYTHONPATH"))))
-        command = [sys.executable, "-P", "-m", "services.store.search.indexer", *self._paths, *words]
-        said = b""
-
-        async def listen(stream: trio.abc.ReceiveStream) -> None:
-            nonlocal said
-            async for data in stream:
-                said = (said + data)[-_LINE_OCTETS:]
-
-        pipe = subprocess.PIPE
-        process = await trio.lowlevel.open_process(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=True
-        )
-        try:
-            async with trio.open_nursery() as nursery:
-                assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018  both are pipes
-                nursery.start_soon(listen, process.stderr)
-                rest = b""
-                async for data in process.stdout:
-                    *lines, rest = (rest + data).split(b"\n")
-                    rest = rest[-_LINE_OCTETS:]
-                    for line in lines:
-                        await self._heard(line)
-                status = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-            with trio.CancelScope(shield=True):
-                await process.wait()
-                for stream in (process.stdin, process.stdout, process.stderr):
-                    if stream is not None:
-                        await stream.aclose()
-        return status, said.decode("utf-8", "replace").strip()[-500:]
 
     async def _heard(self, line: bytes) -> None:
         try:

@@ -142,7 +142,8 @@ def _check_room(
         raise LimitExceeded("annotations")
 
 
-def _account(transaction: Transaction, address: str) -> int:
+def account_named(transaction: Transaction, address: str) -> int:
+    """The id of an account. Raises NotFound."""
     try:
         found = directory.ACCOUNT_ID.one(transaction.cursor, normalize_address(address))
     except InvalidAddressError:
@@ -156,7 +157,7 @@ def quota_set(transaction: Transaction, address: str, messages: int | None, octe
     """Raises NotFound, BadRequest."""
     if any(limit is not None and not 0 <= limit <= QUOTA_MAX for limit in (messages, octets)):
         raise BadRequest("limit")
-    account_id = _account(transaction, address)
+    account_id = account_named(transaction, address)
     directory.SET_QUOTA.run(transaction.cursor, messages, octets, account_id)
     return _quota_changed(transaction, account_id)
 
@@ -180,7 +181,7 @@ def set_quota(
 
 def quota_recount(transaction: Transaction, address: str) -> Quota:
     """Count anew from the mailboxes. Raises NotFound."""
-    account_id = _account(transaction, address)
+    account_id = account_named(transaction, address)
     transaction.flush()
     counted = directory.COUNTED.all(transaction.cursor, account_id)[0]
     directory.SET_USAGE.run(transaction.cursor, *counted, account_id)

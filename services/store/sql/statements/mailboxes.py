@@ -138,6 +138,11 @@ KEYWORDS: Final = Prepared(
 )
 INSERT_KEYWORD: Final = Prepared(keyword.insert(), "mailbox_id", "slot", "name")
 
+WITH_SPECIAL_USE: Final = Prepared(
+    sa.select(mailbox.c.id).where(mailbox.c.account_id == b("account"), mailbox.c.special_use == b("special_use")),
+    "account",
+    "special_use",
+)
 SUBSCRIBED: Final = Prepared(
     sa.select(subscription.c.name)
     .where(subscription.c.account_id == b("account"), subscription.c.name == b("name")),

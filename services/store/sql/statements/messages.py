@@ -7,7 +7,7 @@ from sqlalchemy import bindparam as b
 from sqlalchemy.sql.expression import ClauseElement
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import content, content_index, message, tombstone
+from services.store.sql.schema import content, content_index, mailbox, message, tombstone
 from shared.contract.types import IndexField
 
 _m = message.c
@@ -217,6 +217,27 @@ class IndexStatements:
             found = self._ranged[fields] = Prepared(statement, "mailbox", "low", "high")
         return found
 
+
+def _held(special_use: sa.ColumnElement[bool]) -> Prepared:
+    """Contents of an account's messages in some of its mailboxes, in the order of their ids."""
+    return Prepared(
+        sa.select(content.c.id, content.c.digest)
+        .select_from(message)
+        .join(mailbox, mailbox.c.id == _m.mailbox_id)
+        .join(content, content.c.id == _m.content_id)
+        .where(mailbox.c.account_id == b("account"), content.c.id > b("after"), special_use)
+        .distinct()
+        .order_by(content.c.id)
+        .limit(b("limit")),
+        "account",
+        "after",
+        "limit",
+    )
+
+
+_trash: sa.ColumnElement[str] = sa.literal_column("'\\Trash'")
+HELD_IN_TRASH: Final = _held(mailbox.c.special_use == _trash)
+HELD_ELSEWHERE: Final = _held(mailbox.c.special_use != _trash)
 
 INDEX: Final = IndexStatements()
 ALL_INDEX_FIELDS: Final = int(sum(_INDEX))
