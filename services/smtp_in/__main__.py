@@ -105,7 +105,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     strangers = strangers_of(settings, clients)
     spool = service.paths.spool(service.name)
     spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    deferral = greylist_of(settings, strangers, resolver, counters, spool, service.log)
+    deferral, correspondents = greylist_of(settings, strangers, resolver, counters, spool, service.log)
     policy = Chain(
         (
             SenderOwnership(directory),
@@ -121,6 +121,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
             HeaderLimits(own.hops, own.header_octets),
             AuthorOwnership(directory, own.check_from, service.log),
             *_authenticity(service, profiles.hostname, clients, resolver),
+            *correspondents,
         )
     )
     full = (

@@ -9,7 +9,7 @@ from services.smtp_in.front import Counters
 from services.smtp_in.policy.chain import Policy
 from services.smtp_in.policy.dns_lists import DnsLists
 from services.smtp_in.policy.early import EarlyTalkers
-from services.smtp_in.policy.greylist import Greylist, GreylistRule
+from services.smtp_in.policy.greylist import Correspondents, Greylist, GreylistRule
 from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.rates import RateLimits, Rates
 from services.smtp_in.policy.strangers import Strangers
@@ -38,16 +38,17 @@ def strangers_of(settings: Settings, clients: ClientsWatch) -> Strangers:
 
 def greylist_of(
     settings: Settings, strangers: Strangers, resolver: Resolver, counters: Counters, spool: Path, log: Logger
-) -> Policy | None:
-    """Greylisting, where it is wanted; its book is in `spool`. Raises OSError."""
+) -> tuple[Policy | None, tuple[Policy, ...]]:
+    """Greylisting where it is wanted, its book in `spool`: what puts recipients off, and what stands in the chain. Raises OSError."""
     own = settings.smtp_in
     if not own.greylist:
-        return None
+        return None, ()
     from services.smtp_in.policy.greylist_book import GreylistBook  # SQLite is 2 MB that the others need not have
 
-    return Greylist(
+    book = GreylistBook(spool / own.greylist_file)
+    greylist = Greylist(
         GreylistRule(own.greylist_seconds, own.greylist_days * _DAY_SECONDS),
-        GreylistBook(spool / own.greylist_file),
+        book,
         strangers,
         resolver,
         server_hostname(settings),
@@ -56,6 +57,7 @@ def greylist_of(
         time.time,
         log,
     )
+    return greylist, (Correspondents(book, time.time, log),)
 
 
 def policies_at_the_door(

@@ -3,7 +3,8 @@
 Laws:
 - A triplet (the client's network, the sender, the recipient) is deferred until `delay_seconds` after it was first seen, and welcome from
   then on for `keep_seconds` after its last use. One that never came back is forgotten after RETRY_SECONDS.
-- Nobody waits whose SPF passes or whom an allow list has: such a client is answerable for what it sends. The postmaster never waits.
+- Nobody waits whose SPF passes or whom an allow list has: such a client is answerable for what it sends. Nor does a sender to whom an
+  account wrote within a year, or who writes to the postmaster.
 - Trouble with the book is never a delay: the mail is taken.
 - Mailing lists write another sender each time: numbers and what stands behind "+" in its local part make no difference.
 
@@ -12,7 +13,7 @@ RFC 6647 §2.4, §4.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Final, Protocol
@@ -21,7 +22,7 @@ import trio
 from attrs import frozen
 
 from services.smtp_in.policy.authenticity import spf_identity
-from services.smtp_in.policy.chain import Policy
+from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.policy.dns_lists import is_postmaster
 from services.smtp_in.policy.strangers import Strangers
 from services.smtp_in.protocol import replies
@@ -36,6 +37,7 @@ from shared.observe.log import Logger
 
 RETRY_SECONDS: Final = 2 * 86_400.0
 """Servers try for five days (RFC 5321 §4.5.4.1), but the first attempts come within hours."""
+CORRESPONDENT_SECONDS: Final = 365 * 86_400.0
 _DIGITS: Final = str.maketrans("0123456789", "##########")
 
 
@@ -65,10 +67,13 @@ class Seen:
 
 
 class Book(Protocol):
-    """Where triplets are remembered; called in a thread, one call at a time."""
+    """Where triplets are remembered; called in threads."""
 
-    def see(self, key: bytes, rule: GreylistRule, now: float) -> float:
-        """Apply the rule to the triplet and remember it; how long it is deferred. Raises OSError."""
+    def see(self, key: bytes, correspondent: bytes, rule: GreylistRule, now: float) -> float:
+        """Apply the rule to the triplet and remember it; how long it is deferred: not at all for a correspondent. Raises OSError."""
+
+    def know(self, correspondents: Sequence[bytes], now: float, until: float) -> None:
+        """Remember to whom our accounts wrote. Raises OSError."""
 
 
 def triplet(ip: str, sender: str, recipient: str) -> bytes:
@@ -78,6 +83,35 @@ def triplet(ip: str, sender: str, recipient: str) -> bytes:
     local_part, at, domain = sender.lower().rpartition("@")
     sender = f"{local_part.partition('+')[0].translate(_DIGITS)}{at}{domain}"
     return blake2b("\0".join((f"{version}:{network:x}", sender, recipient.lower())).encode(), digest_size=16).digest()
+
+
+def correspondent(address: str) -> bytes:
+    """The key of somebody to whom our accounts write."""
+    return blake2b(address.lower().encode(), digest_size=16, person=b"correspondent").digest()
+
+
+class Correspondents(Policy):
+    """Notes to whom accounts write, before the message is committed: an answer must not be put off."""
+
+    def __init__(self, book: Book, clock: Callable[[], float], log: Logger) -> None:
+        self._book = book
+        self._clock = clock
+        self._log = log
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    async def on_content(self, received: Received) -> Reply | None:
+        """Waits for the book's file; has no objection."""
+        transaction = received.transaction
+        if transaction.client.account is not None and transaction.remote:
+            keys = [correspondent(remote.address) for remote in transaction.remote.values()]
+            now = self._clock()
+            try:
+                await trio.to_thread.run_sync(
+                    self._book.know, keys, now, now + CORRESPONDENT_SECONDS, limiter=self._one_at_a_time
+                )
+            except OSError as error:
+                self._log.warning("greylist not writable", error=str(error))
+        return None
 
 
 class Greylist(Policy):
@@ -115,16 +149,16 @@ class Greylist(Policy):
         if client.standing is not None and client.standing.allowed:
             return None
         key = triplet(client.ip, transaction.sender, recipient.address)
-        left = await self._see(key)
+        left = await self._see(key, correspondent(transaction.sender))
         if left <= 0 or await self._spf_passes(transaction):
             return None
         self._count("greylisted")
         return replies.greylisted(left)
 
-    async def _see(self, key: bytes) -> float:
+    async def _see(self, key: bytes, sender: bytes) -> float:
         try:
             return await trio.to_thread.run_sync(
-                self._book.see, key, self._rule, self._clock(), limiter=self._one_at_a_time
+                self._book.see, key, sender, self._rule, self._clock(), limiter=self._one_at_a_time
             )
         except OSError as error:
             self._log.warning("greylist not readable", error=str(error))

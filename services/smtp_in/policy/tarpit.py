@@ -14,12 +14,14 @@ from services.smtp_in.policy.allowance import Allowance
 from services.smtp_in.policy.chain import Policy
 from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.strangers import ENTRIES, Strangers
+from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Transaction
 from shared.net.networks import client_key
 
 _HOUR = 3600.0
+_GUESSES = (replies.USER_UNKNOWN, replies.RELAY_DENIED, replies.BAD_RECIPIENT)
 
 
 @frozen
@@ -56,10 +58,10 @@ class Tarpit(Policy):
         self.held = 0
 
     async def on_rcpt(self, transaction: Transaction, recipient: Mailbox) -> Reply | None:
-        """The inner policy's reply, a permanent refusal possibly late. Raises what that one raises."""
+        """The inner policy's reply, late where it says that there is no such recipient. Raises what that one raises."""
         reply = await self._inner.on_rcpt(transaction, recipient)
         client = transaction.client
-        if reply is None or reply.is_positive or reply.is_temporary or client not in self._strangers:
+        if reply not in _GUESSES or client not in self._strangers:
             return reply
         # Where addresses are hidden all count as one: an honest client's answer is late then, no more.
         if self._nothing_free or not self._mistakes.take(client_key(client.ip)):

@@ -231,9 +231,9 @@ async def test_mistakes_beyond_a_few_are_answered_late() -> None:
 
 
 @virtual
-async def test_only_permanent_refusals_are_mistakes() -> None:
+async def test_only_unknown_recipients_are_mistakes() -> None:
     world = World()
-    for says in (replies.RECIPIENT_OK, replies.MAILBOX_FULL):
+    for says in (replies.RECIPIENT_OK, replies.MAILBOX_FULL, replies.MAILBOX_FULL_FOR_GOOD):
         limits = TarpitLimits(5.0, 0, 10)
         tarpit = Tarpit(Unknown(says), limits, STRANGERS, Pauses(), world.counted.append, world.clock)
         assert await tarpit.on_rcpt(mail(client()), SOMEBODY) is says

@@ -10,18 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.smtp_in.policy import greylist_book
-from services.smtp_in.policy.greylist import RETRY_SECONDS, Greylist, GreylistRule, Seen, triplet
+from services.smtp_in.policy.chain import Received
+from services.smtp_in.policy.greylist import (
+    RETRY_SECONDS,
+    Correspondents,
+    Greylist,
+    GreylistRule,
+    Seen,
+    correspondent,
+    triplet,
+)
 from services.smtp_in.policy.greylist_book import GreylistBook
 from services.smtp_in.policy.strangers import Strangers
 from services.smtp_in.protocol.commands import Mail
+from services.smtp_in.protocol.data import HeaderFacts
 from services.smtp_in.protocol.grammar import Mailbox
-from services.smtp_in.transaction import Client, Standing, Transaction
+from services.smtp_in.transaction import Account, Client, Standing, Transaction
 from shared.dns.resolver import Limits, Resolver
+from shared.model.ids import AccountId, Grant
 from shared.net.networks import NetworkSet
 from shared.observe.log import Logger
 from shared.testing.dns_server import DnsServer, Trouble
 
 DAY = 86_400.0
+NOBODY = correspondent("nobody@elsewhere.test")
 RULE = GreylistRule(300.0, 35 * DAY)
 ALICE = Mailbox("alice", "example.test")
 
@@ -81,33 +93,33 @@ def test_what_is_the_same_triplet() -> None:
 
 def test_two_processes_and_a_restart_share_the_book(tmp_path: Path) -> None:
     one, two = GreylistBook(tmp_path / "book"), GreylistBook(tmp_path / "book")
-    assert one.see(b"k", RULE, 1000.0) == 300.0
-    assert two.see(b"k", RULE, 1100.0) == 200.0
+    assert one.see(b"k", NOBODY, RULE, 1000.0) == 300.0
+    assert two.see(b"k", NOBODY, RULE, 1100.0) == 200.0
     one.close()
     two.close()
     again = GreylistBook(tmp_path / "book")
-    assert again.see(b"k", RULE, 1300.0) == 0.0
+    assert again.see(b"k", NOBODY, RULE, 1300.0) == 0.0
     assert again.count() == 1
 
 
 def test_the_book_is_bounded_and_keeps_the_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(greylist_book, "LOOK_EVERY", 10)
     book = GreylistBook(tmp_path / "book", rows=20)
-    book.see(b"good", RULE, 1000.0)
-    assert book.see(b"good", RULE, 1300.0) == 0.0
+    book.see(b"good", NOBODY, RULE, 1000.0)
+    assert book.see(b"good", NOBODY, RULE, 1300.0) == 0.0
     for number in range(200):
-        book.see(b"%d" % number, RULE, 2000.0 + number)
+        book.see(b"%d" % number, NOBODY, RULE, 2000.0 + number)
         assert book.count() <= 30
-    assert book.see(b"good", RULE, 3000.0) == 0.0
+    assert book.see(b"good", NOBODY, RULE, 3000.0) == 0.0
     # what is out of date goes first
     for number in range(10):
-        book.see(b"late %d" % number, RULE, 2000.0 + 3 * RETRY_SECONDS)
+        book.see(b"late %d" % number, NOBODY, RULE, 2000.0 + 3 * RETRY_SECONDS)
     assert book.count() <= 11
 
 
 def test_a_broken_book_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "book").write_bytes(b"this is no database" * 1000)
-    assert GreylistBook(tmp_path / "book").see(b"k", RULE, 1000.0) == 300.0
+    assert GreylistBook(tmp_path / "book").see(b"k", NOBODY, RULE, 1000.0) == 300.0
 
 
 def test_trouble_has_one_name(tmp_path: Path) -> None:
@@ -116,7 +128,7 @@ def test_trouble_has_one_name(tmp_path: Path) -> None:
     book = GreylistBook(tmp_path / "book")
     book.close()
     with pytest.raises(OSError, match="book"):
-        book.see(b"k", RULE, 1000.0)
+        book.see(b"k", NOBODY, RULE, 1000.0)
 
 
 def test_a_locked_book_is_used_again_once_it_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +137,32 @@ def test_a_locked_book_is_used_again_once_it_is_free(tmp_path: Path, monkeypatch
     other = sqlite3.connect(tmp_path / "book", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OSError, match="locked"):
-        book.see(b"k", RULE, 1000.0)
+        book.see(b"k", NOBODY, RULE, 1000.0)
     other.execute("ROLLBACK")
     other.close()
-    assert book.see(b"k", RULE, 1000.0) == 300.0
+    assert book.see(b"k", NOBODY, RULE, 1000.0) == 300.0
+
+
+def test_a_book_that_another_process_has_locked_is_not_taken_for_a_broken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(greylist_book, "_BUSY_SECONDS", 0.01)
+    other = sqlite3.connect(tmp_path / "book", isolation_level=None)
+    other.execute("CREATE TABLE precious (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OSError, match="locked"):
+        GreylistBook(tmp_path / "book")
+    other.execute("ROLLBACK")
+    assert other.execute("SELECT count(*) FROM precious").fetchone() == (0,)
+    other.close()
+
+
+def test_correspondents_do_not_wait_for_a_year(tmp_path: Path) -> None:
+    book, friend = GreylistBook(tmp_path / "book"), correspondent("Friend@Elsewhere.test")
+    book.know([friend, correspondent("other@elsewhere.test")], 1000.0, 1000.0 + 365 * DAY)
+    assert book.see(b"k", correspondent("friend@elsewhere.test"), RULE, 2000.0) == 0.0
+    assert book.see(b"k", correspondent("fiend@elsewhere.test"), RULE, 2000.0) == 300.0
+    assert book.see(b"k", friend, RULE, 1000.0 + 365 * DAY) == 300.0
 
 
 # --- the policy ---
@@ -187,6 +221,25 @@ def test_who_need_not_wait(tmp_path: Path) -> None:
         for ip in ("10.0.0.7", "10.9.9.1"):
             assert await greylist.on_rcpt(mail(Client(ip, submission=False)), ALICE) is None
         assert counted == []
+
+    run(test, tmp_path)
+
+
+def test_an_answer_need_not_wait(tmp_path: Path) -> None:
+    async def test(greylist: Greylist, counted: list[str], book: GreylistBook) -> None:
+        log = Logger("test", write=lambda line: None)
+        note = Correspondents(book, lambda: 500.0, log)
+        account = Account(AccountId(1), "alice@example.test", Grant(b""))
+        mine = mail(Client("10.0.0.7", submission=True, account=account), "alice@example.test")
+        mine.accept_remote(Mailbox("someone", "plain.test"))
+        theirs = mail(stranger(), "x@plain.test")
+        theirs.accept_remote(Mailbox("other", "plain.test"))
+        for each in (mine, theirs):
+            assert await note.on_content(Received(each, HeaderFacts(0, True, 0), b"")) is None
+        assert await greylist.on_rcpt(mail(stranger(), "Someone@plain.test"), ALICE) is None
+        assert await greylist.on_rcpt(mail(stranger(), "other@plain.test"), ALICE) is not None
+        book.close()
+        assert await note.on_content(Received(mine, HeaderFacts(0, True, 0), b"")) is None
 
     run(test, tmp_path)
 

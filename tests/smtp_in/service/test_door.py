@@ -1,5 +1,6 @@
 """The checks at the door with the real process: strangers are 127.0.x.y, each test from networks of its own."""
 
+import base64
 import threading
 import time
 import urllib.request
@@ -178,6 +179,22 @@ def test_greylisting_outlives_a_restart(start: Callable[..., Stack], dial: Dial)
                 assert client.ask(b"RSET").startswith(b"250 ")
                 assert client.ask(b"MAIL FROM:<sender@good.test>").startswith(b"250 ")
                 assert client.ask(b"RCPT TO:<alice@example.test>").startswith(b"250 ")
+            # to whom an account has written may answer at once
+            with dial(stack.port("submissions"), tls=True) as client:
+                token = base64.b64encode(f"\0{ALICE}\0{PASSWORD}".encode())
+                assert client.ask(b"EHLO client.test").startswith(b"250 ")
+                assert client.ask(b"AUTH PLAIN " + token).startswith(b"235 ")
+                assert client.ask(b"MAIL FROM:<alice@example.test>").startswith(b"250 ")
+                assert client.ask(b"RCPT TO:<friend@plain.test>").startswith(b"250 ")
+                assert client.ask(b"DATA").startswith(b"354 ")
+                client.send(b"From: alice@example.test\r\nSubject: hello\r\n\r\n.\r\n")
+                assert client.reply().startswith(b"250 ")
+            with dial(stack.port("smtp"), source="127.0.10.1") as client:
+                assert client.ask(b"EHLO client.test").startswith(b"250 ")
+                for sender, code in ((b"friend@plain.test", b"250 "), (b"other@plain.test", b"451 ")):
+                    assert client.ask(b"MAIL FROM:<" + sender + b">").startswith(b"250 ")
+                    assert client.ask(b"RCPT TO:<alice@example.test>").startswith(code)
+                    assert client.ask(b"RSET").startswith(b"250 ")
             time.sleep(1)  # the delay itself, on the wall's clock
             stack["smtp_in"].stop()
             stack["smtp_in"].restart()
