@@ -59,6 +59,8 @@ class Client:
     """What the peer said of the client that it speaks for; its words stand before those of EHLO and HELO."""
     wait_spoken: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, eq=False)
     """Before the greeting: until the client has sent something (True) or is gone (False)."""
+    stranger: bool | None = None
+    """Whom the checks at the door concern, once they have looked; for the whole connection."""
     standing: Standing | None = None
     """Once it was asked for."""
 

@@ -28,9 +28,10 @@ class Strangers:
         self._hides = hides
 
     def __contains__(self, client: Client) -> bool:
-        if client.account is not None or client.submission or client.lmtp:
-            return False
-        return not any(client.ip in networks for networks in self._known)
+        if client.stranger is None:
+            known = client.account is not None or client.submission or client.lmtp
+            client.stranger = not (known or any(client.ip in networks for networks in self._known))
+        return client.stranger
 
     def key(self, client: Client) -> Key | None:
         """What counts as this one client (IPv4 address, IPv6 /64); None where it is no stranger, or hidden."""
