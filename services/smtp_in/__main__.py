@@ -7,11 +7,13 @@ import sys
 import trio
 
 from services.smtp_in.deliver import Deliverer
+from services.smtp_in.door import greylist_of, policies_at_the_door, strangers_of
 from services.smtp_in.front import Counters, Front, Timeouts
 from services.smtp_in.policy.authenticity import Authenticity, Options
 from services.smtp_in.policy.author import AuthorOwnership
 from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
+from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
 from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
@@ -21,6 +23,7 @@ from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.schema import DmarcHandling, OverQuotaReply
 from shared.dns.configure import make_resolver
+from shared.dns.resolver import Resolver
 from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
@@ -96,20 +99,34 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     own = settings.smtp_in
     profiles = Profiles.of(settings, clients)
     directory = service.store.directory
+    counters = Counters(service.metrics)
+    pauses = Pauses()
+    resolver = make_resolver(settings.dns)
+    strangers = strangers_of(settings, clients)
+    spool = service.paths.spool(service.name)
+    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    deferral, correspondents = greylist_of(settings, strangers, resolver, counters, spool, service.log)
     policy = Chain(
         (
             SenderOwnership(directory),
-            KnownRecipient(directory, profiles.hostname, own.over_quota),
+            *policies_at_the_door(
+                settings,
+                KnownRecipient(directory, profiles.hostname, own.over_quota, deferral),
+                strangers,
+                resolver,
+                pauses,
+                counters,
+                service.log,
+            ),
             HeaderLimits(own.hops, own.header_octets),
             AuthorOwnership(directory, own.check_from, service.log),
-            *_authenticity(service, profiles.hostname, clients),
+            *_authenticity(service, profiles.hostname, clients, resolver),
+            *correspondents,
         )
     )
     full = (
         replies.MAILBOX_FULL_FOR_GOOD if own.over_quota is OverQuotaReply.PERMANENT else replies.MAILBOX_FULL
     )
-    spool = service.paths.spool(service.name)
-    spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     budget = MemoryBudget(own.memory_total_octets)
     gauge = service.metrics.gauge("smtp_in_memory_octets", "Contents under way that are held in memory.")
     gauge.read_from(lambda: budget.used)
@@ -124,12 +141,13 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
         tls=tls.context,
         is_draining=service.draining.is_set,
         log=service.log,
-        counters=Counters(service.metrics),
+        counters=counters,
         refusals=Refusals(service.store.history, service.log, own.noted_refusals_per_minute),
+        pauses=pauses,
     )
 
 
-def _authenticity(service: Service, hostname: str, clients: ClientsWatch) -> tuple[Policy, ...]:
+def _authenticity(service: Service, hostname: str, clients: ClientsWatch, resolver: Resolver) -> tuple[Policy, ...]:
     wanted = service.settings.authenticity
     if not wanted.check:
         return ()
@@ -139,7 +157,7 @@ def _authenticity(service: Service, hostname: str, clients: ClientsWatch) -> tup
         wanted.seconds,
         clients.trusted(wanted.unchecked_networks),
     )
-    return (Authenticity(make_resolver(service.settings.dns), options, service.log),)
+    return (Authenticity(resolver, options, service.log),)
 
 
 async def _watch_silence(front: Front, *, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
@@ -156,6 +174,7 @@ async def _watch_silence(front: Front, *, task_status: trio.TaskStatus[trio.Canc
 
 async def _drain(service: Service, front: Front) -> None:
     await service.draining.wait()
+    front.pauses.end()
     for session in list(front.sessions):
         session.drain()
 

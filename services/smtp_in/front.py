@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from services.smtp_in.deliver import Deliverer
 from services.smtp_in.policy.chain import Policy
+from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.ports import Profiles
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.refusals import Refusals
@@ -34,6 +35,10 @@ class Timeouts:
 class Counters:
     """The metrics of this service."""
 
+    def turned_away(self, why: str) -> None:
+        """A check at the door had something against a client."""
+        self.door.inc(1, why)
+
     def __init__(self, metrics: Metrics) -> None:
         self.messages: Counter = metrics.counter(
             "smtp_in_messages_total", "Contents answered, by the first digit of the reply.", ("listener", "result")
@@ -44,6 +49,12 @@ class Counters:
         self.logins: Counter = metrics.counter("smtp_in_logins_total", "AUTH exchanges, by reply code.", ("code",))
         self.sessions: Counter = metrics.counter(
             "smtp_in_sessions_total", "Ended sessions, by reason.", ("listener", "reason")
+        )
+        self.door: Counter = metrics.counter(
+            "smtp_in_door_total", "Strangers on port 25 that were refused or made to wait, by reason.", ("reason",)
+        )
+        self.dns_lists: Counter = metrics.counter(
+            "smtp_in_dns_lists_total", "Questions to DNS lists about clients, by answer.", ("list", "answer")
         )
         self.octets: Histogram = metrics.histogram("smtp_in_message_octets", "Size of accepted messages.", OCTETS)
         self.seconds: Histogram = metrics.histogram(
@@ -67,5 +78,7 @@ class Front:
     log: Logger
     counters: Counters
     refusals: Refusals
+    pauses: Pauses = field(factory=Pauses)
+    """That clients are made to wait, to be ended by the drain."""
     sessions: set[Session] = field(factory=set)
     """Those that are open now."""

@@ -18,7 +18,7 @@ import trio
 from services.smtp_in.auth import advance_scram, log_in
 from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
-from services.smtp_in.ports import LMTP, SUBMISSION, SUBMISSIONS
+from services.smtp_in.ports import LMTP, RELAY, SUBMISSION, SUBMISSIONS
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
@@ -63,6 +63,7 @@ class Session:
             submission=listener.name in (SUBMISSION, SUBMISSIONS),
             lmtp=listener.name == LMTP,
             tls=_described_tls(stream),
+            wait_spoken=stream.wait_spoken if listener.name == RELAY else None,
         )
         profile = front.profiles.profile(listener.name, stream.peer_ip)
         self._connection = Connection(
@@ -119,7 +120,10 @@ class Session:
             # It was accepted before the ports closed, and its task or handshake came too late for `drain`.
             self._connection.greet(replies.unavailable(self._front.profiles.hostname))
         else:
-            self._connection.greet(await self._front.policy.on_connect(self._client))
+            refusal = await self._front.policy.on_connect(self._client)
+            if refusal is not None:
+                self._log_refusal("client turned away", refusal)
+            self._connection.greet(refusal)
 
     async def _serve(self) -> None:
         connection, stream = self._connection, self._stream
@@ -284,6 +288,8 @@ class Session:
             front.log.info("client announced", listener=self._listener, proxy=self._stream.peer_ip, peer=client.ip)
             self._client, self._scram = client, None
             self._connection.profile = front.profiles.profile(self._listener, client.ip, xclient=True)
+        else:
+            self._log_refusal("client turned away", reply, announced=client.ip)
         self._connection.answer(reply)
 
     # Small things.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 
 from attrs import define, evolve, field, frozen
 
@@ -31,6 +32,15 @@ class Account:
     """Whose password it was; None: the account's own."""
 
 
+@frozen
+class Standing:
+    """What DNS lists say of a client's address."""
+
+    allowed: bool = False
+    listed_by: str = ""
+    """The zone of a block list; "" without."""
+
+
 @define
 class Client:
     """The other end of a connection, as far as it is known by now."""
@@ -47,6 +57,12 @@ class Client:
     account: Account | None = None
     announced: XClient | None = None
     """What the peer said of the client that it speaks for; its words stand before those of EHLO and HELO."""
+    wait_spoken: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, eq=False)
+    """Before the greeting: until the client has sent something (True) or is gone (False)."""
+    stranger: bool | None = None
+    """Whom the checks at the door concern, once they have looked; for the whole connection."""
+    standing: Standing | None = None
+    """Once it was asked for."""
 
     def said(self, helo: str, *, esmtp: bool) -> None:
         """EHLO or HELO came."""
@@ -106,6 +122,8 @@ class Transaction:
     """What the checks found, in words, for the history."""
     junk: bool = False
     """Local copies go to Junk."""
+    spf_passed: bool | None = None
+    """Once greylisting asked for it."""
 
     @property
     def sender(self) -> str:

@@ -17,7 +17,8 @@ from typing import Any, Final, get_args, get_origin
 
 import attrs
 
-from shared.config.schema import HOST_PORTS, MAXIMUM, MINIMUM, NETWORKS, SECTIONS, Settings, TlsRequirement
+from shared.config.dns_list import parse_dns_list
+from shared.config.schema import DNS_LISTS, HOST_PORTS, MAXIMUM, MINIMUM, NETWORKS, SECTIONS, Settings, TlsRequirement
 
 PREFIX: Final = "PILLARBOX_"
 DEFAULT_DATA: Final = "data"
@@ -157,6 +158,11 @@ def _check_form(form: str, item: str, where: str) -> None:
             ipaddress.ip_network(item)
         except ValueError:
             raise SettingsError(f"{where}: {item!r} is no network; write for example 192.168.1.0/24") from None
+    elif form == DNS_LISTS:
+        try:
+            parse_dns_list(item)
+        except ValueError:
+            raise SettingsError(f"{where}: {item!r} is no DNS list; write zone or zone=127.0.0.2-11") from None
     elif form == HOST_PORTS:
         split_host_port(item, where)
 

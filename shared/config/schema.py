@@ -15,13 +15,14 @@ MINIMUM: Final = "minimum"
 MAXIMUM: Final = "maximum"
 NETWORKS: Final = "networks"
 HOST_PORTS: Final = "host_ports"
+DNS_LISTS: Final = "dns_lists"
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 
 def key(default: Any, doc: str, *, minimum: float | None = None, maximum: float | None = None, form: str = "") -> Any:
-    """One key. ``form``: what the strings in it must be (``networks``: CIDR; ``host_ports``: host:port)."""
+    """One key. ``form``: what the strings in it must be (``networks``: CIDR; ``host_ports``: host:port; ``dns_lists``: zone[=answers])."""
     metadata = {DOC: doc, MINIMUM: minimum, MAXIMUM: maximum, "form": form}
     return attrs.field(default=default, metadata=metadata)
 
@@ -316,6 +317,41 @@ class SmtpInSettings:
     )
     noted_refusals_per_minute: int = key(
         300, "refusals a minute that are kept for pillarbox trace; more are only logged", minimum=0, maximum=100_000
+    )
+    banner_delay_seconds: float = key(
+        1.0, "how long a new client on port 25 must wait for the greeting without a word; 0: not", minimum=0, maximum=30
+    )
+    connections_per_minute: int = key(
+        120, "new connections of one client (IPv4 address or IPv6 /64); 0: no limit", minimum=0, maximum=1_000_000
+    )
+    network_connections_per_minute: int = key(
+        600, "new connections of one network (/24, IPv6 /48); 0: no limit", minimum=0, maximum=1_000_000
+    )
+    messages_per_minute: int = key(300, "messages of one client; 0: no limit", minimum=0, maximum=1_000_000)
+    recipients_per_hour: int = key(10_000, "recipients of one client; 0: no limit", minimum=0, maximum=10_000_000)
+    tarpit_seconds: float = key(
+        5.0, "how long a client waits for each refusal of an unknown recipient; 0: not", minimum=0, maximum=60
+    )
+    tarpit_after: int = key(5, "refused recipients of a client in an hour before that", minimum=0, maximum=100_000)
+    tarpitted: int = key(50, "clients that wait so at once; the others do not wait", minimum=0, maximum=100_000)
+    dns_blocklists: tuple[str, ...] = key(
+        (),
+        "DNS lists of addresses from which no mail is taken, as zone or zone=127.0.0.2-11 (only these answers count)",
+        form=DNS_LISTS,
+    )
+    dns_allowlists: tuple[str, ...] = key(
+        (), "DNS lists of addresses that are trusted not to send spam, before all block lists", form=DNS_LISTS
+    )
+    dns_lists_seconds: float = key(
+        6.0, "how long a client waits for the DNS lists; what is not known by then is not listed", minimum=0.1, maximum=60
+    )
+    greylist: bool = key(
+        False, "whether senders that are new to a recipient are asked to try again later (not where SPF passes)"
+    )
+    greylist_seconds: float = key(300.0, "how long they are put off", minimum=1, maximum=86400)
+    greylist_days: float = key(35.0, "how long they are welcome after their last message", minimum=1, maximum=366)
+    greylist_file: str = key(
+        "greylist.sqlite", "where they are remembered, below spool/smtp_in of the data directory or absolute"
     )
     idle_commands: int = key(
         100, "commands without a message (NOOP, RSET, VRFY) before a connection is closed", minimum=1, maximum=100_000

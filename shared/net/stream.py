@@ -143,6 +143,18 @@ class ClientStream:
         except _GONE:
             return b""
 
+    async def wait_spoken(self) -> bool:
+        """Waits until octets are there, which stay with the kernel (True), or none will come (False). In plaintext only."""
+        try:
+            while True:
+                await trio.lowlevel.wait_readable(self._raw)
+                try:
+                    return bool(self._raw.recv(1, socket.MSG_PEEK))
+                except BlockingIOError:
+                    continue
+        except _GONE:
+            return False
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hands all of `data` to the kernel, in order; may return without yielding when that took no waiting.
 

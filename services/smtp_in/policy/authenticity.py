@@ -122,7 +122,7 @@ class Authenticity(Policy):
     # --- finding out ---
 
     async def _find(self, transaction: Transaction, header: bytes, received: Received, authors: Authors) -> _Findings:
-        domain, _ = _spf_identity(transaction)
+        domain, _ = spf_identity(transaction)
         findings = _Findings(SpfVerdict(SpfResult.TEMPERROR, domain, "the DNS did not answer in time"))
         with trio.move_on_after(self._options.seconds) as scope:
             # The names asked here are the sender's to choose: a server of his that is silent must not use up the time in which the
@@ -148,7 +148,7 @@ class Authenticity(Policy):
         return findings
 
     async def _find_spf(self, transaction: Transaction, findings: _Findings) -> None:
-        domain, sender = _spf_identity(transaction)
+        domain, sender = spf_identity(transaction)
         helo = transaction.client.helo
         evaluation = check_host(
             ip_address(transaction.client.ip), domain, sender, helo, receiver=self._options.hostname
@@ -212,7 +212,7 @@ def _faulty(verdict: DmarcVerdict) -> DmarcVerdict:
     return attrs.evolve(verdict, result=DmarcResult.PERMERROR, disposition=Disposition.NONE)
 
 
-def _spf_identity(transaction: Transaction) -> tuple[str, str]:
+def spf_identity(transaction: Transaction) -> tuple[str, str]:
     """The domain that is asked, and the sender: of the null reverse-path it is the HELO name (RFC 7208 §2.4)."""
     sender = transaction.mail.sender
     if sender is None:

@@ -1,8 +1,9 @@
 """The interface of a policy, and the chain of all of them.
 
 Laws: policies are asked in the order of the chain and the first refusal stands; a policy answers with a reply or None ("no
-objection"), never with text; it may wait (for the store, for DNS) but not for the client. An error of the store in a policy is
-the session's to answer. A policy that overrides a moment is asked at that moment only, so an empty chain costs nothing.
+objection"), never with text; it may wait (for the store, for DNS, for the end of a pause) but for the client only before the greeting,
+and only for a bounded time. An error of the store in a policy is the session's to
+answer. A policy that overrides a moment is asked at that moment only, so an empty chain costs nothing.
 """
 
 from __future__ import annotations

@@ -21,9 +21,13 @@ from shared.errors import BadRequest
 class KnownRecipient(Policy):
     """Accepts what the directory knows, relays for accounts, refuses the rest."""
 
-    def __init__(self, directory: DirectoryApi, hostname: str, over_quota: OverQuotaReply) -> None:
+    def __init__(
+        self, directory: DirectoryApi, hostname: str, over_quota: OverQuotaReply, deferral: Policy | None = None
+    ) -> None:
+        """`deferral` is asked about each recipient that is known, before it is accepted: strangers learn of unknown ones at once."""
         self._directory = directory
         self._hostname = hostname
+        self._deferral = deferral
         permanent = over_quota is OverQuotaReply.PERMANENT
         self._full = replies.MAILBOX_FULL_FOR_GOOD if permanent else replies.MAILBOX_FULL
         self._without_room = replies.MAILBOX_WITHOUT_ROOM_FOR_GOOD if permanent else replies.MAILBOX_WITHOUT_ROOM
@@ -38,6 +42,8 @@ class KnownRecipient(Policy):
             objection = self._room_objection(resolution.room_octets, transaction.mail.size)
             if objection is not None:
                 return objection
+            if self._deferral is not None and (reply := await self._deferral.on_rcpt(transaction, recipient)):
+                return reply
             transaction.accept(recipient, resolution)
             return replies.RECIPIENT_OK
         if resolution.kind is ResolutionKind.UNKNOWN or not recipient.domain:

@@ -212,3 +212,20 @@ TOO_MANY_REFUSED_RECIPIENTS = reply(421, "4.7.0", "Too many refused recipients")
 TOO_MANY_MESSAGES = reply(421, "4.7.0", "Too many messages on one connection, connect again")
 TOO_MANY_AUTH_FAILURES = reply(421, "4.7.0", "Too many failed authentications")
 TOO_MANY_CONNECTIONS = reply(421, "4.7.0", "Too many connections, try again later")
+
+# At the door, for strangers (`policy/`).
+# RFC 5321 §3.1: 554 in the place of the greeting
+SPOKE_TOO_EARLY = reply(554, "5.5.1", "Protocol error: you spoke before the greeting")
+CONNECTION_RATE = reply(421, "4.7.0", "Too many connections in a short time, try again later")
+MESSAGE_RATE = reply(450, "4.7.1", "Too many messages in a short time, try again later")
+RECIPIENT_RATE = reply(450, "4.7.1", "Too many recipients in a short time, try again later")
+
+
+def greylisted(seconds: float) -> Reply:
+    """Come back after so many seconds (RFC 6647 §5)."""
+    return reply(451, "4.7.1", f"Not seen before, try again in {max(1, round(seconds))} seconds (greylisting)")
+
+
+def listed(ip: str, zone: str) -> Reply:
+    """A DNS list has the client (RFC 5782 §2.1)."""
+    return reply(550, "5.7.1", f"Client [{ip}] is listed by {zone}; <postmaster> can be reached")

@@ -58,6 +58,7 @@ def test_lists_and_truths_in_variables(tmp_path: Path) -> None:
         ('[auth]\nplaintext_networks = ["10.0.0.300"]\n', ["10.0.0.300", "192.168.1.0/24"]),
         ('[auth]\nplaintext_networks = "127.0.0.1"\n', ["a list of strings"]),
         ('[dns]\nresolvers = ["9.9.9.9"]\n', ["9.9.9.9", "host:port"]),
+        ('[smtp_in]\ndns_blocklists = ["zen"]\n', ["smtp_in.dns_blocklists", "'zen'", "zone=127.0.0.2-11"]),
         ('[smtp_out]\nsmart_host = "relay.example"\n', ["smtp_out.smart_host", "host:port"]),
         ('[smtp_out]\nsmart_host = "relay.example:25"\nsmart_host_tls = "none"\n', ["loopback", "relay.example"]),
         ('[smtp_out]\nsmart_host_username = "me"\n', ["smart_host_password_file"]),

@@ -84,6 +84,19 @@ async def test_bytes_go_both_ways_whole_and_in_order() -> None:
 
 
 @trio_test
+async def test_whether_the_peer_has_spoken_is_told_without_reading() -> None:
+    async with pair() as (ours, peer):
+        with trio.move_on_after(0.05) as silence:
+            await ours.wait_spoken()
+        assert silence.cancelled_caught
+        await peer.send_all(b"hello")
+        assert await ours.wait_spoken()
+        assert await ours.receive_some(100) == b"hello"
+        await peer.aclose()
+        assert not await ours.wait_spoken()
+
+
+@trio_test
 async def test_end_of_connection_is_data_to_the_reader_and_an_error_to_the_writer() -> None:
     async with pair() as (ours, client):
         client.abort()

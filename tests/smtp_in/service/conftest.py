@@ -22,8 +22,9 @@ WAIT_SECONDS = 20.0
 class Raw:
     """A client that sends exactly what it is told to."""
 
-    def __init__(self, port: int, *, tls: bool = False, greet: bool = True) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), WAIT_SECONDS)
+    def __init__(self, port: int, *, tls: bool = False, greet: bool = True, source: str = "") -> None:
+        """`source`: the address to come from, any of 127.0.0.0/8."""
+        self.sock = socket.create_connection(("127.0.0.1", port), WAIT_SECONDS, (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
         if tls:
