@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.retry import Schedule
 from shared.config.load import server_hostname
@@ -31,6 +32,7 @@ def make_options(settings: Settings) -> Options:
         smart_host=_smart_host(out),
         mx_port=out.mx_port,
         allow_private=out.allow_private,
+        ca_file=_ca_file(out),
         schedule=Schedule(first_seconds=out.first_retry_seconds, longest_seconds=out.last_retry_seconds),
         connect_timeout_seconds=out.connect_seconds,
         command_seconds=out.command_seconds,
@@ -43,6 +45,20 @@ def make_options(settings: Settings) -> Options:
         max_opening=2 * out.connections,
         max_per_destination=out.connections_per_destination,
         grace_seconds=max(0.0, settings.server.drain_seconds - _REPORT_SECONDS),
+    )
+
+
+def make_sts_options(settings: Settings, folder: Path) -> StsOptions | None:
+    """What MTA-STS needs, its file in `folder`; None where it is off, or a smart host does the sending."""
+    out = settings.smtp_out
+    if not out.mta_sts or out.smart_host:
+        return None
+    return StsOptions(
+        shelf=folder / "mta-sts.json",
+        port=out.mta_sts_port,
+        seconds=out.mta_sts_seconds,
+        entries=out.mta_sts_policies,
+        allow_private=out.allow_private,
     )
 
 
@@ -71,12 +87,16 @@ def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
         tls = TlsPolicy.IMPLICIT
     else:
         tls = TlsPolicy.REQUIRED
+    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), _ca_file(out))
+
+
+def _ca_file(out: SmtpOutSettings) -> Path | None:
     ca_file = Path(out.ca_file) if out.ca_file else None
     try:
         verifying_client_context(ca_file)
     except CertificateError as error:
         raise ConfigureError(f"smtp_out.ca_file: {error}") from None
-    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
+    return ca_file
 
 
 def _password(out: SmtpOutSettings) -> str:
