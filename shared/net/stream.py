@@ -63,8 +63,8 @@ class CertificateRefused(TlsFailed):
     """The server's certificate did not verify; `reason` says why in OpenSSL's words."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"certificate not accepted: {reason}")
-        self.reason = reason
+        self.reason = reason.rstrip(".")
+        super().__init__(f"certificate not accepted: {self.reason}")
 
 
 @attrs.frozen

@@ -196,8 +196,7 @@ class PolicyFinder:
                 await trio.sleep(_SAVE_PAUSE_SECONDS)
         finally:
             if self._changed.is_set():
-                with trio.CancelScope(shield=True):
-                    await self._save()
+                await self._save()
 
     async def _save(self) -> None:
         self._changed = trio.Event()
@@ -205,7 +204,9 @@ class PolicyFinder:
         if path is None:
             return
         try:
-            await trio.to_thread.run_sync(write_shelf, path, list(self._cache), self._options.entries, self._now())
+            # Shielded: the end of the process must not lose what has just been learnt. It takes milliseconds.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(write_shelf, path, list(self._cache), self._options.entries, self._now())
         except OSError as error:
             self._log.warning("the file of MTA-STS policies cannot be written", reason=str(error))
 
