@@ -27,12 +27,13 @@ class ConfigureError(Exception):
 def make_options(settings: Settings) -> Options:
     """The options; reads the smart host's password and checks its authorities. Raises ConfigureError."""
     out = settings.smtp_out
+    ca_file = _ca_file(out)
     return Options(
         hostname=_hostname(settings),
-        smart_host=_smart_host(out),
+        smart_host=_smart_host(out, ca_file),
         mx_port=out.mx_port,
         allow_private=out.allow_private,
-        ca_file=_ca_file(out),
+        ca_file=ca_file,
         schedule=Schedule(first_seconds=out.first_retry_seconds, longest_seconds=out.last_retry_seconds),
         connect_timeout_seconds=out.connect_seconds,
         command_seconds=out.command_seconds,
@@ -76,7 +77,7 @@ def _hostname(settings: Settings) -> str:
     return name if _HOST_NAME.fullmatch(name) else "localhost"
 
 
-def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
+def _smart_host(out: SmtpOutSettings, ca_file: Path | None) -> SmartHost | None:
     if not out.smart_host:
         return None
     host, _, port_text = out.smart_host.rpartition(":")
@@ -87,7 +88,7 @@ def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
         tls = TlsPolicy.IMPLICIT
     else:
         tls = TlsPolicy.REQUIRED
-    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), _ca_file(out))
+    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
 
 
 def _ca_file(out: SmtpOutSettings) -> Path | None:

@@ -53,7 +53,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: ch
     ("pieces", "answer"),
     [
         ([CHUNKED, b"3\r\nhel\r\n", b"2;x=y\r\nlo\r\n0\r\n\r\n"], Answer(200, "text/plain", b"hello")),
-        (["HTTP/1.1 100 Continue\r\n\r\n".encode(), *http_answer(b"x")], Answer(200, "text/plain", b"x")),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", *http_answer(b"x")], Answer(200, "text/plain", b"x")),
         (http_answer(b"", "404 Not Found", ""), Answer(404, "", b"")),
         (http_answer(b"x" * 1000), Answer(200, "text/plain", b"x" * 1000)),
         (http_answer(b"", "301 Moved Permanently", "text/plain", "Location: https://other.test/"), Answer(301, "text/plain", b"")),
