@@ -63,6 +63,7 @@ def policy(mode: str = "enforce", *mx: str, max_age: str = "604800", more: str =
     return ("\n".join(lines) + "\n" + more).encode()
 
 
+MANY = tuple(f"h{number}.b" for number in range(MAX_PATTERNS))
 WHOLE = Policy(Mode.ENFORCE, 604800, ("mail.example.com", "*.example.net"))
 
 
@@ -99,8 +100,8 @@ WHOLE = Policy(Mode.ENFORCE, 604800, ("mail.example.com", "*.example.net"))
         (policy("enforce", "a" * 64 + ".b"), None),
         (policy("enforce", ".".join(["a" * 60] * 5)), None),
         (policy("enforce", "[192.0.2.1]"), None),
-        (policy("enforce", *(f"h{n}.b" for n in range(MAX_PATTERNS))), Policy(Mode.ENFORCE, 604800, tuple(f"h{n}.b" for n in range(MAX_PATTERNS)))),
-        (policy("enforce", *(f"h{n}.b" for n in range(MAX_PATTERNS + 1))), None),
+        (policy("enforce", *MANY), Policy(Mode.ENFORCE, 604800, MANY)),
+        (policy("enforce", *MANY, "one.more"), None),
         (policy("enforce", "a.b", more="no field\n"), None),
         (policy("enforce", "a.b", more=": x\n"), None),
         (policy("enforce", "a.b", more="x" * 33 + ": y\n"), None),
