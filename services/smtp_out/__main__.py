@@ -29,7 +29,7 @@ async def _policies(service: Service, options: Options, resolver: Resolver) -> P
     sts = make_sts_options(service.settings, service.paths.kept(service.name))
     if sts is None:
         return None
-    finder = PolicyFinder(sts, resolver, verifying_client_context(options.ca_file), service.log, time.time)
+    finder = PolicyFinder(sts, resolver, verifying_client_context(options.ca_file, common_name=False), service.log, time.time)
     await finder.load()
     service.nursery.start_soon(finder.run)
     for counter in finder.statistics():

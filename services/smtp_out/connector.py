@@ -12,7 +12,7 @@ Laws
 
 from __future__ import annotations
 
-from pathlib import Path
+import ssl
 
 import attrs
 import trio
@@ -86,8 +86,7 @@ class Connector:
                 return await self._open_session(target, TlsPolicy.OPPORTUNISTIC)
             except CertificateDoubt as doubt:
                 # ssl has no way to go on and say what was wrong: the next connection does not ask
-                why = doubt.why
-                self.doubts.note(place, why, trio.current_time())
+                why = self.doubts.note(place, doubt.why, trio.current_time())
         return await self._open_session(target, TlsPolicy.OPPORTUNISTIC, why)
 
     async def _open_session(self, target: Target, policy: TlsPolicy, doubt: str = "") -> Session:
@@ -97,7 +96,7 @@ class Connector:
         session.promise = target.promise
         try:
             if policy is TlsPolicy.IMPLICIT:
-                await session.secure(verifying_client_context(self._ca_file()), target.host, implicit=True)
+                await session.secure(self._verifying_context(), target.host, implicit=True)
             await session.open()
             if session.peer_name in options.own_names:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
@@ -113,13 +112,13 @@ class Connector:
 
     async def _secure(self, session: Session, target: Target, policy: TlsPolicy, doubt: str) -> None:
         if policy is TlsPolicy.OPPORTUNISTIC and session.capabilities.starttls:
-            context = opportunistic_client_context() if doubt else verifying_client_context(self._ca_file())
+            context = opportunistic_client_context() if doubt else self._verifying_context()
             # False: the server offers STARTTLS and then refuses it; it goes on in plain text, the session is in order
             await session.secure(context, target.host)
         elif policy is TlsPolicy.REQUIRED:
             if not session.capabilities.starttls:
                 raise SessionBroken(Step.STARTTLS, "the server offers no STARTTLS, and TLS is required", "4.7.4")
-            if not await session.secure(verifying_client_context(self._ca_file()), target.host):
+            if not await session.secure(self._verifying_context(), target.host):
                 raise SessionBroken(Step.STARTTLS, "the server refused STARTTLS, and TLS is required", "4.7.4")
 
     async def _login(self, session: Session) -> None:
@@ -127,6 +126,9 @@ class Connector:
         if smart is not None and smart.username:
             await session.login(smart.username, smart.password)
 
-    def _ca_file(self) -> Path | None:
+    def _verifying_context(self) -> ssl.SSLContext:
         smart = self.options.smart_host
-        return smart.ca_file if smart else self.options.ca_file
+        if smart is not None:
+            return verifying_client_context(smart.ca_file)
+        # RFC 8461 §4.2: the name must be among the alternative names
+        return verifying_client_context(self.options.ca_file, common_name=False)

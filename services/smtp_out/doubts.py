@@ -27,9 +27,11 @@ class Doubts:
         why, until = self._known.get(place, ("", 0.0))
         return why if now < until else ""
 
-    def note(self, place: Place, why: str, now: float) -> None:
-        """Remember it for a day."""
-        self._known[place] = (why[:_MAX_WHY] or "unknown", now + DOUBT_SECONDS)
+    def note(self, place: Place, why: str, now: float) -> str:
+        """Remember it for a day; the words, never empty, as `why` will give them."""
+        words = why[:_MAX_WHY] or "for an unknown reason"
+        self._known[place] = (words, now + DOUBT_SECONDS)
         self._known.move_to_end(place)
         while len(self._known) > MAX_DOUBTS:
             self._known.popitem(last=False)
+        return words

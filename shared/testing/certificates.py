@@ -59,14 +59,16 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server_context(self, *names: str, expired: bool = False) -> ssl.SSLContext:
-        """A server's context with a certificate for these names."""
+    def server_context(self, *names: str, expired: bool = False, alternative: bool = True) -> ssl.SSLContext:
+        """A server's context with a certificate for these names; without `alternative` names the first is the subject's only."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+        builder = self._builder(subject, key.public_key(), expired=expired)
+        if alternative:
+            names_of = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(names_of, critical=False)
         certificate = (
-            self._builder(subject, key.public_key(), expired=expired)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

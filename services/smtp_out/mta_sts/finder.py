@@ -4,7 +4,7 @@ Laws
 - A policy that holds is used until its end; DNS, HTTPS or a broken new policy never take it away (RFC 8461 §3.3, §5.1).
 - Without one, trouble means that the domain has none: mail is delivered as without MTA-STS, and the log says so.
 - One fetch per domain at a time; a fetch that failed is not repeated for FAILURE_SECONDS, unless the record's id changed.
-- Bounded: one fetch by octets and time, the cache by entries, what is known of failures by MAX_FAILURES.
+- Bounded: one fetch by octets and time, fetches at a time by MAX_FETCHES, the cache by entries, what is known of failures by MAX_FAILURES.
 - Addresses in private networks are dialled for a policy no more than for mail.
 """
 
@@ -19,7 +19,7 @@ import attrs
 import trio
 
 from services.smtp_out.mta_sts.cache import Kept, PolicyCache
-from services.smtp_out.mta_sts.policy import MAX_OCTETS, Mode, Policy, parse_policy, parse_record
+from services.smtp_out.mta_sts.policy import MAX_OCTETS, Mode, Policy, ascii_name, parse_policy, parse_record
 from services.smtp_out.mta_sts.shelf import read_shelf, write_shelf
 from services.smtp_out.plan import refuse_address
 from shared.dns.answers import DnsFailure
@@ -29,6 +29,8 @@ from shared.observe.log import Logger
 
 FAILURE_SECONDS = 300.0  # RFC 8461 §3.3: five minutes or longer
 MAX_FAILURES = 1000
+MAX_FETCHES = 100  # at a time; further ones wait
+_REFRESH_RETRY_SECONDS = 4 * 3600.0  # for a policy that still holds; the log need not say it every few minutes
 _PATH = "/.well-known/mta-sts.txt"
 _LOOK_SECONDS = 600.0  # between two looks for policies that are to be fetched anew
 _SAVE_PAUSE_SECONDS = 1.0  # between two writes of the file
@@ -63,6 +65,7 @@ class PolicyFinder:
         self._now = now
         self._cache = PolicyCache(options.entries)
         self._failures: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._fetching = trio.CapacityLimiter(MAX_FETCHES)
         self._flights: dict[str, trio.Event] = {}
         self._changed = trio.Event()
         self.fetches = 0
@@ -79,7 +82,7 @@ class PolicyFinder:
 
     async def find(self, destination: str) -> Policy | None:
         """The policy that holds for a domain; None: none. Raises nothing but cancellation."""
-        domain = _ascii(destination)
+        domain = "" if destination.startswith("[") else ascii_name(destination)
         if not domain:
             return None
         identity = await self._identity(domain)
@@ -138,9 +141,10 @@ class PolicyFinder:
                 return old
         done = self._flights[domain] = trio.Event()
         try:
-            policy = await self._fetch(domain)
+            async with self._fetching:
+                policy = await self._fetch(domain)
         except FetchFailed as error:
-            self._note_failure(domain, identity, str(error), old)
+            self._note_failure(domain, identity, str(error), kept)
             return old
         finally:
             del self._flights[domain]
@@ -178,15 +182,21 @@ class PolicyFinder:
         failed = self._failures.get(domain)
         return failed is not None and failed[0] == identity and trio.current_time() < failed[1]
 
-    def _note_failure(self, domain: str, identity: str, reason: str, old: Policy | None) -> None:
+    def _note_failure(self, domain: str, identity: str, reason: str, kept: Kept | None) -> None:
         self.failures += 1
-        self._failures[domain] = (identity, trio.current_time() + FAILURE_SECONDS)
+        pause_seconds = FAILURE_SECONDS
+        if kept is not None and kept.identity == identity:
+            # it holds for a while: half of that at most, so that its end is not missed
+            left_seconds = (kept.ends_at - self._now()) / 2
+            pause_seconds = max(FAILURE_SECONDS, min(_REFRESH_RETRY_SECONDS, left_seconds))
+        self._failures[domain] = (identity, trio.current_time() + pause_seconds)
         self._failures.move_to_end(domain)
         while len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
         # RFC 8461 §3.3: tell the owner, but for a policy that asks for nothing
-        tell = self._log.debug if old is not None and old.mode is Mode.NONE else self._log.warning
-        tell("MTA-STS policy not fetched", domain=domain, reason=reason, holds=old.mode.value if old else "none")
+        mode = kept.policy.mode if kept else None
+        tell = self._log.debug if mode is Mode.NONE else self._log.warning
+        tell("MTA-STS policy not fetched", domain=domain, reason=reason, holds=mode.value if mode else "nothing")
 
     async def _save_for_ever(self) -> None:
         try:
@@ -209,13 +219,3 @@ class PolicyFinder:
                 await trio.to_thread.run_sync(write_shelf, path, list(self._cache), self._options.entries, self._now())
         except OSError as error:
             self._log.warning("the file of MTA-STS policies cannot be written", reason=str(error))
-
-
-def _ascii(domain: str) -> str:
-    """The name in A-labels (RFC 5890), lower case; empty where it has none or is an address literal."""
-    if domain.startswith("["):
-        return ""
-    try:
-        return domain.rstrip(".").encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return ""

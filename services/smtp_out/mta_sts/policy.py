@@ -53,9 +53,17 @@ class Policy:
 
     def matches(self, host: str) -> bool:
         """Whether an MX host is one of the policy's. RFC 8461 §4.1: "*." stands for exactly one label."""
-        name = host.lower().rstrip(".")
+        name = ascii_name(host)
         parent = name.partition(".")[2]
-        return name in self.patterns or (bool(parent) and f"*.{parent}" in self.patterns)
+        return bool(name) and (name in self.patterns or f"*.{parent}" in self.patterns)
+
+
+def ascii_name(name: str) -> str:
+    """A domain name in A-labels (RFC 5890), lower case, without its final dot; empty where it cannot be written so."""
+    try:
+        return name.rstrip(".").encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return ""
 
 
 def parse_record(texts: Sequence[str]) -> str | None:

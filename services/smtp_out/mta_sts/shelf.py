@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from services.smtp_out.mta_sts.cache import MAX_CACHE_OCTETS, Kept, PolicyCache, build_file, parse_file
 
 _MAX_FILE_OCTETS = 4 * MAX_CACHE_OCTETS  # JSON's marks come to the names
+
+_LEFT_SECONDS = 3600.0  # no writer takes so long
 
 
 def read_shelf(path: Path) -> list[Kept]:
@@ -31,6 +35,7 @@ def write_shelf(path: Path, kept: list[Kept], entries: int, now: float) -> None:
     together.merge(read_shelf(path), now)
     together.merge(kept, now)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _sweep(path)
     number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with open(number, "wb") as file:
@@ -41,3 +46,11 @@ def write_shelf(path: Path, kept: list[Kept], entries: int, now: float) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers left that were killed."""
+    for left in path.parent.glob(f"{path.name}?*"):
+        with suppress(FileNotFoundError):  # it was another writer's, and is in its place by now
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()

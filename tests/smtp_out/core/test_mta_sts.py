@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import attrs
@@ -150,7 +151,8 @@ def test_a_wildcard_is_exactly_one_label(parent: list[str], before: list[str]) -
     [
         ("mail.example.com", True), ("MAIL.example.COM.", True), ("a.example.net", True), ("a.b.example.net", False),
         ("example.net", False), ("mail.example.com.evil.test", False), ("xmail.example.com", False), ("", False),
-        ("*.example.net", True), (".example.net", True), ("net", False),
+        ("net", False), (".example.net", False), ("a..example.net", False), ("m\xfcller.example.net", True),
+        ("x" * 64 + ".example.net", False),
     ],
 )  # fmt: skip
 def test_hosts(host: str, matches: bool) -> None:
@@ -254,6 +256,16 @@ def test_two_writers_of_a_file_keep_the_newer_of_both(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["mta-sts.json"]
 
 
+def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
+    path = tmp_path / "mta-sts.json"
+    old, new = tmp_path / "mta-sts.jsonold", tmp_path / "mta-sts.jsonnew"
+    for left in (old, new):
+        left.touch()
+    os.utime(old, (1, 1))
+    write_shelf(path, [kept("a", at=10)], 10, 20)
+    assert sorted(tmp_path.iterdir()) == [path, new]
+
+
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "mta-sts.json"
     path.write_bytes(build_file([kept()]) + b" " * (4 * MAX_CACHE_OCTETS))
@@ -265,6 +277,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
 
 def test_doubts_end_and_are_bounded() -> None:
     doubts = Doubts()
+    assert doubts.note(("mx", "::3"), "", 0) == doubts.why(("mx", "::3"), 1) != ""
     doubts.note(("mx", "::1"), "self-signed certificate" * 50, 0)
     assert doubts.why(("mx", "::1"), DOUBT_SECONDS - 1).startswith("self-signed")
     assert len(doubts.why(("mx", "::1"), 1)) <= 100

@@ -70,6 +70,9 @@ def test_enforce_delivers_to_a_host_that_verifies(world: World) -> None:
         (line,) = world.outbound.smtp_out.wait_for_log("delivered.*bob@good.test")
         assert "MTA-STS enforce, certificate of mx.good.test verified" in line
         assert peer.connections == 1
+        world.outbound.wait_queue_empty()
+        told = world.outbound.stack.administer(lambda store: store.history.find("bob@good.test", 1))
+        assert line.partition('"tls": "')[2].partition('"')[0] in [passage.tls for passage in told.passages]
 
 
 def wrong_context(world: World, domain: str, fault: str, folder: Path) -> ssl.SSLContext | None:
@@ -78,6 +81,8 @@ def wrong_context(world: World, domain: str, fault: str, folder: Path) -> ssl.SS
             return world.authority.server_context("mx.other.test")
         case "expired":
             return world.authority.server_context(f"mx.{domain}", expired=True)
+        case "subject":
+            return world.authority.server_context(f"mx.{domain}", alternative=False)
         case "authority":
             return Authority(folder).server_context(f"mx.{domain}")
         case "plain":
@@ -87,6 +92,7 @@ def wrong_context(world: World, domain: str, fault: str, folder: Path) -> ssl.SS
 
 FAULTS = {
     "name": "certificate not accepted: Hostname mismatch",
+    "subject": "certificate not accepted: Hostname mismatch",
     "expired": "certificate not accepted: certificate has expired",
     "authority": "certificate not accepted: unable to get local issuer certificate",
     "plain": "the server offers no STARTTLS",

@@ -258,6 +258,29 @@ def test_policies_are_refreshed_before_they_end(place: Place) -> None:
     run(main)
 
 
+@pytest.mark.parametrize(("max_age", "pauses"), [(604800, (3600, 4 * 3600)), (7200, (1500, 1801)), (600, (100, 301))])
+def test_a_refresh_that_fails_is_repeated_in_time(place: Place, max_age: int, pauses: tuple[int, int]) -> None:
+    """Not every few minutes while the policy holds, but before half of what is left of it is over, or in 5 minutes."""
+    clock = trio.testing.MockClock(rate=1.0)
+    finder = place.finder()
+    place.serve(http_answer(policy_text(max_age=max_age)))
+
+    async def main() -> list[int]:
+        await finder.find("b.test")
+        place.now += min(REFRESH_SECONDS, max_age / 2)
+        place.serve(http_answer(b"", "404 Not Found"))
+        await finder.refresh()
+        counts = [len(place.https.requests)]
+        start = trio.current_time()
+        for pause in pauses:
+            clock.jump(start + pause - trio.current_time())
+            await finder.refresh()
+            counts.append(len(place.https.requests))
+        return counts
+
+    assert trio.run(main, clock=clock) == [2, 2, 3]
+
+
 # --- what a route makes of it ---
 
 ZONES: dict[str, Any] = {
