@@ -21,7 +21,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
-from shared.config.schema import DmarcHandling, OverQuotaReply
+from shared.config.smtp import DmarcHandling, OverQuotaReply
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
 from shared.net.configure import listen_limits_of, watch_clients

@@ -5,19 +5,41 @@ from __future__ import annotations
 import random
 import secrets
 import sys
+import time
 from functools import partial
 
-from services.smtp_out.configure import ConfigureError, make_options, resolver_of
+from services.smtp_out.configure import ConfigureError, make_options, make_sts_options, resolver_of
 from services.smtp_out.connector import Connector
+from services.smtp_out.mta_sts.finder import PolicyFinder
+from services.smtp_out.options import Options
 from services.smtp_out.report import Reporter
 from services.smtp_out.route import Router
 from services.smtp_out.worker import Worker
 from shared.dns.resolver import Resolver
+from shared.net.tls import verifying_client_context
 from shared.service import Service, run_service
 
 
 def _statistic(resolver: Resolver, counter: str) -> float:
     return resolver.statistics()[counter]
+
+
+async def _policies(service: Service, options: Options, resolver: Resolver) -> PolicyFinder | None:
+    """MTA-STS, with what the file remembers; None where it is off."""
+    sts = make_sts_options(service.settings, service.paths.kept(service.name))
+    if sts is None:
+        return None
+    finder = PolicyFinder(sts, resolver, verifying_client_context(options.ca_file, common_name=False), service.log, time.time)
+    await finder.load()
+    service.nursery.start_soon(finder.run)
+    for counter in finder.statistics():
+        gauge = service.metrics.gauge(f"pillarbox_smtp_out_mta_sts_{counter}", f"MTA-STS: {counter}.")
+        gauge.read_from(partial(_of, finder, counter))
+    return finder
+
+
+def _of(finder: PolicyFinder, counter: str) -> float:
+    return finder.statistics()[counter]
 
 
 async def main(service: Service) -> None:
@@ -28,13 +50,14 @@ async def main(service: Service) -> None:
     except ConfigureError as error:
         raise OSError(str(error)) from None
     rng = random.Random()
+    policies = await _policies(service, options, resolver)
     name = f"smtp_out-{secrets.token_hex(6)}"
     reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
     worker = Worker(
         name,
         options,
         service.store,
-        Router(options, resolver, rng),
+        Router(options, resolver, rng, policies.find if policies else None),
         Connector(options),
         reporter,
         service.log,

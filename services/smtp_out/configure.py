@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.retry import Schedule
 from shared.config.load import server_hostname
-from shared.config.schema import Settings, SmtpOutSettings, TlsRequirement
+from shared.config.schema import Settings
+from shared.config.smtp import SmtpOutSettings, TlsRequirement
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
 from shared.net.tls import CertificateError, verifying_client_context
@@ -26,11 +28,13 @@ class ConfigureError(Exception):
 def make_options(settings: Settings) -> Options:
     """The options; reads the smart host's password and checks its authorities. Raises ConfigureError."""
     out = settings.smtp_out
+    ca_file = _ca_file(out)
     return Options(
         hostname=_hostname(settings),
-        smart_host=_smart_host(out),
+        smart_host=_smart_host(out, ca_file),
         mx_port=out.mx_port,
         allow_private=out.allow_private,
+        ca_file=ca_file,
         schedule=Schedule(first_seconds=out.first_retry_seconds, longest_seconds=out.last_retry_seconds),
         connect_timeout_seconds=out.connect_seconds,
         command_seconds=out.command_seconds,
@@ -43,6 +47,20 @@ def make_options(settings: Settings) -> Options:
         max_opening=2 * out.connections,
         max_per_destination=out.connections_per_destination,
         grace_seconds=max(0.0, settings.server.drain_seconds - _REPORT_SECONDS),
+    )
+
+
+def make_sts_options(settings: Settings, folder: Path) -> StsOptions | None:
+    """What MTA-STS needs, its file in `folder`; None where it is off, or a smart host does the sending."""
+    out = settings.smtp_out
+    if not out.mta_sts or out.smart_host:
+        return None
+    return StsOptions(
+        shelf=folder / "mta-sts.json",
+        port=out.mta_sts_port,
+        seconds=out.mta_sts_seconds,
+        entries=out.mta_sts_policies,
+        allow_private=out.allow_private,
     )
 
 
@@ -60,7 +78,7 @@ def _hostname(settings: Settings) -> str:
     return name if _HOST_NAME.fullmatch(name) else "localhost"
 
 
-def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
+def _smart_host(out: SmtpOutSettings, ca_file: Path | None) -> SmartHost | None:
     if not out.smart_host:
         return None
     host, _, port_text = out.smart_host.rpartition(":")
@@ -71,12 +89,16 @@ def _smart_host(out: SmtpOutSettings) -> SmartHost | None:
         tls = TlsPolicy.IMPLICIT
     else:
         tls = TlsPolicy.REQUIRED
+    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
+
+
+def _ca_file(out: SmtpOutSettings) -> Path | None:
     ca_file = Path(out.ca_file) if out.ca_file else None
     try:
         verifying_client_context(ca_file)
     except CertificateError as error:
         raise ConfigureError(f"smtp_out.ca_file: {error}") from None
-    return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
+    return ca_file
 
 
 def _password(out: SmtpOutSettings) -> str:

@@ -14,7 +14,7 @@ from shared.contract.types import CHUNK_OCTETS
 class TlsPolicy(enum.Enum):
     """How a hop's connection is secured."""
 
-    OPPORTUNISTIC = "opportunistic"  # STARTTLS where offered, no certificate check, plain when it fails (RFC 7435)
+    OPPORTUNISTIC = "opportunistic"  # STARTTLS where offered, any certificate will do, plain when it fails (RFC 7435)
     REQUIRED = "required"  # STARTTLS with chain and name verified, or no delivery
     IMPLICIT = "implicit"  # TLS from the first byte, verified as REQUIRED (RFC 8314 §3)
     NONE = "none"  # loopback only
@@ -40,6 +40,7 @@ class Options:
     smart_host: SmartHost | None = None
     mx_port: int = 25
     allow_private: bool = False
+    ca_file: Path | None = None  # authorities that MX hosts' certificates are verified against, instead of the system's
     schedule: Schedule = attrs.field(factory=Schedule)
     connect_timeout_seconds: float = 30.0
     # no step waits longer than these, nor than RFC 5321 §4.5.3.2 says

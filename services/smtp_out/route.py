@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import ipaddress
 import random
+from collections.abc import Awaitable, Callable
 
 import attrs
 
 from services.smtp_out import outcome
+from services.smtp_out.mta_sts.policy import Mode, Policy
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
 from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 
+PolicyOf = Callable[[str], Awaitable[Policy | None]]
 SMART_HOST_KEY = "(smart host)"
 
 
@@ -28,6 +31,7 @@ class Target:
     address: str
     port: int
     tls: TlsPolicy
+    promise: str = ""  # of the destination's domain about TLS, in words for the log: "MTA-STS enforce"
 
 
 @attrs.frozen
@@ -40,10 +44,14 @@ class Route:
 class Router:
     """Resolves destinations."""
 
-    def __init__(self, options: Options, resolver: Resolver, rng: random.Random) -> None:
+    def __init__(
+        self, options: Options, resolver: Resolver, rng: random.Random, find_policy: PolicyOf | None = None
+    ) -> None:
+        """`find_policy` gives the MTA-STS policy that holds for a domain now."""
         self._options = options
         self._resolver = resolver
         self._rng = rng
+        self._find_policy = find_policy
 
     def hop_key(self, destination: str) -> str:
         """What shares sessions: the smart host, or the destination's domain."""
@@ -82,9 +90,16 @@ class Router:
             hosts = plan_hosts(destination, answer, records, self._options.own_names, self._rng)
         if isinstance(hosts, Refusal):
             return outcome.from_refusal(hosts)
-        return await self._targets(destination, hosts)
+        policy = await self._find_policy(destination) if self._find_policy and not hosts.literal else None
+        if policy is not None and policy.mode is Mode.ENFORCE:
+            # RFC 8461 §5: a host that the policy does not name is passed over
+            named = tuple(filter(policy.matches, hosts.names))
+            if not named:
+                return _not_named(destination, hosts)
+            hosts = Hosts(named)
+        return await self._targets(destination, hosts, policy)
 
-    async def _targets(self, destination: str, hosts: Hosts) -> Route | Result:
+    async def _targets(self, destination: str, hosts: Hosts, policy: Policy | None) -> Route | Result:
         targets: list[Target] = []
         refused = ""
         failure: DnsFailure | None = None
@@ -99,7 +114,7 @@ class Router:
             for address in addresses:
                 reason = refuse_address(address, self._options.allow_private)
                 if reason is None:
-                    targets.append(Target(host, address, self._options.mx_port, TlsPolicy.OPPORTUNISTIC))
+                    targets.append(Target(host, address, self._options.mx_port, *_security(policy, host)))
                 else:
                     refused = f"{host} has the address {address}, which {reason}: mail is not sent there"
         if targets:
@@ -108,3 +123,20 @@ class Router:
             raise failure
         # RFC 5321 §5.1: none of the hosts can be used; RFC 3463 §3.5 X.4.4: unable to route
         return outcome.failed("5.4.4", refused or f"no mail exchanger of {destination} has an address", 550)
+
+
+def _security(policy: Policy | None, host: str) -> tuple[TlsPolicy, str]:
+    """How a host is secured under the domain's policy, and that in words."""
+    if policy is None or policy.mode is Mode.NONE:
+        return TlsPolicy.OPPORTUNISTIC, ""
+    if policy.mode is Mode.ENFORCE:
+        return TlsPolicy.REQUIRED, "MTA-STS enforce"
+    # RFC 8461 §5: testing delivers as if there were no policy; what enforce would refuse is told
+    return TlsPolicy.OPPORTUNISTIC, "MTA-STS testing" if policy.matches(host) else "MTA-STS testing (host not in the policy)"
+
+
+def _not_named(destination: str, hosts: Hosts) -> Result:
+    # RFC 3463 §3.8 X.7.0: security, nothing finer fits. The policy or the MX records are the owner's to mend: mail waits.
+    shown = ", ".join(hosts.names)
+    text = f"the MTA-STS policy of {destination} (enforce) names none of its mail exchangers: {shown}"
+    return outcome.deferred("4.7.0", text, "MTA-STS")

@@ -24,7 +24,7 @@ from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
 from shared.net.dial import connect
-from shared.net.stream import ClientStream, ConnectionLost, TlsFailed
+from shared.net.stream import CertificateRefused, ClientStream, ConnectionLost, TlsFailed
 from shared.wire.dots import DotWriter
 
 T = TypeVar("T")
@@ -42,6 +42,14 @@ class SessionBroken(Exception):
         self.enhanced = enhanced
 
 
+class CertificateDoubt(SessionBroken):
+    """The handshake was broken off because the server's certificate did not verify; `why` in OpenSSL's words."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(Step.TLS, reason, "4.7.5")
+        self.why = why
+
+
 class Session:
     """One connection. `address` is an IP address, `host` the name it was found under."""
 
@@ -54,6 +62,8 @@ class Session:
         self.remote = f"{host}[{stream.peer_ip}]:{stream.peer_port}"
         self.transactions = 0
         self.usable = True
+        self.promise = ""  # what binds the hop's domain to TLS, in words
+        self.certificate = ""  # whether the server's certificate verified, in words
 
     @classmethod
     async def connect(cls, host: str, address: str, port: int, options: Options) -> Session:
@@ -69,9 +79,11 @@ class Session:
 
     @property
     def tls(self) -> str:
-        """Version and cipher, empty without TLS."""
+        """Version and cipher, the domain's promise, the certificate; empty without TLS and without a promise."""
         info = self._stream.tls
-        return f"{info.version} {info.cipher}" if info else ""
+        if info is None:
+            return f"no TLS, {self.promise}" if self.promise else ""
+        return ", ".join(filter(None, (f"{info.version} {info.cipher}", self.promise, self.certificate)))
 
     async def open(self) -> None:
         """Greeting and EHLO. Raises Refused, SessionBroken."""
@@ -97,6 +109,9 @@ class Session:
                 raise self._broken(Step.TLS, "the server sent plaintext behind its answer to STARTTLS", "4.7.5")
         try:
             await self._stream.start_tls(context, self._seconds(Step.TLS), server_hostname=server_name)
+        except CertificateRefused as error:
+            self.usable = False
+            raise CertificateDoubt(str(error), error.reason) from None
         except TlsFailed as error:
             raise self._broken(Step.TLS, str(error), "4.7.5") from None
         if not implicit:

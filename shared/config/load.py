@@ -18,7 +18,9 @@ from typing import Any, Final, get_args, get_origin
 import attrs
 
 from shared.config.dns_list import parse_dns_list
-from shared.config.schema import DNS_LISTS, HOST_PORTS, MAXIMUM, MINIMUM, NETWORKS, SECTIONS, Settings, TlsRequirement
+from shared.config.keys import DNS_LISTS, HOST_PORTS, MAXIMUM, MINIMUM, NETWORKS
+from shared.config.schema import SECTIONS, Settings
+from shared.config.smtp import TlsRequirement
 
 PREFIX: Final = "PILLARBOX_"
 DEFAULT_DATA: Final = "data"

@@ -41,6 +41,10 @@ class DataPaths:
     def service_key(self, role: str) -> Path:
         return self.root / "keys" / role / "key"
 
+    def kept(self, service: str) -> Path:
+        """What an edge keeps over restarts and could do without: caches."""
+        return self.root / service
+
     def spool(self, service: str) -> Path:
         return self.root / "spool" / service
 

@@ -405,7 +405,7 @@ class Outcome:
     remote: str = ""
     """Host name and address, empty when none was reached."""
     tls: str = ""
-    """Version and cipher, empty without TLS."""
+    """Version and cipher, the promise of the domain, whether the certificate verified; empty without TLS and promise."""
     seconds: float = 0.0
     warned: bool = False
     """DEFERRED: a bounce of this call tells the sender of the delay."""

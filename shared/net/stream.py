@@ -59,6 +59,14 @@ class TlsFailed(ConnectionLost):
     """The TLS handshake failed or took too long; the connection is of no more use. The text is fit for a log."""
 
 
+class CertificateRefused(TlsFailed):
+    """The server's certificate did not verify; `reason` says why in OpenSSL's words."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason.rstrip(".")
+        super().__init__(f"certificate not accepted: {self.reason}")
+
+
 @attrs.frozen
 class TlsInfo:
     """What was negotiated, in OpenSSL's words: ("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)."""
@@ -210,7 +218,7 @@ class ClientStream:
         except (*_GONE, ValueError) as error:
             # ValueError: a server name that TLS cannot carry
             self.abort()
-            raise TlsFailed(_tls_reason(error)) from None
+            raise _tls_failure(error) from None
         self._ssl = wrapped
         self.bindings = bindings
         name, _, bits = wrapped.cipher() or ("unknown", "", 0)
@@ -394,11 +402,15 @@ async def _handshake(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> dict[st
         await wait(wrapped)
 
 
-def _tls_reason(error: BaseException) -> str:
+def _tls_failure(error: BaseException) -> TlsFailed:
     """OpenSSL's reason, which trio hides one cause deep."""
     cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {cause.verify_message}"
+        return CertificateRefused(cause.verify_message)
+    return TlsFailed(_tls_reason(cause))
+
+
+def _tls_reason(cause: BaseException) -> str:
     if isinstance(cause, ssl.SSLError) and cause.reason and cause.reason != "UNEXPECTED_EOF_WHILE_READING":
         return f"TLS handshake failed: {cause.reason.lower().replace('_', ' ')}"
     if isinstance(cause, OSError) and cause.errno in (errno.ECONNRESET, errno.EPIPE):

@@ -114,8 +114,10 @@ def opportunistic_client_context() -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=8)
-def verifying_client_context(ca_file: Path | None = None) -> ssl.SSLContext:
+def verifying_client_context(ca_file: Path | None = None, *, common_name: bool = True) -> ssl.SSLContext:
     """Verifies chain and host name against the system's authorities, or against `ca_file` alone when given.
+
+    `common_name`: whether a certificate without alternative names may have the host's name as its subject's.
 
     Raises CertificateError when `ca_file` cannot be used.
     """
@@ -123,6 +125,7 @@ def verifying_client_context(ca_file: Path | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError):
         raise CertificateError(f"cannot use the authorities in {ca_file}") from None
+    context.hostname_checks_common_name = common_name
     _harden(context)
     return context
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import attrs
 
-from shared.config.schema import DOC, MAXIMUM, MINIMUM, SECTIONS
+from shared.config.keys import DOC, MAXIMUM, MINIMUM
+from shared.config.schema import SECTIONS
 
 EXAMPLE: Final = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "pillarbox.toml"
 HEAD: Final = """\

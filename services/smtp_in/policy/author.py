@@ -13,7 +13,7 @@ from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Account
-from shared.config.schema import AuthorCheck
+from shared.config.smtp import AuthorCheck
 from shared.contract.directory import DirectoryApi
 from shared.mail.address import parse_addresses
 from shared.mail.content import as_content

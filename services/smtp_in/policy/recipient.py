@@ -12,7 +12,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Transaction
-from shared.config.schema import OverQuotaReply
+from shared.config.smtp import OverQuotaReply
 from shared.contract.directory import DirectoryApi
 from shared.contract.types import Resolution, ResolutionKind
 from shared.errors import BadRequest

@@ -22,7 +22,7 @@ from shared.contract.history_types import (
 from shared.errors import BadRequest
 
 MAX_TRACE_CHARACTERS: Final = 40
-MAX_TLS_CHARACTERS: Final = 100
+MAX_TLS_CHARACTERS: Final = 500
 
 
 def note(transaction: Transaction, passages: Sequence[Passage]) -> None:

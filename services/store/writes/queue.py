@@ -174,7 +174,7 @@ def _passage(now: float, outcome: Outcome, trace: str, sender: str, recipient: s
 def _attempt(now: float, number: int, outcome: Outcome, text: str) -> Row:
     return (
         outcome.entry_id, number, now, str(outcome.kind), outcome.code, outcome.enhanced[:20], text,
-        outcome.remote[:MAX_TEXT], outcome.tls[:100], outcome.seconds,
+        outcome.remote[:MAX_TEXT], outcome.tls[:MAX_TEXT], outcome.seconds,
     )  # fmt: skip
 
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import attrs
 import pytest
 
+from shared.config.keys import DOC
 from shared.config.load import SettingsError, load_settings
-from shared.config.schema import DOC, SECTIONS, LogLevel, TlsRequirement
+from shared.config.schema import SECTIONS, LogLevel
+from shared.config.smtp import TlsRequirement
 
 
 def load(tmp_path: Path, toml: str = "", **environ: str) -> object:

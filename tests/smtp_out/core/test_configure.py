@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.smtp_out.configure import ConfigureError, make_options, resolver_of
+from services.smtp_out.configure import ConfigureError, make_options, make_sts_options, resolver_of
+from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import TlsPolicy
 from shared.config.load import load_settings
 
@@ -31,6 +32,18 @@ def test_smart_host(tmp_path: Path, smart_host: str, tls: str, policy: TlsPolicy
     assert smart is not None
     assert smart.tls is policy
     assert smart.host == smart_host.rpartition(":")[0].strip("[]")
+
+
+def sts_options(tmp_path: Path, **variables: str):  # type: ignore[no-untyped-def]  # the type is what it is about
+    environ = {"PILLARBOX_DATA": str(tmp_path), **{f"PILLARBOX_SMTP_OUT__{name}": text for name, text in variables.items()}}
+    return make_sts_options(load_settings(None, environ), tmp_path / "smtp_out")
+
+
+def test_mta_sts_is_on_unless_a_smart_host_sends(tmp_path: Path) -> None:
+    made = sts_options(tmp_path, MTA_STS_SECONDS="5", MTA_STS_POLICIES="7")
+    assert made == StsOptions(tmp_path / "smtp_out" / "mta-sts.json", port=443, seconds=5, entries=7)
+    assert sts_options(tmp_path, MTA_STS="false") is None
+    assert sts_options(tmp_path, SMART_HOST="h.test:587") is None
 
 
 def test_password_is_read_and_not_shown(tmp_path: Path) -> None:

@@ -53,7 +53,81 @@ def test_opportunistic_takes_any_certificate(tmp_path: Path) -> None:
     with SmtpPeer(tls=context) as peer:
         tls, _ = run(lambda: open_and_close(OPTIONS, peer, TlsPolicy.OPPORTUNISTIC))
         assert tls.startswith("TLSv1.")
-        assert [line.split()[0] for line in peer.commands] == ["EHLO", "STARTTLS", "EHLO", "QUIT"]
+        assert tls.endswith(", certificate of smart.test not verified: self-signed certificate")
+        assert [line.split()[0] for line in peer.commands] == ["EHLO", "STARTTLS", "EHLO", "STARTTLS", "EHLO", "QUIT"]
+
+
+def test_a_certificate_that_does_not_verify_costs_one_connection_a_day(tmp_path: Path) -> None:
+    context, _ = server_context(tmp_path)
+    with SmtpPeer(tls=context) as peer:
+
+        async def main() -> list[str]:
+            connector = Connector(OPTIONS)
+            route = Route((Target("smart.test", "127.0.0.1", peer.port, TlsPolicy.OPPORTUNISTIC),))
+            told = []
+            for _ in range(3):
+                session = await connector.open(route)
+                told.append(session.tls)
+                await session.close()
+            return told
+
+        told = run(main)
+        assert len(set(told)) == 1
+        assert "not verified: self-signed certificate" in told[0]
+        assert peer.connections == 4
+
+
+def test_opportunistic_says_that_a_certificate_verified(tmp_path: Path) -> None:
+    context, cert = server_context(tmp_path)
+    with SmtpPeer(tls=context) as peer:
+        options = attrs.evolve(OPTIONS, ca_file=cert)
+        tls, _ = run(lambda: open_and_close(options, peer, TlsPolicy.OPPORTUNISTIC))
+        assert tls.endswith(", certificate of smart.test verified")
+        assert peer.connections == 1
+
+
+def promised(peer: SmtpPeer, policy: TlsPolicy, ca_file: Path | None) -> str:
+    """Open a session for a domain with a policy, and what it says of TLS."""
+
+    async def main() -> str:
+        route = Route((Target("smart.test", "127.0.0.1", peer.port, policy, "MTA-STS test"),))
+        session = await Connector(attrs.evolve(OPTIONS, ca_file=ca_file)).open(route)
+        tls = session.tls
+        await session.close()
+        return tls
+
+    told: str = run(main)
+    return told
+
+
+def test_a_promise_that_is_kept_is_told(tmp_path: Path) -> None:
+    context, cert = server_context(tmp_path)
+    with SmtpPeer(tls=context) as peer:
+        for policy in (TlsPolicy.REQUIRED, TlsPolicy.OPPORTUNISTIC):
+            assert promised(peer, policy, cert).endswith(", MTA-STS test, certificate of smart.test verified")
+
+
+@pytest.mark.parametrize(
+    ("fault", "enhanced", "reason"),
+    [
+        ("name", "4.7.5", "certificate not accepted: Hostname mismatch"),
+        ("authority", "4.7.5", "certificate not accepted: self-signed certificate"),
+        ("plain", "4.7.4", "offers no STARTTLS"),
+    ],
+)
+def test_a_promise_that_is_not_kept(tmp_path: Path, fault: str, enhanced: str, reason: str) -> None:
+    context, cert = server_context(tmp_path, "other.test" if fault == "name" else "smart.test")
+    with SmtpPeer(tls=None if fault == "plain" else context) as peer:
+        ca_file = None if fault == "authority" else cert
+        with pytest.raises(NoHost) as trouble:
+            promised(peer, TlsPolicy.REQUIRED, ca_file)
+        result = trouble.value.result
+        assert result.enhanced == enhanced
+        assert reason in result.text
+        assert result.text.endswith("(MTA-STS test)")
+        assert peer.connections == 1
+        told = promised(peer, TlsPolicy.OPPORTUNISTIC, ca_file)
+        assert ("no TLS, MTA-STS test" if fault == "plain" else ", MTA-STS test, certificate of smart.test not verified: ") in told
 
 
 @pytest.mark.parametrize(
