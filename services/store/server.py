@@ -23,6 +23,7 @@ from services.store.areas.history import HistoryArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
+from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
 from services.store.checkpoint import Checkpointer
@@ -42,6 +43,7 @@ from services.store.reads.bans import all_bans, known_addresses
 from services.store.reads.devices import device_ids
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
+from services.store.retention import keep_retention
 from services.store.scram import Scram
 from services.store.search.keeper import Search
 from services.store.sql.database import connect
@@ -121,6 +123,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(core.notifier.run)
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
+            nursery.start_soon(keep_retention, core)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
@@ -230,6 +233,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "sharing": SharingArea(core),
         "queue": QueueArea(core),
         "history": HistoryArea(core),
+        "retention": RetentionArea(core),
         "search": SearchArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),

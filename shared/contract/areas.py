@@ -13,6 +13,7 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
 
@@ -25,6 +26,7 @@ AREAS: Final[dict[str, type]] = {
     "sharing": SharingApi,
     "queue": QueueApi,
     "history": HistoryApi,
+    "retention": RetentionApi,
     "search": SearchApi,
     "events": EventsApi,
     "admin": AdminApi,

@@ -18,6 +18,7 @@ from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
+from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
@@ -97,6 +98,7 @@ class StoreClient:
     sharing: SharingApi
     queue: QueueApi
     history: HistoryApi
+    retention: RetentionApi
     search: SearchApi
     events: EventsApi
     admin: AdminApi
