@@ -3,6 +3,7 @@
 import attrs
 
 from services.store.checkpoint import Checkpointer
+from services.store.compaction import Compactor
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.queue import QueueTimes
@@ -38,6 +39,7 @@ class Core:
     notifier: Notifier
     uploads: Uploads
     search: Search
+    compactor: Compactor
     grants: Grants
     passwords: Passwords
     scram: Scram

@@ -26,7 +26,9 @@ from services.store.areas.queue import QueueArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
+from services.store.areas.space import SpaceArea
 from services.store.checkpoint import Checkpointer
+from services.store.compaction import Compactor
 from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
@@ -124,6 +126,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(keep_retention, core)
+            nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
@@ -214,6 +217,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         notifier=notifier,
         uploads=uploads,
         search=search,
+        compactor=Compactor(layout.packs_path(paths), readers, writer, pack_reader, store, log),
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account, device_exists=directory.has_device),
         passwords=passwords,
         scram=Scram(opened.grant_key, passwords),
@@ -235,6 +239,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "history": HistoryArea(core),
         "retention": RetentionArea(core),
         "search": SearchArea(core),
+        "space": SpaceArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),
         "devices": DevicesArea(core),

@@ -233,6 +233,10 @@ class StoreSettings:
         30.0, "how long it is kept what happened to each message (pillarbox trace)", minimum=0, maximum=3650
     )
     history_rows: int = key(1_000_000, "the most that is kept of it, in rows", minimum=1000, maximum=100_000_000)
+    housekeeping_seconds: float = key(60.0, "how often it is looked for what is old", minimum=0.1, maximum=3600)
+    expunged_seconds: float = key(
+        3600.0, "how long an expunged message stays readable for sessions that have not been told yet", minimum=0, maximum=30 * 86400
+    )
     retention_seconds: float = key(
         3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=1, maximum=86400
     )

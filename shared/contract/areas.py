@@ -16,6 +16,7 @@ from shared.contract.registry import Method, methods_of
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
+from shared.contract.space import SpaceApi
 
 AREAS: Final[dict[str, type]] = {
     "directory": DirectoryApi,
@@ -28,6 +29,7 @@ AREAS: Final[dict[str, type]] = {
     "history": HistoryApi,
     "retention": RetentionApi,
     "search": SearchApi,
+    "space": SpaceApi,
     "events": EventsApi,
     "admin": AdminApi,
     "devices": DevicesApi,

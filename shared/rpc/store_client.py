@@ -21,6 +21,7 @@ from shared.contract.queue import QueueApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
+from shared.contract.space import SpaceApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
 from shared.errors import NoSuchUpload, StoreError, Unavailable
 from shared.model.ids import Grant, MailboxId
@@ -100,6 +101,7 @@ class StoreClient:
     history: HistoryApi
     retention: RetentionApi
     search: SearchApi
+    space: SpaceApi
     events: EventsApi
     admin: AdminApi
     devices: DevicesApi
