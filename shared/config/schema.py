@@ -238,7 +238,7 @@ class StoreSettings:
         3600.0, "how long an expunged message stays readable for sessions that have not been told yet", minimum=0, maximum=30 * 86400
     )
     retention_seconds: float = key(
-        3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=1, maximum=86400
+        3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=0.1, maximum=86400
     )
     retention_rules: int = key(1000, "rules of retention", minimum=1, maximum=100_000)
     compact_live_percent: int = key(
