@@ -15,6 +15,7 @@ Laws:
 - REFERENCE records are not copied: the packs alone then know where a content was filed first, not where it came in again.
 """
 
+import sqlite3
 import time
 from pathlib import Path
 from shutil import disk_usage
@@ -72,8 +73,8 @@ class Compactor:
             self._wanted = trio.Event()
             try:
                 await self._round()
-            except StoreError as error:
-                self._fail(0, str(error) or error.code)
+            except (StoreError, sqlite3.Error) as error:
+                self._fail(0, str(error) or type(error).__name__)
             finally:
                 self.at_work = 0
 

@@ -4,6 +4,7 @@ What may go is found by a reader; the writer is asked for PIECE messages at a ti
 that ends in the middle goes on at the next look: nothing is remembered but the mail itself.
 """
 
+import sqlite3
 import time
 
 import trio
@@ -13,7 +14,7 @@ from services.store.reads import retention as reads
 from services.store.writer import Command
 from services.store.writes import retention as writes
 from shared.contract.retention_types import Due
-from shared.errors import StoreError
+from shared.errors import NoSuchMailbox, StoreError
 
 BETWEEN_PIECES_SECONDS = 0.05
 """Mail goes first."""
@@ -25,12 +26,12 @@ async def keep_retention(core: Core) -> None:
         await trio.sleep(core.settings.store.retention_seconds)
         try:
             await look(core)
-        except StoreError as error:
+        except (StoreError, sqlite3.Error) as error:
             core.log.warning("retention failed", error=str(error))
 
 
 async def look(core: Core) -> None:
-    """One look at all mailboxes. Raises StoreError."""
+    """One look at all mailboxes. Raises StoreError, sqlite3.Error."""
     clock = await core.writer.submit(Command("", None, writes.note_clock, ()))
     if not clock.trusted:
         core.log.warning("the clock jumped: nothing goes by its age for now", until=clock.held_until)
@@ -38,7 +39,10 @@ async def look(core: Core) -> None:
     while True:
         page = await core.readers.run(reads.due, after, clock.seen_at)
         for due in page.due:
-            await _expire(core, due, by_age=clock.trusted)
+            try:
+                await _expire(core, due, by_age=clock.trusted)
+            except NoSuchMailbox:
+                continue  # its owner was faster
         if not page.next:
             return
         after = page.next
