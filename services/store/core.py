@@ -4,6 +4,7 @@ import attrs
 
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
+from services.store.compaction import Compactor
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.queue import QueueTimes
@@ -42,6 +43,7 @@ class Core:
     search: Search
     verification: Verification
     backup_tests: BackupTests
+    compactor: Compactor
     grants: Grants
     passwords: Passwords
     scram: Scram

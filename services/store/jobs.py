@@ -11,11 +11,8 @@ from services.store.writer import Command
 from services.store.writes import housekeeping
 from shared.errors import StoreError
 
-PAUSE_SECONDS: Final = 60.0
 BETWEEN_PIECES_SECONDS: Final = 0.05
 """Between two pieces of one job: mail goes first."""
-UNREFERENCED_SECONDS: Final = 3600.0
-"""How long an expunged content stays readable for sessions that have not been told yet."""
 DAY: Final = 86400.0
 
 
@@ -23,9 +20,9 @@ async def keep_house(core: Core) -> None:
     """Until cancelled."""
     store = core.settings.store
     while True:
-        await trio.sleep(PAUSE_SECONDS)
+        await trio.sleep(store.housekeeping_seconds)
         await core.uploads.sweep()
-        await _all_pieces(core, housekeeping.drop_contents, UNREFERENCED_SECONDS)
+        await _all_pieces(core, housekeeping.drop_contents, store.expunged_seconds)
         await _all_pieces(core, housekeeping.prune_operations, store.operation_seconds)
         await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
         await _all_pieces(core, housekeeping.prune_history, store.history_days * DAY, store.history_rows)

@@ -36,6 +36,8 @@ def register(metrics: Metrics, core: Core, packs: PackReader) -> None:
         "bans": ("bans of logins that hold", lambda: core.guard.statistics()["bans"]),
         "logins_delayed": ("answers to failed logins that are held back", lambda: core.guard.statistics()["delayed"]),
         "known_addresses": ("addresses that accounts logged in from", lambda: core.guard.statistics()["known_addresses"]),
+        "compaction_moved_octets": ("copied out of packs that were mostly dead", lambda: core.compactor.moved_octets),
+        "compaction_given_back_octets": ("of packs that were removed", lambda: core.compactor.given_back_octets),
         "connections": ("services that are connected", lambda: sum(map(len, core.connections))),
         "pack_cache_octets": ("decompressed contents in memory", lambda: packs.statistics()["cached_octets"]),
     }

@@ -33,7 +33,9 @@ def recover_packs(directory: Path, connection: sqlite3.Connection, log: Logger) 
     cursor = connection.cursor()
     known = {row[0]: row[1] for row in contents.PACK_ENDS.all(cursor)}
     there = pack_numbers(directory)
-    for number in sorted(set(known) - set(there)):
+    # a retired pack whose file is gone has its row removed by compaction
+    retired = {number for number, _, _, retired_at in contents.PACKS.all(cursor) if retired_at is not None}
+    for number in sorted(set(known) - set(there) - retired):
         log.error("a pack is missing", pack=number, octets=known[number])
     newest = max(known, default=0)
     end, dead = 0, []

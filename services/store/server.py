@@ -23,10 +23,13 @@ from services.store.areas.history import HistoryArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.queue import QueueArea
+from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sharing import SharingArea
+from services.store.areas.space import SpaceArea
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
+from services.store.compaction import Compactor
 from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
@@ -43,6 +46,7 @@ from services.store.reads.bans import all_bans, known_addresses
 from services.store.reads.devices import device_ids
 from services.store.reads.directory import Rules, account_ids, limited_accounts
 from services.store.recover import open_appender, record_dead, recover_packs
+from services.store.retention import keep_retention
 from services.store.scram import Scram
 from services.store.search.keeper import Search
 from services.store.sql.database import connect
@@ -124,6 +128,8 @@ async def serve(service: Service) -> None:
             nursery.start_soon(core.notifier.run)
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
+            nursery.start_soon(keep_retention, core)
+            nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
             nursery.start_soon(core.verification.run)
@@ -216,6 +222,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         notifier=notifier,
         uploads=uploads,
         search=search,
+        compactor=Compactor(layout.packs_path(paths), readers, writer, pack_reader, store, log),
         grants=Grants(opened.grant_key, settings.auth.grant_seconds, directory.has_account, device_exists=directory.has_device),
         verification=Verification(
             database,
@@ -250,7 +257,9 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "sharing": SharingArea(core),
         "queue": QueueArea(core),
         "history": HistoryArea(core),
+        "retention": RetentionArea(core),
         "search": SearchArea(core),
+        "space": SpaceArea(core),
         "events": EventsArea(core),
         "admin": AdminArea(core),
         "devices": DevicesArea(core),

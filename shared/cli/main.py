@@ -22,8 +22,10 @@ from shared.cli import (
     queue,
     quota,
     restore,
+    retention,
     run,
     search,
+    space,
     status,
     store,
     test,
@@ -32,7 +34,9 @@ from shared.cli import (
 )
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
-NOUNS = (up, run, domain, account, device, alias, quota, queue, trace, bans, search, store, backup, restore, status, test)
+NOUNS = (
+    up, run, domain, account, device, alias, quota, retention, queue, trace, bans, search, space, store, backup, restore, status, test,
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):

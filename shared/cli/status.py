@@ -6,7 +6,10 @@ from typing import Any
 
 from shared.cli.invocation import EXIT_OK, Invocation
 from shared.cli.output import age_text, iso_time, print_json, print_table, printable, size_text
-from shared.cli.store_access import ask
+from shared.cli.space import as_json as space_as_json
+from shared.cli.space import lines_for
+from shared.cli.store_access import StoreClient, ask
+from shared.contract.space_types import SpaceStatus
 from shared.contract.types import StoreStatus
 
 
@@ -45,15 +48,20 @@ def verified_words(status: StoreStatus, now: float) -> str:
 
 def show_status(invocation: Invocation) -> int:
     """A few lines, then the connected services (this command's own connection is left out)."""
-    status = ask(invocation, lambda store: store.admin.status())
+
+    async def question(store: StoreClient) -> tuple[StoreStatus, SpaceStatus]:
+        return await store.admin.status(), await store.space.status()
+
+    status, space = ask(invocation, question)
     if invocation.json:
-        print_json(as_json(status))
+        print_json({**as_json(status), "space": space_as_json(space)})
         return EXIT_OK
     now = time.time()
     print(f"Pillarbox {status.version}, store up for {age_text(now - status.started_at)}, data in {invocation.data}")
     counts = ((status.domains, "domain"), (status.accounts, "account"), (status.messages, "message"))
     print(", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts), end="")
     print(f" ({size_text(status.octets)}, {size_text(status.disk_octets)} on disk)")
+    print("\n".join(lines_for(space)))
     print(f"{status.queue_entries} in the queue, {status.queue_due} of them due")
     print(verified_words(status, now))
     if status.backup_tested_at:

@@ -1,6 +1,6 @@
 """Every setting: section, key, type, default, and the line that documents it.
 
-Accounts, domains and aliases are data in the store, not settings. A section is a frozen attrs class; ``key(default, doc)`` (``keys``) declares
+Accounts, domains and aliases are data in the store, not settings. A section is a frozen attrs class; ``key(default, doc)`` declares
 one key. Types that are understood: bool, int, float, str, a StrEnum, tuples of str, and ``| None`` of these. Sizes are in octets, times in
 seconds. ``minimum`` and ``maximum`` are inclusive.
 """
@@ -208,6 +208,24 @@ class StoreSettings:
         30.0, "how long it is kept what happened to each message (pillarbox trace)", minimum=0, maximum=3650
     )
     history_rows: int = key(1_000_000, "the most that is kept of it, in rows", minimum=1000, maximum=100_000_000)
+    housekeeping_seconds: float = key(60.0, "how often it is looked for what is old", minimum=0.1, maximum=3600)
+    expunged_seconds: float = key(
+        3600.0, "how long an expunged message stays readable for sessions that have not been told yet", minimum=0, maximum=30 * 86400
+    )
+    retention_seconds: float = key(
+        3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=0.1, maximum=86400
+    )
+    retention_rules: int = key(1000, "rules of retention", minimum=1, maximum=100_000)
+    compact_live_percent: int = key(
+        50, "a pack of which less than this is still needed is written anew to give back its space; 0: never", minimum=0, maximum=90
+    )
+    compact_octets_per_second: int = key(
+        4 * MIB, "how fast packs are written anew", minimum=64 * KIB, maximum=4096 * MIB
+    )
+    compact_seconds: float = key(60.0, "how often it is looked for such packs", minimum=0.1, maximum=86400)
+    compact_keep_seconds: float = key(
+        600.0, "how long the file of a pack that nothing needs any more stays for who reads it now", minimum=0, maximum=7 * 86400
+    )
     search_index: bool = key(True, "whether an index for text search is kept; without it a search reads all messages")
     search_wait_seconds: float = key(
         60.0, "how long a new message waits for the search index when few do", minimum=0, maximum=86400

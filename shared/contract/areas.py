@@ -13,8 +13,10 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
+from shared.contract.space import SpaceApi
 
 AREAS: Final[dict[str, type]] = {
     "directory": DirectoryApi,
@@ -25,7 +27,9 @@ AREAS: Final[dict[str, type]] = {
     "sharing": SharingApi,
     "queue": QueueApi,
     "history": HistoryApi,
+    "retention": RetentionApi,
     "search": SearchApi,
+    "space": SpaceApi,
     "events": EventsApi,
     "admin": AdminApi,
     "devices": DevicesApi,

@@ -18,8 +18,10 @@ from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
+from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sharing import SharingApi
+from shared.contract.space import SpaceApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
 from shared.errors import NoSuchUpload, StoreError, Unavailable
 from shared.model.ids import Grant, MailboxId
@@ -97,7 +99,9 @@ class StoreClient:
     sharing: SharingApi
     queue: QueueApi
     history: HistoryApi
+    retention: RetentionApi
     search: SearchApi
+    space: SpaceApi
     events: EventsApi
     admin: AdminApi
     devices: DevicesApi

@@ -18,7 +18,7 @@ from services.store.sql.database import connect
 PAGES: Final = 256
 """Copied at a time."""
 CACHE_KIB: Final = 4 * 1024
-PACKS: Final = "SELECT number, octets FROM pack ORDER BY number"
+PACKS: Final = "SELECT number, octets FROM pack WHERE retired_at IS NULL ORDER BY number"
 REVISION: Final = "SELECT version_num FROM alembic_version"
 SNAPSHOT: Final = "SELECT count(*) FROM sqlite_master"
 

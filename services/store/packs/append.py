@@ -94,8 +94,7 @@ class PackAppender:
 
     def append(self, content: EncodedContent, meta: bytes) -> Location:
         """Take one record into the group. Raises SpoolError (this record alone), OSError (give the group up: ``rollback``)."""
-        if self._fd < 0 or self._end >= self._seal_octets:
-            self._next_pack()
+        self._find_room()
         if len(meta) > META_MAX:
             raise ValueError("meta is too long")
         header = RecordHeader(
@@ -114,6 +113,29 @@ class PackAppender:
                 self._take_back(offset)
                 raise
         return Location(self.number, offset, header.record_octets, content.raw_octets)
+
+    def append_record(self, record: bytes, raw_octets: int) -> Location:
+        """Take in a whole record of another pack, as it is. Raises OSError as ``append``."""
+        self._find_room()
+        offset = self._end
+        self._put(record)
+        return Location(self.number, offset, len(record), raw_octets)
+
+    def copy_record(self, source: Path, at: int, length: int, raw_octets: int) -> Location:
+        """As ``append_record``, for one that is too long for memory: out of the pack's file. Raises SpoolError, OSError."""
+        self._find_room()
+        offset = self._end
+        self._flush()
+        try:
+            self._put_spool(str(source), at, length)
+        except SpoolError:
+            self._take_back(offset)
+            raise
+        return Location(self.number, offset, length, raw_octets)
+
+    def _find_room(self) -> None:
+        if self._fd < 0 or self._end >= self._seal_octets:
+            self._next_pack()
 
     def append_reference(self, digest: bytes, raw_octets: int, meta: bytes) -> int:
         """Note that a content came in again; the octets that the record takes."""

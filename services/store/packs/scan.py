@@ -58,9 +58,11 @@ class Mended:
     missing_octets: int = 0
 
 
-def scan_pack(path: Path, start: int = PACK_HEADER.size) -> Iterator[FoundRecord | Damage]:
-    """All records and damaged stretches from ``start`` on. The last item is Damage where the tail is torn."""
+def scan_pack(path: Path, start: int = PACK_HEADER.size, stop: int | None = None) -> Iterator[FoundRecord | Damage]:
+    """All records and damaged stretches from ``start`` on, to ``stop`` or the end. The last item is Damage where the tail is torn."""
     size = path.stat().st_size
+    if stop is not None:
+        size = min(size, stop)
     if size <= start:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

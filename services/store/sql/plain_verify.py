@@ -3,8 +3,8 @@
 from typing import Final
 
 LAST_CONTENT: Final = "SELECT coalesce(max(id), 0) FROM content"
-PACKS: Final = "SELECT number, octets FROM pack ORDER BY number"
-PACK: Final = "SELECT octets FROM pack WHERE number = ?"
+PACKS: Final = "SELECT number, octets FROM pack WHERE retired_at IS NULL ORDER BY number"
+PACK: Final = "SELECT octets FROM pack WHERE number = ? AND retired_at IS NULL"
 BY_DIGEST: Final = 'SELECT id, pack, "offset", length, octets FROM content WHERE digest = ?'
 CONTENTS: Final = 'SELECT id, digest, pack, "offset", length, octets FROM content WHERE id > ? AND id <= ? ORDER BY id LIMIT ?'
 CONTENT: Final = 'SELECT digest, pack, "offset", length, octets FROM content WHERE id = ?'

@@ -151,6 +151,17 @@ subscription: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# How long messages stay; neither days nor messages: for ever.
+retention: Final = sa.Table(
+    "retention",
+    metadata,
+    sa.Column("account_id", BigId, primary_key=True, autoincrement=False),  # 0: every account
+    sa.Column("mailbox", sa.Text, primary_key=True),  # name, special use, or empty: every mailbox
+    sa.Column("days", sa.Integer),
+    sa.Column("messages", sa.BigInteger),
+    sqlite_with_rowid=False,
+)
+
 keyword: Final = sa.Table(
     "keyword",
     metadata,
@@ -348,6 +359,7 @@ pack: Final = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("octets", sa.BigInteger, nullable=False),  # end of the last committed record
     sa.Column("dead_octets", sa.BigInteger, nullable=False),  # records that no content row names
+    sa.Column("retired_at", sa.Float),  # since when nothing names it: the file is going to be removed
 )
 
 meta: Final = sa.Table(

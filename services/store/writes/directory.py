@@ -6,7 +6,7 @@ from services.store.domain.addresses import InvalidAddressError, domain_of, norm
 from services.store.domain.dkim import KeyState, NewKey
 from services.store.domain.names import DEFAULT_MAILBOXES
 from services.store.reads.directory import stands_for
-from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, sharing
+from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, retention, sharing
 from services.store.transaction import Transaction
 from services.store.writes.devices import remove_all
 from services.store.writes.dkim import add_keys
@@ -156,6 +156,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
         remove_mailbox(transaction, transaction.mailbox(mailbox_id))
     mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
     sharing.DELETE_GRANTEE.run(cursor, account_id)
+    retention.DELETE_ACCOUNT.run(cursor, account_id)
     annotations.DELETE_ACCOUNT.run(cursor, account_id)
     directory.DELETE_SCRAM.run(cursor, account_id)
     bans.DELETE_ACCOUNT.run(cursor, account_id)

@@ -16,6 +16,7 @@ from services.store.domain.names import (
 from services.store.reads.mailboxes import state_of_row
 from services.store.sql.statements import annotations, change_sets, directory, mailboxes, messages, sharing
 from services.store.transaction import MailboxRow, Transaction
+from services.store.writes.retention import follow_rename
 from services.store.writes.transfer import move_rows, whole_mailbox
 from shared.contract.mailbox_types import MailboxInfo
 from shared.contract.types import MailboxState
@@ -184,6 +185,7 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str, 
     _add_parents(transaction, account_id, missing)
     transaction.flush()
     mailboxes.RENAME.run_many(transaction.cursor, [(new_name, row.id), *moved])
+    follow_rename(transaction.cursor, account_id, row.name, new_name)
     transaction.forget_mailboxes()
     transaction.names_changed(account_id)
     transaction.changes.named.update((row.id, *(mailbox_id for _, mailbox_id in moved)))

@@ -5,7 +5,7 @@ from shared.contract.areas import METHODS
 from shared.contract.digest import contract_digest, contract_text
 from shared.contract.registry import Role
 
-RECORDED = (3, "aebd468930094a1e018a65f9cb2ffbeb")
+RECORDED = (3, "a2fdbd50dff52c8ab81732bf5ef0d5b3")
 
 
 def test_the_contract_is_the_recorded_one() -> None:

@@ -370,7 +370,7 @@ def recover(bench: Bench) -> tuple[PackAppender, list[str]]:
 
 
 def note_pack(bench: Bench, end: int) -> None:
-    bench.cursor.execute("INSERT INTO pack VALUES (1, ?, 0)", (end,))
+    bench.cursor.execute("INSERT INTO pack VALUES (1, ?, 0, NULL)", (end,))
 
 
 def test_recovery_goes_on_behind_the_last_whole_record(tmp_path: Path) -> None:
@@ -419,7 +419,7 @@ def test_recovery_reports_what_is_missing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.deliver(b"committed" * 20)
     note_pack(bench, bench.appender.end)
-    bench.cursor.execute("INSERT INTO pack VALUES (7, 100, 0)")
+    bench.cursor.execute("INSERT INTO pack VALUES (7, 100, 0, NULL)")
     appender, lines = recover(bench)
     assert appender.number == 8
     assert any("missing" in line and "pack=7" in line for line in lines)

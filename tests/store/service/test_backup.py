@@ -329,7 +329,7 @@ def test_a_pack_that_is_compacted_away_meanwhile(stack: Stack, tmp_path: Path) -
             moved = bytearray((packs / "00000002.pack").read_bytes())
             moved[8:16] = new.to_bytes(8, "little")
             (packs / f"{new:08d}.pack").write_bytes(moved)
-            connection.execute("INSERT INTO pack VALUES (?, ?, 0)", (new, octets))
+            connection.execute("INSERT INTO pack VALUES (?, ?, 0, NULL)", (new, octets))
             connection.execute("UPDATE content SET pack = ? WHERE pack = 2", (new,))
             connection.execute("DELETE FROM pack WHERE number = 2")
             connection.commit()

@@ -45,6 +45,24 @@ DELETE: Final = PreparedIn(lambda ids: sa.delete(content).where(_c.id.in_(ids)))
 LOCATION: Final = Prepared(
     sa.select(_c.pack, _c.offset, _c.length, _c.octets).where(_c.id == b("content")), "content"
 )
+PLACES: Final = PreparedIn(lambda ids: sa.select(_c.id, _c.pack, _c.offset).where(_c.id.in_(ids)))
+PLACES_OF_DIGESTS: Final = PreparedIn(
+    lambda digests: sa.select(_c.id, _c.pack, _c.offset).where(_c.digest.in_(digests))
+)
+MOVE: Final = Prepared(
+    sa.update(content).where(_c.id == b("content")).values(pack=b("new_pack"), offset=b("new_offset")),
+    "new_pack", "new_offset", "content",
+)  # fmt: skip
+IN_PACK: Final = Prepared(
+    sa.select(_c.id).where(_c.pack == b("pack"), _c.id > b("after"), _c.id <= b("last")).limit(b("one")),
+    "pack", "after", "last", "one",
+)  # fmt: skip
+LAST: Final = Prepared(sa.select(_c.id).order_by(_c.id.desc()).limit(b("one")), "one")
+PACKS: Final = Prepared(
+    sa.select(pack.c.number, pack.c.octets, pack.c.dead_octets, pack.c.retired_at).order_by(pack.c.number)
+)
+RETIRE: Final = Prepared(sa.update(pack).where(pack.c.number == b("pack")).values(retired_at=b("now")), "now", "pack")
+FORGET_PACK: Final = Prepared(sa.delete(pack).where(pack.c.number == b("pack"), pack.c.retired_at.is_not(None)), "pack")
 PACK_ENDS: Final = Prepared(sa.select(pack.c.number, pack.c.octets).order_by(pack.c.number))
 INSERT_PACK: Final = Prepared(pack.insert(), "number", "octets", "dead_octets")
 UPDATE_PACK: Final = Prepared(

@@ -1,0 +1,62 @@
+"""The task that lets go of mail by the rules of retention: every ``retention_seconds``, in pieces, each an ordinary write.
+
+What may go is found by a reader; the writer is asked for PIECE messages at a time and looks again before it removes them. A store
+that ends in the middle goes on at the next look: nothing is remembered but the mail itself.
+"""
+
+import sqlite3
+import time
+
+import trio
+
+from services.store.core import Core
+from services.store.reads import retention as reads
+from services.store.writer import Command
+from services.store.writes import retention as writes
+from shared.contract.retention_types import Due
+from shared.errors import NoSuchMailbox, StoreError
+
+BETWEEN_PIECES_SECONDS = 0.05
+"""Mail goes first."""
+
+
+async def keep_retention(core: Core) -> None:
+    """Until cancelled."""
+    while True:
+        await trio.sleep(core.settings.store.retention_seconds)
+        try:
+            await look(core)
+        except (StoreError, sqlite3.Error) as error:
+            core.log.warning("retention failed", error=str(error))
+
+
+async def look(core: Core) -> None:
+    """One look at all mailboxes. Raises StoreError, sqlite3.Error."""
+    clock = await core.writer.submit(Command("", None, writes.note_clock, ()))
+    if not clock.trusted:
+        core.log.warning("the clock jumped: nothing goes by its age for now", until=clock.held_until)
+    after = 0
+    while True:
+        page = await core.readers.run(reads.due, after, clock.seen_at)
+        for due in page.due:
+            try:
+                await _expire(core, due, by_age=clock.trusted)
+            except NoSuchMailbox:
+                continue  # its owner was faster
+        if not page.next:
+            return
+        after = page.next
+        await trio.sleep(BETWEEN_PIECES_SECONDS)
+
+
+async def _expire(core: Core, due: Due, *, by_age: bool) -> None:
+    gone, piece = 0, writes.PIECE
+    while piece == writes.PIECE:
+        uids = await core.readers.run(
+            reads.due_uids, due.mailbox_id, time.time() if by_age else 0.0, writes.PIECE
+        )
+        piece = await core.writer.submit(Command("", None, writes.expire, (due.mailbox_id, uids, by_age))) if uids else 0
+        gone += piece
+        await trio.sleep(BETWEEN_PIECES_SECONDS)
+    if gone:
+        core.log.info("retention", mailbox=due.mailbox_id, messages=gone, days=due.rule.days, most=due.rule.messages)
