@@ -18,6 +18,7 @@ from shared.cli import (
     backup,
     bans,
     device,
+    doctor,
     domain,
     queue,
     quota,
@@ -35,7 +36,8 @@ from shared.cli import (
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
 NOUNS = (
-    up, run, domain, account, device, alias, quota, retention, queue, trace, bans, search, space, store, backup, restore, status, test,
+    up, run, domain, account, device, alias, quota, retention, queue, trace, bans, search, space, store, backup, restore,
+    status, doctor, test,
 )  # fmt: skip
 
 
