@@ -6,7 +6,7 @@ from shared.contract.append_types import SmallContent
 from shared.contract.registry import Role, call
 from shared.model.message_index import MessageIndex
 
-_WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP)
+_WRITERS = (Role.SMTP_IN, Role.SMTP_OUT, Role.IMAP, Role.ADMIN)
 
 
 class ContentApi(Protocol):
@@ -37,7 +37,10 @@ class ContentApi(Protocol):
         """Forget an upload; unknown ones are no error."""
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def describe_upload(self, upload: bytes, index: MessageIndex) -> None:
-        """The index of an upload's message, for ``messages.append_all``. Raises NoSuchUpload, LimitExceeded (memory of all)."""
+        """The index of an upload's message, for ``messages.append_all`` and ``moving.file``.
+
+        Raises NoSuchUpload, LimitExceeded (memory of all).
+        """
         ...
