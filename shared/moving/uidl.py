@@ -1,7 +1,7 @@
 """``pop3_uidl_format``: how Dovecot makes a message's UIDL. Pure.
 
 ``%u`` UID, ``%v`` UIDVALIDITY, ``%f`` the file's name without its flags, ``%g`` GUID; numbers may be hexadecimal and padded with zeros:
-``%08Xu%08Xv`` is the default.
+``%08Xu%08Xv`` is the default, and gives lower-case digits (seen of Dovecot 2.3).
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 DEFAULT_FORMAT: Final = "%08Xu%08Xv"
 # RFC 1939 §7
 _UIDL: Final = re.compile(r"[!-~]{1,70}", re.ASCII)
-_PIECE: Final = re.compile(r"%(?P<zeros>0?)(?P<width>\d{0,2})(?P<base>[Xx]?)(?P<what>[uvfg])|%%|(?P<text>[^%]+)", re.ASCII)
+_PIECE: Final = re.compile(r"%(?P<zeros>0?)(?P<width>\d{0,2})(?P<base>X?)(?P<what>[uvfg])|%%|(?P<text>[^%]+)", re.ASCII)
 
 
 class UidlFormatError(ValueError):
@@ -44,7 +44,7 @@ def _piece(piece: Mapping[str, str | None], values: Mapping[str, int | str]) -> 
     value = values[what]
     if isinstance(value, str):
         return value
-    return format(value, piece["base"] or "d").rjust(int(piece["width"] or "0"), "0" if piece["zeros"] else " ")
+    return format(value, "x" if piece["base"] else "d").rjust(int(piece["width"] or "0"), "0" if piece["zeros"] else " ")
 
 
 def is_uidl(text: str) -> bool:
