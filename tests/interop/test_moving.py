@@ -1,6 +1,7 @@
 """A real Dovecot's Maildir moves in, and the clients that have read it go on here as if nothing had happened."""
 
 import imaplib
+import json
 import os
 import poplib
 import re
@@ -176,8 +177,93 @@ def test_fetchmail_takes_nothing_twice(stack, old, login):
     assert fetchmail_new(old.pop3_port, there) == 0
     pillarbox(stack, "import", "maildir", login.address, str(old.maildir))
     ids = login.home / "ids"
-    ids.write_text(ids.read_text().replace(f"{reference.USER}@", f"{login.address}@", 1).replace(f"\n{reference.USER}@", f"\n{login.address}@"))
+    ids.write_text(re.sub(f"(?m)^{reference.USER}@", f"{login.address}@", ids.read_text()))
     assert fetchmail_new(stack.port("pop3"), login) == 0
     with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
         assert client.append(b"INBOX", plain_message("new@x.test")).ok
     assert fetchmail_new(stack.port("pop3"), login) == 1
+
+
+def counts(said: str) -> dict[str, tuple[int, int, int, int]]:
+    """Filed, here, flags, deleted by mailbox."""
+    return {
+        each["name"]: (each["filed"], each["same"], each["flags"], each["deleted"]) for each in json.loads(said)["mailboxes"]
+    }
+
+
+def test_deltas_while_the_old_server_runs(stack, old, login):
+    fill(old)
+    words = ("import", "maildir", login.address, str(old.maildir), "--json")
+    assert counts(pillarbox(stack, *words))["INBOX"] == (34, 0, 0, 0)
+    before = states(stack.port("imap"), login.address, PASSWORD, MAILBOXES)
+    said = pillarbox(stack, *words)
+    assert counts(said)["INBOX"] == (0, 34, 0, 0)
+    assert json.loads(said)["subscribed"] == 0
+    assert states(stack.port("imap"), login.address, PASSWORD, MAILBOXES) == before
+    # the old server goes on: flags change, mail comes by IMAP and, unseen by it, into new; here a message is deleted
+    with imap_of(old) as client:
+        assert client.append(b"INBOX", plain_message("later@x.test"), b" (\\Seen $Later)").ok
+        client.ok("SELECT INBOX")
+        client.ok("UID STORE 1:3 FLAGS (\\Answered $Later)")
+    (old.maildir / "new" / "1700000000.M1P1.host").write_bytes(plain_message("unseen@x.test").replace(b"\r\n", b"\n"))
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        client.ok("SELECT INBOX")
+        client.ok("UID STORE 10 +FLAGS (\\Deleted)")
+        client.ok("EXPUNGE")
+    assert counts(pillarbox(stack, *words))["INBOX"] == (2, 33, 3, 1)
+    # now it sees the message, under the UID that it has here
+    theirs = states(old.port, reference.USER, reference.PASSWORD, ("INBOX",))[0]
+    assert counts(pillarbox(stack, *words))["INBOX"] == (0, 35, 0, 1)
+    ours = states(stack.port("imap"), login.address, PASSWORD, ("INBOX",))[0]
+    assert ours[2] == [message for message in theirs[2] if message[0] != b"10"]
+
+
+def test_a_mailbox_that_is_in_use_already(stack, old, login):
+    """Its UIDs stay as they are; the UIDLs come along all the same, and nothing comes twice."""
+    fill(old)
+    there = pop3_uidls(old.pop3_port, reference.USER, reference.PASSWORD)
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        assert client.append(b"INBOX", plain_message("first@x.test")).ok
+        assert client.append(b"INBOX", plain_message("2@x.test"), b" (\\Draft)").ok
+    words = ("import", "maildir", login.address, str(old.maildir), "--json")
+    assert counts(pillarbox(stack, *words))["INBOX"] == (33, 1, 1, 0)
+    assert counts(pillarbox(stack, *words))["INBOX"] == (0, 34, 0, 0)
+    assert set(there[2:]) <= set(pop3_uidls(stack.port("pop3"), login.address, PASSWORD))
+
+
+def test_killed_in_the_middle_and_gone_on(stack, login, tmp_path):
+    root = make_maildir(tmp_path / "big", 3000)
+    argv = [sys.executable, "-P", "-m", "shared.cli.main", "--data", str(stack.data_dir)]
+    argv += ["import", "maildir", login.address, str(root), "--json"]
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        child = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+        while (have := exists(client)) < 100 and child.poll() is None:
+            pass
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert 0 < have < 3000
+    said = counts(pillarbox(stack, *argv[6:]))["INBOX"]
+    assert said[0] < 3000
+    assert said[0] + said[1] == 3000
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        client.ok("SELECT INBOX")
+        assert client.ok("UID SEARCH ALL").numbers() == list(range(3, 3 * 3000 + 1, 3))
+    assert counts(pillarbox(stack, *argv[6:]))["INBOX"] == (0, 3000, 0, 0)
+
+
+def exists(client: ImapClient) -> int:
+    said = b" ".join(client.ok("STATUS INBOX (MESSAGES)").untagged)
+    return int(re.search(rb"MESSAGES (\d+)", said)[1])
+
+
+def make_maildir(root: Path, count: int) -> Path:
+    """Every third UID, small messages."""
+    for name in ("cur", "new", "tmp"):
+        (root / name).mkdir(parents=True)
+    lines = [f"3 V1234567 N{3 * count + 5} G{'0' * 32}"]
+    for number in range(1, count + 1):
+        name = f"{1_600_000_000 + number}.M{number}P1.host"
+        (root / "cur" / f"{name}:2,S").write_bytes(plain_message(f"{number}@x.test").replace(b"\r\n", b"\n"))
+        lines.append(f"{3 * number} :{name}")
+    (root / "dovecot-uidlist").write_text("\n".join(lines) + "\n")
+    return root
