@@ -26,8 +26,10 @@ from shared.errors import InvalidMailboxName, LimitExceeded, OverQuota
 from shared.moving import tree
 from shared.moving.account import Account
 from shared.moving.arrive import Arrival, Outcome, Survey, folder_sources, survey
+from shared.moving.files import Collected, read_eml, read_mbox
 from shared.moving.names import Layout
 from shared.moving.uidl import DEFAULT_FORMAT, UidlFormat, UidlFormatError
+from shared.moving.worker import Kind
 from shared.moving.workers import Workers, WorkersFailed
 
 SHOWN_PROBLEMS: Final = 20
@@ -36,6 +38,11 @@ _COMMON: Final[tuple[Word, ...]] = (
     ("--dry-run", {"action": "store_true", "help": "say what would be done, and do nothing"}),
     ("--no-quota", {"action": "store_true", "help": "do not mind the account's limits"}),
 )
+
+
+def _file_words(path: str) -> tuple[Word, ...]:
+    mailbox: Word = ("--mailbox", {"metavar": "NAME", "required": True, "help": "where they go; made if need be"})
+    return (_ADDRESS, ("path", {"metavar": path}), mailbox, *_COMMON)
 
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
@@ -57,6 +64,8 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
                 ("--new-uids", {"action": "store_true", "help": "pass over dovecot-uidlist: clients fetch everything again"}),
             ),
         ),
+        Verb("mbox", import_mbox, "move the messages of an mbox in; those that are here already stay", _file_words("FILE")),
+        Verb("eml", import_eml, "move messages in: one file, or all .eml files below a folder", _file_words("PATH")),
     )
 
 
@@ -272,6 +281,31 @@ async def _survey_folder(
         uid_next=uidlist.uid_next if uidlist is not None else 0,
     )
     return each, Outcome(folder.name, len(sources), keeps_uids=each.keeps_uids)
+
+
+def import_mbox(invocation: Invocation) -> int:
+    """One file into one mailbox."""
+    return _import_files(invocation, read_mbox, Kind.MBOX)
+
+
+def import_eml(invocation: Invocation) -> int:
+    """Files into one mailbox."""
+    return _import_files(invocation, read_eml, Kind.EML)
+
+
+def _import_files(invocation: Invocation, read: Callable[[Path], Collected], kind: Kind) -> int:
+    path = Path(invocation.options.path)
+    try:
+        collected = read(path)
+    except (tree.TreeError, OSError) as error:
+        raise CommandFailed(_words(error, path)) from None
+
+    async def look(account: Account, report: Report) -> list[tuple[Survey, Outcome]]:
+        name = invocation.options.mailbox
+        each = await survey(account, name, collected.sources, collected.wanted, dates=collected.dates, kind=kind)
+        return [(each, Outcome(name, len(collected.sources)))]
+
+    return run_import(invocation, look)
 
 
 def _words(error: Exception, about: object) -> str:

@@ -21,6 +21,7 @@ from shared.moving.names import arrival_key
 from shared.moving.plan import Plan, Source, make_plan
 from shared.moving.tree import FolderContent
 from shared.moving.uidl import UidlFormat, is_uidl
+from shared.moving.worker import Kind
 from shared.moving.workers import Taken, Wanted, Workers, batches_of
 
 MAX_PROBLEMS: Final = 1000
@@ -70,7 +71,7 @@ class Survey:
     """The UIDVALIDITY that the mailbox is to be given; 0: it has it, or keeps its own."""
     uid_next: int
     """What UIDNEXT is to be at least; 0: as it comes."""
-    crlf: bool
+    kind: Kind
     keeps_uids: bool
 
     @property
@@ -118,7 +119,7 @@ async def survey(
     dates: Sequence[int | None] = (),
     uidvalidity: int = 0,
     uid_next: int = 0,
-    crlf: bool = True,
+    kind: Kind = Kind.MAILDIR,
 ) -> Survey:
     """What is to be done; nothing is changed. ``uidvalidity`` 0: the folder has none."""
     state = await account.state(name)
@@ -137,7 +138,7 @@ async def survey(
     plan = make_plan(sources, here, vanished, first)
     return Survey(
         name, tuple(sources), tuple(wanted), tuple(dates or [None] * len(wanted)), plan, state, adopts,
-        min(uid_next, UID_MAX) if keeps and uid_next > first else 0, crlf, keeps,
+        min(uid_next, UID_MAX) if keeps and uid_next > first else 0, kind, keeps,
     )  # fmt: skip
 
 
@@ -173,13 +174,13 @@ class Arrival:
         """Read ahead, file in order. ``uid_next`` goes with the last batch."""
         asked = deque(batches_of([surveyed.wanted[source.place] for source in sources]))
         # each process has one question before it, and one that waits
-        ahead = deque(self._workers.ask(asked.popleft(), crlf=surveyed.crlf) for _ in range(min(2 * self._workers.count, len(asked))))
+        ahead = deque(self._workers.ask(asked.popleft(), surveyed.kind) for _ in range(min(2 * self._workers.count, len(asked))))
         batch = Batch()
         rest = iter(sources)
         while ahead:
             rows = await ahead.popleft().wait()
             if asked:
-                ahead.append(self._workers.ask(asked.popleft(), crlf=surveyed.crlf))
+                ahead.append(self._workers.ask(asked.popleft(), surveyed.kind))
             # the rows are first: a source that has no row yet is not taken
             for row, source in zip(rows, rest, strict=False):
                 message = self._message(surveyed, source, row, outcome)
@@ -199,6 +200,8 @@ class Arrival:
             outcome.leave_out(row)
             self._progress(1, size)
             return None
+        if row.flags:
+            source = attrs.evolve(source, flags=row.flags)
         if surveyed.plan.is_here(source, row.digest):
             self._progress(1, size)
             return None

@@ -1,25 +1,40 @@
 """Reads messages and takes them apart: a process of its own, told by its standard input, until that ends.
 
-A frame is its length (u32, little-endian) and msgpack. Asked: ``[crlf, most octets, [[path, offset, octets], ...]]``, of a whole file
-``octets`` is -1; answered: ``[row, ...]``, where a row is an error in words, or ``[mtime, digest, content, *columns of the index]``. The
-end of the parent, however it comes, is the end of the input.
+A frame is its length (u32, little-endian) and msgpack. Asked: ``[kind, most octets, [[path, offset, octets], ...]]``, of a whole file
+``octets`` is -1; answered: ``[row, ...]``, where a row is an error in words, or ``[time, flags, digest, content, *columns of the
+index]``. The end of the parent, however it comes, is the end of the input.
 """
 
 import contextlib
 import os
 import struct
 import sys
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, BinaryIO, Final
 
 import msgpack
 
 from shared.contract.moving_types import DIGEST_OCTETS
+from shared.mail.date import parse_date
+from shared.mail.header import get_all
 from shared.mail.index import build_index
+from shared.moving.mbox import read_entry
 from shared.moving.tree import open_file, shown
 from shared.moving.uidlist import base_name
 
 LENGTH: Final = struct.Struct("<I")
+
+
+class Kind(StrEnum):
+    """What a message's octets are."""
+
+    MAILDIR = "maildir"
+    """A file of its own, whose time is when it came."""
+    MBOX = "mbox"
+    """Quoted, with fields that hold flags; it came when it was sent, where nobody knows better."""
+    EML = "eml"
+    """A file of its own, whose time says little."""
 
 
 def with_crlf(data: bytes) -> bytes:
@@ -52,7 +67,7 @@ def _renamed(path: bytes) -> bytes:
     raise FileNotFoundError(path)
 
 
-def make_row(path: bytes, offset: int, octets: int, crlf: bool, most: int) -> list[Any] | str:
+def make_row(path: bytes, offset: int, octets: int, kind: Kind, most: int) -> list[Any] | str:
     """What is answered for one message."""
     try:
         came, data = read_message(path, offset, octets, most)
@@ -62,17 +77,30 @@ def make_row(path: bytes, offset: int, octets: int, crlf: bool, most: int) -> li
         return f"{shown(os.path.basename(path))}: {error.strerror}"
     except ValueError as error:
         return f"{shown(os.path.basename(path))}: {error}"
-    content = with_crlf(data) if crlf else data
+    flags: tuple[str, ...] = ()
+    if kind is Kind.MBOX:
+        data, flags = read_entry(data)
+    content = with_crlf(data)
     index = build_index(content)
+    if kind is not Kind.MAILDIR:
+        came = _sent(content, index.header_octets) or came
     columns = (index.header_octets, index.envelope, index.bodystructure, index.body, index.parts, index.summary)
-    return [came, blake2b(content, digest_size=DIGEST_OCTETS).digest(), content, *columns]
+    return [came, flags, blake2b(content, digest_size=DIGEST_OCTETS).digest(), content, *columns]
+
+
+def _sent(content: bytes, header_octets: int) -> int | None:
+    for value in get_all(content, 0, header_octets, b"date"):
+        date = parse_date(value)
+        if date is not None:
+            return date.seconds
+    return None
 
 
 def serve(source: BinaryIO, target: BinaryIO) -> None:
     """Answer until the input ends."""
     while len(head := source.read(LENGTH.size)) == LENGTH.size:
-        crlf, most, wanted = msgpack.unpackb(source.read(LENGTH.unpack(head)[0]))
-        rows = [make_row(path, offset, octets, crlf, most) for path, offset, octets in wanted]
+        kind, most, wanted = msgpack.unpackb(source.read(LENGTH.unpack(head)[0]))
+        rows = [make_row(path, offset, octets, Kind(kind), most) for path, offset, octets in wanted]
         answer = msgpack.packb(rows)
         target.write(LENGTH.pack(len(answer)))
         target.write(answer)

@@ -10,7 +10,7 @@ import msgpack
 import trio
 
 from shared.model.message_index import MessageIndex
-from shared.moving.worker import LENGTH
+from shared.moving.worker import LENGTH, Kind
 
 MOST_OCTETS: Final = 1024 * 1024 * 1024
 """Of a message."""
@@ -35,7 +35,9 @@ class Taken:
     """A message that was read."""
 
     came: int
-    """The file's time, seconds since 1970."""
+    """Seconds since 1970."""
+    flags: tuple[str, ...]
+    """Those that the message itself holds."""
     digest: bytes
     content: bytes = attrs.field(repr=False)
     index: MessageIndex = attrs.field(repr=False)
@@ -86,9 +88,9 @@ class Workers:
         for _ in range(count):
             nursery.start_soon(self._run)
 
-    def ask(self, batch: Sequence[Wanted], *, crlf: bool) -> Pending:
+    def ask(self, batch: Sequence[Wanted], kind: Kind) -> Pending:
         """At most a thousand questions may wait."""
-        question = [crlf, MOST_OCTETS, [[each.path, each.offset, each.octets] for each in batch]]
+        question = [kind.value, MOST_OCTETS, [[each.path, each.offset, each.octets] for each in batch]]
         pending = Pending()
         self._send.send_nowait((msgpack.packb(question), pending))
         return pending
@@ -122,7 +124,7 @@ async def _exchange(process: trio.Process, question: bytes) -> list[Taken | str]
         rows: list[Any] = msgpack.unpackb(await _read(process.stdout, LENGTH.unpack(head)[0]))
     except trio.BrokenResourceError:
         raise WorkersFailed("a process that reads messages has ended") from None
-    return [row if isinstance(row, str) else Taken(row[0], row[1], row[2], MessageIndex(*row[3:])) for row in rows]
+    return [row if isinstance(row, str) else Taken(row[0], tuple(row[1]), row[2], row[3], MessageIndex(*row[4:])) for row in rows]
 
 
 async def _read(source: trio.abc.ReceiveStream, octets: int) -> bytes:

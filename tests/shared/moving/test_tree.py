@@ -10,7 +10,7 @@ import pytest
 from shared.moving import tree, worker
 from shared.moving.names import Layout
 from shared.moving.tree import Folder, TreeError, find_folders, read_folder, read_subscriptions
-from shared.moving.worker import LENGTH, make_row, serve
+from shared.moving.worker import LENGTH, Kind, make_row, serve
 
 
 def make(path: Path, *names: bytes) -> Path:
@@ -82,7 +82,7 @@ def test_nothing_outside_of_the_tree_is_read(tmp_path):
     assert content.problems == ("INBOX: 3 left out that are no files (symbolic links)",)
     # and if it becomes one after the look
     for name in (b"3.linked:2,S", b"4.fifo", b"5.folder"):
-        assert isinstance(make_row(os.fsencode(root / "cur") + b"/" + name, 0, -1, True, 100), str)
+        assert isinstance(make_row(os.fsencode(root / "cur") + b"/" + name, 0, -1, Kind.MAILDIR, 100), str)
 
 
 @pytest.mark.parametrize("name", ["dovecot-uidlist", "dovecot-keywords"])
@@ -118,11 +118,11 @@ def test_bounds(tmp_path, monkeypatch):
 def test_a_message_that_moves_meanwhile_is_found(tmp_path):
     root = make(tmp_path / "m", b"1.a:2,S")
     os.utime(root / "cur" / "1.a:2,S", (1_500_000_000, 1_500_000_000.9))
-    row = make_row(os.fsencode(root / "new" / "1.a"), 0, -1, True, 100)
+    row = make_row(os.fsencode(root / "new" / "1.a"), 0, -1, Kind.MAILDIR, 100)
     assert row[0] == 1_500_000_000
-    assert row[2] == b"Subject: x\r\n\r\ntext\r\n"
-    assert make_row(os.fsencode(root / "new" / "2.b"), 0, -1, True, 100) == "gone meanwhile"
-    assert make_row(os.fsencode(root / "cur" / "1.a:2,S"), 0, -1, True, 10) == "1.a:2,S: larger than 10 octets"
+    assert row[3] == b"Subject: x\r\n\r\ntext\r\n"
+    assert make_row(os.fsencode(root / "new" / "2.b"), 0, -1, Kind.MAILDIR, 100) == "gone meanwhile"
+    assert make_row(os.fsencode(root / "cur" / "1.a:2,S"), 0, -1, Kind.MAILDIR, 10) == "1.a:2,S: larger than 10 octets"
 
 
 def test_line_ends():
@@ -132,9 +132,9 @@ def test_line_ends():
 def test_the_worker_answers_until_the_input_ends(tmp_path):
     root = make(tmp_path / "m", b"1.a")
     path = os.fsencode(root / "cur" / "1.a")
-    question = msgpack.packb([False, 100, [[path, 9, 3], [path + b"x", 0, -1]]])
+    question = msgpack.packb(["maildir", 100, [[path, 9, 3], [path + b"x", 0, -1]]])
     target = io.BytesIO()
     serve(io.BytesIO(LENGTH.pack(len(question)) + question + b"\1"), target)
     (first, second) = msgpack.unpackb(target.getvalue()[LENGTH.size :])
-    assert first[2] == b"x\n\n"
+    assert first[3] == b"x\r\n\r\n"
     assert second == "gone meanwhile"
