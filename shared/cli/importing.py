@@ -23,6 +23,7 @@ from shared.cli.output import print_json, print_table, printable, size_text
 from shared.cli.progress import ProgressBar, time_text
 from shared.cli.store_access import StoreClient, ask
 from shared.errors import InvalidMailboxName, LimitExceeded, OverQuota
+from shared.model.namespace import is_reserved
 from shared.moving import tree
 from shared.moving.account import Account
 from shared.moving.arrive import Arrival, Outcome, Survey, folder_sources, survey
@@ -33,6 +34,7 @@ from shared.moving.worker import Kind
 from shared.moving.workers import Workers, WorkersFailed
 
 SHOWN_PROBLEMS: Final = 20
+_RESERVED: Final = "other accounts' mailboxes are there"
 _ADDRESS: Final[Word] = ("address", {"metavar": "ADDRESS"})
 _COMMON: Final[tuple[Word, ...]] = (
     ("--dry-run", {"action": "store_true", "help": "say what would be done, and do nothing"}),
@@ -255,6 +257,9 @@ def import_maildir(invocation: Invocation) -> int:
         report.notes += found.notes
         surveyed = []
         for folder in found.folders:
+            if is_reserved(folder.name):
+                report.problems.append(f"mailbox {folder.name} is left out: {_RESERVED}")
+                continue
             try:
                 content = await trio.to_thread.run_sync(partial(tree.read_folder, folder, new_uids=options.new_uids))
             except (tree.TreeError, OSError) as error:
@@ -294,14 +299,15 @@ def import_eml(invocation: Invocation) -> int:
 
 
 def _import_files(invocation: Invocation, read: Callable[[Path], Collected], kind: Kind) -> int:
-    path = Path(invocation.options.path)
+    path, name = Path(invocation.options.path), invocation.options.mailbox
+    if is_reserved(name):
+        raise CommandFailed(f"mailbox {name}: {_RESERVED}")
     try:
         collected = read(path)
     except (tree.TreeError, OSError) as error:
         raise CommandFailed(_words(error, path)) from None
 
     async def look(account: Account, report: Report) -> list[tuple[Survey, Outcome]]:
-        name = invocation.options.mailbox
         each = await survey(account, name, collected.sources, collected.wanted, dates=collected.dates, kind=kind)
         return [(each, Outcome(name, len(collected.sources)))]
 
