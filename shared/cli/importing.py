@@ -63,6 +63,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
                 *_COMMON,
                 ("--layout", {"choices": [str(layout) for layout in Layout], "default": str(Layout.MAILDIR), "help": "how folders lie"}),
                 ("--uidl-format", {"default": DEFAULT_FORMAT, "help": "Dovecot's pop3_uidl_format (default %%08Xu%%08Xv)"}),
+                ("--control", {"metavar": "DIR", "help": "where Dovecot keeps its lists, if mail_location has CONTROL="}),
                 ("--new-uids", {"action": "store_true", "help": "pass over dovecot-uidlist: clients fetch everything again"}),
             ),
         ),
@@ -205,23 +206,29 @@ async def _arrive(
     wanted = sum(len(each.plan.wanted) for each, _ in surveyed)
     bar = ProgressBar(wanted, sum(each.octets for each, _ in surveyed), quiet=invocation.json)
     environment = {**invocation.environ, "PYTHONPATH": python_path(invocation.environ)}
-    failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        workers = Workers(nursery, os.cpu_count() or 1, environment)
-        arrival = Arrival(account, workers, bar, over_quota=invocation.options.no_quota)
-        # an error is kept and raised below, so that it does not travel in exception groups
-        try:
-            for each, outcome in surveyed:
-                try:
-                    await arrival.run(each, outcome)
-                except (InvalidMailboxName, LimitExceeded) as error:
-                    report.problems.append(f"mailbox {each.name} is left out: {error.detail or error.code}")
-        except Exception as error:  # raised again, see above
-            failure = error
-        nursery.cancel_scope.cancel()
-    bar.end()
+    failure: Exception | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            workers = Workers(nursery, os.cpu_count() or 1, environment)
+            arrival = Arrival(account, workers, bar, over_quota=invocation.options.no_quota)
+            # an error is kept and raised below, so that it does not travel in exception groups
+            try:
+                await _arrive_each(arrival, surveyed, report)
+            except Exception as error:
+                failure = error
+            nursery.cancel_scope.cancel()
+    finally:
+        bar.end()
     if failure is not None:
         raise failure
+
+
+async def _arrive_each(arrival: Arrival, surveyed: Sequence[tuple[Survey, Outcome]], report: Report) -> None:
+    for each, outcome in surveyed:
+        try:
+            await arrival.run(each, outcome)
+        except (InvalidMailboxName, LimitExceeded) as error:
+            report.problems.append(f"mailbox {each.name} is left out: {error.detail or error.code}")
 
 
 async def _subscribe(account: Account, names: Sequence[str], report: Report) -> int:
@@ -242,13 +249,14 @@ def import_maildir(invocation: Invocation) -> int:
     """All folders of a Maildir."""
     options = invocation.options
     root, layout = Path(options.path), Layout(options.layout)
+    control = None if options.control is None else Path(options.control)
     try:
         uidl_format = UidlFormat(options.uidl_format)
     except UidlFormatError as error:
         raise WrongUse(str(error)) from None
     try:
         found = tree.find_folders(root, layout)
-        names = tree.read_subscriptions(root, layout)
+        names = tree.read_subscriptions(control or root, layout)
     except (tree.TreeError, OSError) as error:
         raise CommandFailed(_words(error, root)) from None
 
@@ -261,7 +269,9 @@ def import_maildir(invocation: Invocation) -> int:
                 report.problems.append(f"mailbox {folder.name} is left out: {_RESERVED}")
                 continue
             try:
-                content = await trio.to_thread.run_sync(partial(tree.read_folder, folder, new_uids=options.new_uids))
+                lists = b"" if control is None else tree.control_of(folder, root, control)
+                read = partial(tree.read_folder, folder, new_uids=options.new_uids, control=lists)
+                content = await trio.to_thread.run_sync(read)
             except (tree.TreeError, OSError) as error:
                 report.problems.append(f"mailbox {folder.name} is left out: {_words(error, folder.name)}")
                 continue

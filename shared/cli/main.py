@@ -62,12 +62,21 @@ def run_command(words: Sequence[str]) -> int:
         print(f"pillarbox: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("pillarbox: interrupted", file=sys.stderr)
-        return EXIT_FAILED
+        return _interrupted()
+    except BaseExceptionGroup as group:
+        # Ctrl-C comes out of trio's nurseries in a group
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return _interrupted()
     except BrokenPipeError:
         # The reader of our answer (`| head`) has gone; nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+
+
+def _interrupted() -> int:
+    print("pillarbox: interrupted", file=sys.stderr)
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ class Account:
     async def here(self, state: MailboxState) -> tuple[list[Here], list[int]]:
         """``stored``, as a plan needs it."""
         messages, vanished = await self.stored(state)
-        return [Here(each.uid, each.uidl, each.digest, each.flags) for each in messages], vanished
+        return [Here(each.uid, each.uidl, each.digest, each.flags, each.internal_date, each.octets) for each in messages], vanished
 
     async def _changes(self, mailbox_id: MailboxId) -> AsyncIterator[tuple[int, tuple[str, ...], int, int]]:
         """UID, flags, octets, internal date of all messages."""

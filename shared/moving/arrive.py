@@ -96,8 +96,10 @@ def folder_sources(
         if uidl in uidls or not is_uidl(uidl):
             uidl = ""
         uidls.add(uidl)
-        size = octets or file.parsed.octets or file.octets
-        sources.append(Source(uid, uidl, flags_of(file.parsed.letters, content.keywords), len(wanted)))
+        octets = octets or file.parsed.octets
+        size = octets or file.parsed.size or file.octets
+        flags = flags_of(file.parsed.letters, content.keywords)
+        sources.append(Source(uid, uidl, flags, len(wanted), file.came, octets))
         wanted.append(Wanted(os.path.join(path, file.part, file.name), size))
 
     uidlist = content.uidlist

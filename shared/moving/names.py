@@ -15,7 +15,8 @@ import attrs
 from shared.wire import mutf7
 
 MAX_NAME_OCTETS: Final = 255
-_SIZE: Final = re.compile(rb",W=(\d{1,15})(?:[,:]|$)")
+_VIRTUAL: Final = re.compile(rb",W=(\d{1,15})(?:[,:]|$)")
+_SIZE: Final = re.compile(rb",S=(\d{1,15})(?:[,:]|$)")
 _INFO: Final = re.compile(rb":2,([!-+\--~]{0,60})[^:]*$")
 _TIME: Final = re.compile(rb"(\d{1,12})\.(?:M(\d{1,6}))?")
 _NOT_ALLOWED: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -38,6 +39,8 @@ class FileName:
     """Of the flags."""
     octets: int
     """W: with CRLF line ends; 0: not said."""
+    size: int = 0
+    """S: as the file is, before it was compressed; 0: not said."""
 
 
 def parse_file_name(name: bytes) -> FileName | None:
@@ -46,10 +49,11 @@ def parse_file_name(name: bytes) -> FileName | None:
         return None
     base, colon, _ = name.partition(b":")
     info = _INFO.search(name) if colon else None
-    size = _SIZE.search(base)
+    virtual, size = _VIRTUAL.search(base), _SIZE.search(base)
     if not base:
         return None
-    return FileName(base, info[1].decode("ascii") if info else "", int(size[1]) if size else 0)
+    letters = info[1].decode("ascii") if info else ""
+    return FileName(base, letters, int(virtual[1]) if virtual else 0, int(size[1]) if size else 0)
 
 
 def arrival_key(base: bytes) -> tuple[int, int, bytes]:

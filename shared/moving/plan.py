@@ -1,8 +1,8 @@
 """What of a folder is missing here, and what has changed: a folder's messages beside those of the mailbox. Pure.
 
-Law: nothing is ever left behind for a guess. A message is known again by its UIDL, which holds its UID and UIDVALIDITY, then by its
-content; a UID that the mailbox has had and expunged was deleted here and stays so; everything else is filed, under its own UID where
-that is still to come, else under a new one.
+Law: nothing is ever left behind for a guess. A message is known again by its UIDL, where its date and size agree, then by its content;
+a UID that the mailbox has had and expunged was deleted here and stays so; everything else is filed, under its own UID where that is
+still to come, else under a new one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,6 +21,9 @@ class Source:
     flags: tuple[str, ...]
     place: int
     """Its position in the folder's list."""
+    came: int | None = None
+    octets: int = 0
+    """With CRLF line ends; 0: not known."""
 
 
 @attrs.frozen
@@ -31,6 +34,12 @@ class Here:
     uidl: str
     digest: bytes
     flags: tuple[str, ...]
+    came: int = 0
+    octets: int = 0
+
+    def looks_like(self, source: Source) -> bool:
+        """What is known of a message of the same UIDL says nothing else: two servers may have made the same UIDL."""
+        return source.came in {None, self.came} and source.octets in {0, self.octets}
 
 
 @attrs.define
@@ -74,10 +83,14 @@ def make_plan(sources: Sequence[Source], here: Sequence[Here], vanished: Iterabl
     gone = frozenset(vanished)
     plan = Plan([], [], {}, 0, 0, {})
     for source in sources:
-        known = by_uidl.pop(source.uidl, None) if source.uidl else None
+        known = by_uidl.get(source.uidl) if source.uidl else None
+        if known is not None and known.looks_like(source):
+            plan.pair(source, by_uidl.pop(source.uidl))
+            continue
         if known is not None:
-            plan.pair(source, known)
-        elif source.uid in gone:
+            # RFC 1939 §7: unique within a maildrop
+            source = attrs.evolve(source, uidl="")
+        if source.uid in gone:
             plan.deleted += 1
         elif source.uid >= max(uid_next, 1):
             plan.kept.append(source)

@@ -53,6 +53,8 @@ class MessageFile:
     parsed: FileName
     octets: int
     """On the disk."""
+    came: int | None
+    """Its time; None: it is not there any more."""
 
 
 @attrs.frozen
@@ -142,12 +144,13 @@ def _nested_folders(top: bytes, below: bytes, level: int, problems: list[str]) -
     return found
 
 
-def read_folder(folder: Folder, *, new_uids: bool) -> FolderContent:
-    """``new_uids``: without its list of UIDs. Raises TreeError, OSError."""
+def read_folder(folder: Folder, *, new_uids: bool, control: bytes = b"") -> FolderContent:
+    """``new_uids``: without its list of UIDs; ``control``: where its lists are, if not with it. Raises TreeError, OSError."""
+    control = control or folder.path
     problems: list[str] = []
     try:
-        uidlist = None if new_uids else _uidlist(os.path.join(folder.path, b"dovecot-uidlist"))
-        data = read_bounded(os.path.join(folder.path, b"dovecot-keywords"), MAX_KEYWORDS_OCTETS)
+        uidlist = None if new_uids else _uidlist(os.path.join(control, b"dovecot-uidlist"))
+        data = read_bounded(os.path.join(control, b"dovecot-keywords"), MAX_KEYWORDS_OCTETS)
         keywords = parse_keywords(data or b"")
     except (UidlistError, KeywordsError) as error:
         raise TreeError(f"dovecot-uidlist or dovecot-keywords: {error}") from None
@@ -167,16 +170,22 @@ def read_folder(folder: Folder, *, new_uids: bool) -> FolderContent:
                     links += 1
                     continue
                 try:
-                    octets = entry.stat(follow_symlinks=False).st_size
+                    known = entry.stat(follow_symlinks=False)
+                    octets, came = known.st_size, int(known.st_mtime)
                 except FileNotFoundError:
                     # renamed meanwhile: it is looked for when it is read
-                    octets = parsed.octets
-                files[parsed.base] = MessageFile(part, entry.name, parsed, octets)
+                    octets, came = parsed.size, None
+                files[parsed.base] = MessageFile(part, entry.name, parsed, octets, came)
                 if len(files) > MAX_FILES:
                     raise TreeError(f"more than {MAX_FILES} files")
     if links:
         problems.append(f"{folder.name}: {links} left out that are no files (symbolic links)")
     return FolderContent(uidlist, keywords, files, tuple(problems))
+
+
+def control_of(folder: Folder, root: Path, control: Path) -> bytes:
+    """Where a folder's lists are below Dovecot's CONTROL."""
+    return os.path.join(os.fsencode(control), os.path.relpath(folder.path, os.fsencode(root)))
 
 
 def read_subscriptions(root: Path, layout: Layout) -> tuple[str, ...]:

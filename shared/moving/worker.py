@@ -19,6 +19,7 @@ from shared.contract.moving_types import DIGEST_OCTETS
 from shared.mail.date import parse_date
 from shared.mail.header import get_all
 from shared.mail.index import build_index
+from shared.moving.compressed import expanded
 from shared.moving.mbox import read_entry
 from shared.moving.tree import open_file, shown
 from shared.moving.uidlist import base_name
@@ -53,7 +54,8 @@ def read_message(path: bytes, offset: int, octets: int, most: int) -> tuple[int,
         if (found.st_size if octets < 0 else octets) > most:
             raise ValueError(f"larger than {most} octets")
         file.seek(offset)
-        return int(found.st_mtime), file.read(octets if octets >= 0 else most + 1)
+        data = file.read(octets if octets >= 0 else most + 1)
+    return int(found.st_mtime), expanded(data, most)
 
 
 def _renamed(path: bytes) -> bytes:

@@ -101,7 +101,7 @@ def _check(row: MailboxRow, moved: Sequence[MovedMessage], uid_next: int) -> Non
     least = row.uid_next
     for message in moved:
         if message.uid and message.uid < least:
-            raise BadRequest("a UID below UIDNEXT: the mailbox has changed meanwhile")
+            raise BadRequest("a UID below UIDNEXT: the mailbox has changed meanwhile; import again")
         least = (message.uid or least) + 1
         if not _UIDL.fullmatch(message.uidl):
             raise BadRequest("UIDL")

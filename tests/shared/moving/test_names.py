@@ -23,11 +23,11 @@ MAILDIR, FS = Layout.MAILDIR, Layout.FS
 @pytest.mark.parametrize(
     ("name", "parsed"),
     [
-        (b"1.M1P1.host,S=10,W=12:2,FSab", FileName(b"1.M1P1.host,S=10,W=12", "FSab", 12)),
+        (b"1.M1P1.host,S=10,W=12:2,FSab", FileName(b"1.M1P1.host,S=10,W=12", "FSab", 12, 10)),
         (b"1.host", FileName(b"1.host", "", 0)),
         (b"1.host:2,", FileName(b"1.host", "", 0)),
         (b"1.host:1,S", FileName(b"1.host", "", 0)),
-        (b"1.host,S=1:2,S", FileName(b"1.host,S=1", "S", 0)),
+        (b"1.host,S=1:2,S", FileName(b"1.host,S=1", "S", 0, 1)),
         (b"a\nb\xff:2,S", FileName(b"a\nb\xff", "S", 0)),
         (b".hidden", None),
         (b":2,S", None),

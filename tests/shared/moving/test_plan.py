@@ -50,6 +50,17 @@ def test_known_again_by_content_once():
     assert plan.same == 1
 
 
+def test_two_servers_may_have_made_the_same_uidl():
+    """A date or a size that differs: the message is read, and known by its content or filed under a UIDL of its own."""
+    known = Here(3, "u3", b"d", (), came=10, octets=20)
+    for came, octets, same in ((10, 20, 1), (None, 20, 1), (10, 0, 1), (11, 20, 0), (10, 21, 0)):
+        plan = make_plan([Source(3, "u3", (), 0, came, octets)], [known], [], 4)
+        assert plan.same == same
+        assert [(each.uid, each.uidl) for each in plan.wanted] == ([] if same else [(0, "")])
+        if not same:
+            assert plan.is_here(plan.wanted[0], b"d")
+
+
 def test_two_equal_messages_are_both_filed():
     plan = make_plan([source(1), source(2)], [], [], 1)
     assert not any(plan.is_here(each, b"d") for each in plan.kept)

@@ -1,5 +1,6 @@
 """Maildirs on the disk: those of honest people, and the others. And what reads their messages."""
 
+import gzip
 import io
 import os
 from pathlib import Path
@@ -99,6 +100,27 @@ def test_lists_that_are_none(tmp_path, name):
         read_folder(folder, new_uids=False)
     if name == "dovecot-uidlist":
         assert len(read_folder(folder, new_uids=True).files) == 1
+
+
+def test_lists_elsewhere(tmp_path):
+    root, control = make(tmp_path / "m"), tmp_path / "control"
+    make(root / ".a", b"1.x")
+    (control / ".a").mkdir(parents=True)
+    (control / ".a" / "dovecot-uidlist").write_bytes(b"3 V7 N9\n5 :1.x\n")
+    (control / "subscriptions").write_bytes(b"a\n")
+    inbox, folder = find_folders(root, Layout.MAILDIR).folders
+    assert tree.control_of(inbox, root, control) == os.fsencode(control / ".")
+    content = read_folder(folder, new_uids=False, control=tree.control_of(folder, root, control))
+    assert content.uidlist is not None
+    assert content.uidlist.uidvalidity == 7
+    assert read_folder(folder, new_uids=False).uidlist is None
+    assert read_subscriptions(control, Layout.MAILDIR) == ("a",)
+
+
+def test_compressed_messages(tmp_path):
+    root = make(tmp_path / "m")
+    (root / "cur" / "1.z").write_bytes(gzip.compress(b"Subject: z\n\n"))
+    assert make_row(os.fsencode(root / "cur" / "1.z"), 0, -1, Kind.MAILDIR, 100)[3] == b"Subject: z\r\n\r\n"
 
 
 def test_bounds(tmp_path, monkeypatch):
