@@ -269,13 +269,15 @@ def import_maildir(invocation: Invocation) -> int:
                 report.problems.append(f"mailbox {folder.name} is left out: {_RESERVED}")
                 continue
             try:
-                lists = b"" if control is None else tree.control_of(folder, root, control)
+                lists = b"" if control is None else tree.control_of(folder, root, control, layout)
                 read = partial(tree.read_folder, folder, new_uids=options.new_uids, control=lists)
                 content = await trio.to_thread.run_sync(read)
             except (tree.TreeError, OSError) as error:
                 report.problems.append(f"mailbox {folder.name} is left out: {_words(error, folder.name)}")
                 continue
             report.problems += content.problems
+            if content.uidlist is None and content.files and not options.new_uids:
+                report.notes.append(f"mailbox {folder.name} has no dovecot-uidlist: clients fetch it again")
             surveyed.append(await _survey_folder(account, folder, content, uidl_format))
         return surveyed
 

@@ -183,9 +183,12 @@ def read_folder(folder: Folder, *, new_uids: bool, control: bytes = b"") -> Fold
     return FolderContent(uidlist, keywords, files, tuple(problems))
 
 
-def control_of(folder: Folder, root: Path, control: Path) -> bytes:
-    """Where a folder's lists are below Dovecot's CONTROL."""
-    return os.path.join(os.fsencode(control), os.path.relpath(folder.path, os.fsencode(root)))
+def control_of(folder: Folder, root: Path, control: Path, layout: Layout) -> bytes:
+    """Where a folder's lists are below Dovecot's CONTROL; those of the root are in one of INBOX's name."""
+    below = os.path.relpath(folder.path, os.fsencode(root))
+    if below == b".":
+        below = b".INBOX" if layout is Layout.MAILDIR else b"INBOX"
+    return os.path.join(os.fsencode(control), below)
 
 
 def read_subscriptions(root: Path, layout: Layout) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ userdb {{
   args = uid={uid} gid={uid} home={base}/mail/%n
 }}
 first_valid_uid = 500
-mail_location = maildir:~/Maildir
+mail_location = maildir:~/Maildir{options}
 mail_fsync = never
 namespace inbox {{
   inbox = yes
@@ -75,7 +75,8 @@ service stats {{
 class Dovecot(Process):
     """One instance; see the head of this file."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: str = "") -> None:
+        """``options`` of its mail_location: ``:LAYOUT=fs``."""
         program = require("dovecot")
         require_root("Dovecot")
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
@@ -90,7 +91,12 @@ class Dovecot(Process):
         config = self.base / "dovecot.conf"
         config.write_text(
             _CONFIGURATION.format(
-                base=self.base, password=PASSWORD, uid=MAIL_UID, port=self.port, pop3_port=self.pop3_port
+                base=self.base,
+                password=PASSWORD,
+                uid=MAIL_UID,
+                port=self.port,
+                pop3_port=self.pop3_port,
+                options=options,
             ),
             "ascii",
         )

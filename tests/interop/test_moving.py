@@ -218,6 +218,20 @@ def test_deltas_while_the_old_server_runs(stack, old, login):
     assert ours[2] == [message for message in theirs[2] if message[0] != b"10"]
 
 
+def test_nested_folders_and_names_in_utf8(stack, login):
+    with Dovecot(":LAYOUT=fs:UTF-8:CONTROL=~/control") as old:
+        fill(old)
+        control = old.maildir.parent / "control"
+        words = ("import", "maildir", login.address, str(old.maildir), "--layout", "fs", "--control", str(control), "--json")
+        assert (old.maildir / "보낸").is_dir()
+        said = json.loads(pillarbox(stack, *words))
+        assert said["notes"] == []
+        theirs = states(old.port, reference.USER, reference.PASSWORD, MAILBOXES)
+        ours = states(stack.port("imap"), login.address, PASSWORD, MAILBOXES)
+        assert ours[:-1] == theirs[:-1]
+        assert set(theirs[-1]) <= set(ours[-1])
+
+
 def test_a_mailbox_that_is_in_use_already(stack, old, login):
     """Its UIDs stay as they are; the UIDLs come along all the same, and nothing comes twice."""
     fill(old)

@@ -109,8 +109,9 @@ def test_lists_elsewhere(tmp_path):
     (control / ".a" / "dovecot-uidlist").write_bytes(b"3 V7 N9\n5 :1.x\n")
     (control / "subscriptions").write_bytes(b"a\n")
     inbox, folder = find_folders(root, Layout.MAILDIR).folders
-    assert tree.control_of(inbox, root, control) == os.fsencode(control / ".")
-    content = read_folder(folder, new_uids=False, control=tree.control_of(folder, root, control))
+    assert tree.control_of(inbox, root, control, Layout.MAILDIR) == os.fsencode(control / ".INBOX")
+    assert tree.control_of(inbox, root, control, Layout.FS) == os.fsencode(control / "INBOX")
+    content = read_folder(folder, new_uids=False, control=tree.control_of(folder, root, control, Layout.MAILDIR))
     assert content.uidlist is not None
     assert content.uidlist.uidvalidity == 7
     assert read_folder(folder, new_uids=False).uidlist is None
