@@ -11,7 +11,23 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from shared.cli import account, alias, bans, device, domain, exporting, importing, queue, quota, run, search, status, test, trace, up
+from shared.cli import (
+    account,
+    alias,
+    bans,
+    device,
+    domain,
+    exporting,
+    importing,
+    queue,
+    quota,
+    run,
+    search,
+    status,
+    test,
+    trace,
+    up,
+)
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
 NOUNS = (up, run, domain, account, device, alias, quota, importing, exporting, queue, trace, bans, search, status, test)

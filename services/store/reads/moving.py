@@ -8,6 +8,7 @@ from services.store.sql.statements import messages
 from shared.contract.moving_types import DIGEST_OCTETS, Identities
 from shared.contract.types import MAX_REPLY_OCTETS
 from shared.errors import BadRequest
+from shared.model.ids import UID_MAX
 from shared.model.packed import pack_u32
 
 _MAX_VANISHED: Final = 100_000
@@ -22,7 +23,7 @@ def identities(snapshot: Snapshot, account_id: int, mailbox_id: int, after_uid: 
     row = readable_row(snapshot.cursor, account_id, mailbox_id)
     vanished = []
     if not after_uid:
-        vanished = [uid for (uid,) in messages.VANISHED.all(snapshot.cursor, row.id, 0, _MAX_VANISHED)]
+        vanished = [uid for (uid,) in messages.VANISHED_BETWEEN.all(snapshot.cursor, row.id, 0, 1, UID_MAX, _MAX_VANISHED)]
     limit = (MAX_REPLY_OCTETS - 4 * len(vanished)) // _ROW_OCTETS
     found = messages.IDENTITIES.all(snapshot.cursor, row.id, after_uid, limit + 1)
     page = found[:limit]

@@ -40,7 +40,10 @@ def adopt(transaction: Transaction, account_id: int, mailbox_id: int, uidvalidit
     mailboxes.SET_UIDVALIDITY.run(cursor, uidvalidity, row.id)
     row.uidvalidity = uidvalidity
     row.uid_next = row.first_recent_uid = 1
-    transaction.next_modseq(row)
+    # whoever has not heard yet of what was expunged here begins anew
+    row.tombstone_floor = transaction.next_modseq(row)
+    mailboxes.SET_FLOOR.run(cursor, row.tombstone_floor, row.id)
+    transaction.changes.named.add(row.id)
     transaction.names_changed(row.account_id)
     transaction.journal("admin", "UIDVALIDITY set", row.id, (), uidvalidity)
     return uidvalidity
