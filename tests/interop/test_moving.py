@@ -265,6 +265,24 @@ def test_killed_in_the_middle_and_gone_on(stack, login, tmp_path):
     assert counts(pillarbox(stack, *argv[6:]))["INBOX"] == (0, 3000, 0, 0)
 
 
+def test_the_store_is_killed_in_the_middle(stack, login, tmp_path):
+    root = make_maildir(tmp_path / "big", 3000)
+    argv = [sys.executable, "-P", "-m", "shared.cli.main", "--data", str(stack.data_dir)]
+    argv += ["import", "maildir", login.address, str(root), "--json"]
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        child = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
+        while exists(client) < 100 and child.poll() is None:
+            pass
+        stack["store"].kill()
+        stack["store"].restart()
+    # it waits for the store; 3: the store took too long
+    assert child.wait(60) in {0, 3}
+    assert counts(pillarbox(stack, *argv[6:]))["INBOX"][1] > 0
+    with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
+        client.ok("SELECT INBOX")
+        assert client.ok("UID SEARCH ALL").numbers() == list(range(3, 3 * 3000 + 1, 3))
+
+
 def test_dovecot_goes_on_with_an_export(stack, old, login, tmp_path):
     fill(old)
     pillarbox(stack, "import", "maildir", login.address, str(old.maildir))
