@@ -117,7 +117,7 @@ def print_report(report: Report) -> None:
     rows = [
         (
             each.name, each.messages, each.filed, each.same, each.flags, each.deleted, each.left_out,
-            "kept" if each.keeps_uids and not each.renewed else f"{each.renewed} new",
+            f"{each.renewed} new" if each.renewed else "kept" if each.keeps_uids else "own",
         )
         for each in report.outcomes
     ]  # fmt: skip
@@ -264,6 +264,7 @@ def import_maildir(invocation: Invocation) -> int:
         report.problems += found.problems
         report.notes += found.notes
         surveyed = []
+        seen: set[str] = set()
         for folder in found.folders:
             if is_reserved(folder.name):
                 report.problems.append(f"mailbox {folder.name} is left out: {_RESERVED}")
@@ -278,6 +279,10 @@ def import_maildir(invocation: Invocation) -> int:
             report.problems += content.problems
             if content.uidlist is None and content.files and not options.new_uids:
                 report.notes.append(f"mailbox {folder.name} has no dovecot-uidlist: clients fetch it again")
+            if folder.name.upper() in seen:
+                report.notes.append(f"folder {tree.shown(folder.path)} goes into {folder.name}, too: its messages get new UIDs")
+                content = attrs.evolve(content, uidlist=None)
+            seen.add(folder.name.upper())
             surveyed.append(await _survey_folder(account, folder, content, uidl_format))
         return surveyed
 

@@ -13,7 +13,7 @@ import attrs
 
 from shared.contract.moving_types import UIDVALIDITY_MOST
 from shared.contract.types import MailboxState
-from shared.errors import TooLarge
+from shared.errors import BadRequest, TooLarge
 from shared.model.ids import UID_MAX, MailboxId
 from shared.moving.account import Account, Arriving, Batch
 from shared.moving.keywords import flags_of
@@ -161,8 +161,8 @@ class Arrival:
         """Raises StoreError, WorkersFailed; what was filed before stays, and ``outcome`` tells of it."""
         plan = surveyed.plan
         state = await self._account.made(surveyed.name)
-        if surveyed.adopts:
-            await self._account.adopt(state.mailbox_id, surveyed.adopts)
+        if surveyed.adopts and await self._account.adopt(state.mailbox_id, surveyed.adopts) != surveyed.adopts:
+            raise BadRequest("the mailbox has changed meanwhile; import again")
         await self._file(surveyed, plan.kept, state.mailbox_id, surveyed.uid_next, outcome)
         await self._file(surveyed, plan.renewed, state.mailbox_id, 0, outcome)
         for flags, uids in plan.flags.items():

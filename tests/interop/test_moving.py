@@ -374,6 +374,7 @@ def test_what_is_wrong_is_told_and_the_rest_comes(stack, login, tmp_path):
     broken = make_maildir(root / ".Broken", 2)
     (broken / "dovecot-uidlist").write_bytes(b"3 V1 N1\nnonsense\n")
     make_maildir(root / os.fsdecode(b".caf\xe9\n*"), 2)
+    make_maildir(root / ".caf\u00e9__", 4)
     make_maildir(root / ".shared.x", 1)
     (root / "cur" / "1.empty:2,").write_bytes(b"")
     (root / "cur" / "2.linked:2,").symlink_to("/etc/passwd")
@@ -389,6 +390,9 @@ def test_what_is_wrong_is_told_and_the_rest_comes(stack, login, tmp_path):
         assert client.ok("UID SEARCH LARGER 900000").numbers() == [15]
         assert large.replace(b"\n", b"\r\n") in b"".join(client.ok("UID FETCH 15 (BODY.PEEK[])").untagged)
         assert len(client.ok("LIST \"\" caf*").untagged) == 1
+        # two folders of one name after all: those of the second are behind
+        client.ok("SELECT caf&AOk-__")
+        assert client.ok("UID SEARCH ALL").numbers() == [3, 6, 9, 12, 17, 18]
     pillarbox_fails(stack, "import", "maildir", login.address, str(root), "--new-uids")
     with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as client:
         assert exists(client) == 5
