@@ -1,7 +1,7 @@
 """Mailboxes come from another server whole, or go to one: UIDVALIDITY, UIDs, UIDLs and dates as they were.
 
-The administrator works on an account with a grant, as its owner would; the calls on mailboxes and messages that are needed for it
-are those of the other areas.
+The administrator works on an account with a grant, as its owner would, and here on its own mailboxes alone; the calls on mailboxes and
+messages that are needed for it are those of the other areas.
 """
 
 from typing import Protocol

@@ -7,7 +7,7 @@ from services.store.reads.mailboxes import readable_row
 from services.store.sql.statements import messages
 from shared.contract.moving_types import DIGEST_OCTETS, Identities
 from shared.contract.types import MAX_REPLY_OCTETS
-from shared.errors import BadRequest
+from shared.errors import BadRequest, NoSuchMailbox
 from shared.model.ids import UID_MAX
 from shared.model.packed import pack_u32
 
@@ -21,6 +21,8 @@ def identities(snapshot: Snapshot, account_id: int, mailbox_id: int, after_uid: 
     if after_uid < 0:
         raise BadRequest("identities")
     row = readable_row(snapshot.cursor, account_id, mailbox_id)
+    if row.account_id != account_id:
+        raise NoSuchMailbox
     vanished = []
     if not after_uid:
         vanished = [uid for (uid,) in messages.VANISHED_BETWEEN.all(snapshot.cursor, row.id, 0, 1, UID_MAX, _MAX_VANISHED)]

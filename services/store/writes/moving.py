@@ -14,7 +14,7 @@ from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.filing import Incoming, flag_bits, ready
 from services.store.writes.mailboxes import UIDVALIDITY
 from shared.contract.moving_types import MAX_MOVED, UIDVALIDITY_MOST, MovedMessage, MovedResult
-from shared.errors import BadRequest, LimitExceeded
+from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox
 from shared.model.ids import UID_MAX, Uid
 from shared.model.packed import pack_u32
 
@@ -23,11 +23,19 @@ _UIDL: Final = re.compile(r"[!-~]{0,70}", re.ASCII)
 _DATES: Final = range(-(2**40), 2**40)
 
 
+def _own(transaction: Transaction, account_id: int, mailbox_id: int) -> MailboxRow:
+    """What moves in goes to the account's own mailboxes, whatever others have given it. Raises NoSuchMailbox."""
+    row = transaction.mailbox(mailbox_id)
+    if row.account_id != account_id:
+        raise NoSuchMailbox
+    return row
+
+
 def adopt(transaction: Transaction, account_id: int, mailbox_id: int, uidvalidity: int) -> int:
-    """The UIDVALIDITY that the mailbox has now. Raises NoSuchMailbox, NoPermission, BadRequest."""
+    """The UIDVALIDITY that the mailbox has now. Raises NoSuchMailbox, BadRequest."""
     if not 0 < uidvalidity <= UIDVALIDITY_MOST:
         raise BadRequest("UIDVALIDITY")
-    row = transaction.mailbox_of(account_id, mailbox_id)
+    row = _own(transaction, account_id, mailbox_id)
     if row.messages or row.uidvalidity == uidvalidity:
         return row.uidvalidity
     cursor = transaction.cursor
@@ -58,8 +66,8 @@ def file(
     uid_next: int,
     over_quota: bool,
 ) -> MovedResult:
-    """Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded, NoSuchUpload, BadRequest."""
-    row = transaction.mailbox_of(account_id, mailbox_id)
+    """Raises NoSuchMailbox, OverQuota, LimitExceeded, NoSuchUpload, BadRequest."""
+    row = _own(transaction, account_id, mailbox_id)
     _check(row, moved, uid_next)
     if not over_quota:
         octets = sum(ready(incoming, position).raw_octets for position in range(len(moved)))

@@ -4,11 +4,13 @@ import pytest
 import trio
 
 from shared.contract.moving_types import UIDVALIDITY_MOST, MovedMessage
+from shared.contract.sharing_types import AclChange
 from shared.contract.types import ContentSource
-from shared.errors import BadRequest, Forbidden, LimitExceeded, NotFound, OverQuota
+from shared.errors import BadRequest, Forbidden, LimitExceeded, NoSuchMailbox, NotFound, OverQuota
 from shared.model.ids import UID_MAX
 from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_i64, unpack_u32
+from shared.model.rights import ALL_RIGHTS_BITS
 from shared.testing.stack import PASSWORD
 
 INDEX = MessageIndex(4, b"e", b"s", b"b", b"p", b"m")
@@ -123,5 +125,23 @@ def test_who_may(world):
                 await w.admin.moving.identities(w.grant, w.inbox, 0)
             with pytest.raises(Forbidden):
                 await w.imap.mailboxes.status(await entered(w), "INBOX")
+
+    trio.run(main)
+
+
+def test_the_accounts_own_mailboxes_alone(world):
+    """Not even with all rights on another's."""
+
+    async def main():
+        async with world() as w, world() as other:
+            await other.imap.sharing.set_acl(other.grant, "INBOX", w.address, AclChange.REPLACE, ALL_RIGHTS_BITS)
+            grant = await entered(w)
+            for call in (
+                w.admin.moving.adopt(grant, other.inbox, 5),
+                w.admin.moving.identities(grant, other.inbox, 0),
+                w.admin.moving.file(grant, other.inbox, (moved(1),), 0, False),
+            ):
+                with pytest.raises(NoSuchMailbox):
+                    await call
 
     trio.run(main)
