@@ -25,7 +25,7 @@ _VERSION: Final = 2
 _OLD_BODY: Final = struct.Struct("<BBQQ8s")
 _OLD_VERSION: Final = 1
 _MAC_OCTETS: Final = 32
-_ROLES: Final = {Role.SMTP_IN: 1, Role.IMAP: 2, Role.POP3: 3}
+_ROLES: Final = {Role.SMTP_IN: 1, Role.IMAP: 2, Role.POP3: 3, Role.ADMIN: 4}
 _PERSON: Final = b"pbox-grant"
 REMEMBERED_MAX: Final = 10_000
 

@@ -22,6 +22,7 @@ from services.store.areas.events import EventsArea
 from services.store.areas.history import HistoryArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
+from services.store.areas.moving import MovingArea
 from services.store.areas.queue import QueueArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
@@ -263,6 +264,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "events": EventsArea(core),
         "admin": AdminArea(core),
         "devices": DevicesArea(core),
+        "moving": MovingArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -20,6 +20,8 @@ from shared.cli import (
     device,
     doctor,
     domain,
+    exporting,
+    importing,
     queue,
     quota,
     restore,
@@ -36,8 +38,8 @@ from shared.cli import (
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
 NOUNS = (
-    up, run, domain, account, device, alias, quota, retention, queue, trace, bans, search, space, store, backup, restore,
-    status, doctor, test,
+    up, run, domain, account, device, alias, quota, retention, importing, exporting, queue, trace, bans, search, space, store, backup,
+    restore, status, doctor, test,
 )  # fmt: skip
 
 
@@ -86,12 +88,21 @@ def run_command(words: Sequence[str]) -> int:
         print(f"pillarbox: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("pillarbox: interrupted", file=sys.stderr)
-        return EXIT_FAILED
+        return _interrupted()
+    except BaseExceptionGroup as group:
+        # Ctrl-C comes out of trio's nurseries in a group
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        return _interrupted()
     except BrokenPipeError:
         # The reader of our answer (`| head`) has gone; nothing is left to say, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+
+
+def _interrupted() -> int:
+    print("pillarbox: interrupted", file=sys.stderr)
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

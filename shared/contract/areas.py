@@ -11,6 +11,7 @@ from shared.contract.events import EventsApi
 from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
+from shared.contract.moving import MovingApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
 from shared.contract.retention import RetentionApi
@@ -33,6 +34,7 @@ AREAS: Final[dict[str, type]] = {
     "events": EventsApi,
     "admin": AdminApi,
     "devices": DevicesApi,
+    "moving": MovingApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

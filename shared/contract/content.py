@@ -37,7 +37,10 @@ class ContentApi(Protocol):
         """Forget an upload; unknown ones are no error."""
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def describe_upload(self, upload: bytes, index: MessageIndex) -> None:
-        """The index of an upload's message, for ``messages.append_all``. Raises NoSuchUpload, LimitExceeded (memory of all)."""
+        """The index of an upload's message, for ``messages.append_all`` and ``moving.file``.
+
+        Raises NoSuchUpload, LimitExceeded (memory of all).
+        """
         ...

@@ -13,7 +13,7 @@ from shared.model.ids import Grant, MailboxId
 
 
 class MailboxesApi(Protocol):
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def list(self, grant: Grant, after: str, scope: ListScope) -> MailboxList:
         """A page of names, INBOX first, then in the order of code points; after where the last page ended (empty: from the first).
 
@@ -41,7 +41,7 @@ class MailboxesApi(Protocol):
         """What the account may do with a mailbox that it may read. Raises NoSuchMailbox, NoPermission."""
         ...
 
-    @call(Role.IMAP, write=True)
+    @call(Role.IMAP, Role.ADMIN, write=True)
     async def create(self, grant: Grant, name: str, special_use: str) -> MailboxInfo:
         """Make a mailbox and the missing levels above it; rights are taken over from the nearest level above.
 
@@ -59,12 +59,12 @@ class MailboxesApi(Protocol):
         """RFC 3501 §6.3.5, with all levels below. INBOX: its messages move, INBOX stays. Raises as create and delete do."""
         ...
 
-    @call(Role.IMAP, write=True)
+    @call(Role.IMAP, Role.ADMIN, write=True)
     async def subscribe(self, grant: Grant, name: str, subscribed: bool) -> None:
         """The name need not exist (RFC 3501 §6.3.6)."""
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def status(self, grant: Grant, name: str) -> MailboxState:
         """Counters, claiming nothing. Raises NoSuchMailbox."""
         ...

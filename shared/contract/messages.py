@@ -74,7 +74,7 @@ class MessagesApi(Protocol):
         """
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def changes(
         self, grant: Grant, mailbox_id: MailboxId, since: ModSeq, after_uid: Uid, limit: int
     ) -> ChangesPage:
@@ -100,7 +100,7 @@ class MessagesApi(Protocol):
         """
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def read_many(
         self, grant: Grant, mailbox_id: MailboxId, uids: bytes, starts: bytes, octets: bytes
     ) -> Contents:
@@ -111,7 +111,7 @@ class MessagesApi(Protocol):
         """
         ...
 
-    @call(Role.IMAP, write=True)
+    @call(Role.IMAP, Role.ADMIN, write=True)
     async def store_flags(
         self,
         grant: Grant,

@@ -17,6 +17,7 @@ from shared.contract.events import CHANGED, EventsApi
 from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
+from shared.contract.moving import MovingApi
 from shared.contract.queue import QueueApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
@@ -105,6 +106,7 @@ class StoreClient:
     events: EventsApi
     admin: AdminApi
     devices: DevicesApi
+    moving: MovingApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

@@ -24,7 +24,7 @@ MAIL_UID = 5000
 """Owner of the mail; needs no entry in /etc/passwd."""
 
 _CONFIGURATION = """\
-protocols = imap
+protocols = imap pop3
 listen = 127.0.0.1
 base_dir = {base}/run
 state_dir = {base}/state
@@ -42,7 +42,7 @@ userdb {{
   args = uid={uid} gid={uid} home={base}/mail/%n
 }}
 first_valid_uid = 500
-mail_location = maildir:~/Maildir
+mail_location = maildir:~/Maildir{options}
 mail_fsync = never
 namespace inbox {{
   inbox = yes
@@ -53,6 +53,14 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
     port = 0
   }}
 }}
@@ -67,22 +75,37 @@ service stats {{
 class Dovecot(Process):
     """One instance; see the head of this file."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: str = "") -> None:
+        """``options`` of its mail_location: ``:LAYOUT=fs``."""
         program = require("dovecot")
         require_root("Dovecot")
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
         weakref.finalize(self, shutil.rmtree, self.base, ignore_errors=True)
         self.base.chmod(0o755)
         self.port = free_port("127.0.0.1")
+        self.pop3_port = free_port("127.0.0.1")
         for name in ("run", "state", "mail"):
             (self.base / name).mkdir(mode=0o755)
         os.chown(self.base / "mail", MAIL_UID, MAIL_UID)
         shutil.chown(self.base / "state", "dovecot")
         config = self.base / "dovecot.conf"
         config.write_text(
-            _CONFIGURATION.format(base=self.base, password=PASSWORD, uid=MAIL_UID, port=self.port), "ascii"
+            _CONFIGURATION.format(
+                base=self.base,
+                password=PASSWORD,
+                uid=MAIL_UID,
+                port=self.port,
+                pop3_port=self.pop3_port,
+                options=options,
+            ),
+            "ascii",
         )
         super().__init__("dovecot", [program, "-F", "-c", str(config)])
+
+    @property
+    def maildir(self) -> Path:
+        """The account's mail."""
+        return self.base / "mail" / USER / "Maildir"
 
     def start(self, pass_fds: Sequence[int] = ()) -> None:
         """Start it and wait until it accepts connections."""

@@ -22,7 +22,7 @@ AREAS: Final = (
     ("Authenticity", ("shared.mailauth",)),
     ("IMAP", ("services.imap",)),
     ("POP3", ("services.pop3",)),
-    ("Messages", ("shared.mail",)),
+    ("Messages", ("shared.mail", "shared.moving")),
     (
         "Below them",
         ("shared.sasl", "shared.wire", "shared.net", "shared.dns", "shared.http", "services.store", "deploy"),

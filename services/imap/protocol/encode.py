@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from services.imap.protocol import mutf7
 from shared.model.flags import flag_names
+from shared.wire import mutf7
 
 _ATOM: Final = re.compile(rb'[^\x00-\x20\x7f-\xff(){%*"\\\]]+\Z')
 _QUOTABLE: Final = re.compile(rb"[^\x00\r\n\x80-\xff]*\Z")

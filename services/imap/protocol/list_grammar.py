@@ -5,11 +5,11 @@ RFC 3501 §6.3.8 to §6.3.10, RFC 5258 §3 and §6 (LIST-EXTENDED), RFC 6154 §2
 
 import attrs
 
-from services.imap.protocol import mutf7
 from services.imap.protocol.arguments import ListArguments, ListReturn, StatusItem
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.metadata_grammar import NO_OPTIONS, MetadataOptions, parse_entries, parse_options
 from services.imap.protocol.tokens import Refused, Scanner, SyntaxFault
+from shared.wire import mutf7
 
 MAX_PATTERNS = 50
 

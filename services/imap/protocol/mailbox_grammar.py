@@ -1,8 +1,8 @@
 """One mailbox name among a command's arguments. RFC 3501 §5.1, §9; RFC 9051 §5.1."""
 
-from services.imap.protocol import mutf7
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.tokens import Refused, Scanner
+from shared.wire import mutf7
 
 
 def parse_mailbox(scanner: Scanner, limits: GrammarLimits) -> str:

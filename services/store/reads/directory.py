@@ -104,15 +104,22 @@ def aliases(snapshot: Snapshot, after: str) -> tuple[AliasInfo, ...]:
     return tuple(AliasInfo(address, tuple(targets)) for address, targets in page)
 
 
-def quota_show(snapshot: Snapshot, address: str) -> Quota:
-    """Raises NotFound."""
+def account_of(snapshot: Snapshot, address: str) -> tuple[AccountId, str]:
+    """An account's id and its address in the form that is kept. Raises NotFound."""
     try:
-        found = directory.ACCOUNT_ID.one(snapshot.cursor, normalize_address(address))
+        kept = normalize_address(address)
+        found = directory.ACCOUNT_ID.one(snapshot.cursor, kept)
     except InvalidAddressError:
         found = None
     if found is None:
         raise NotFound(address)
-    return Quota(*directory.USAGE.all(snapshot.cursor, found[0])[0])
+    return AccountId(found[0]), kept
+
+
+def quota_show(snapshot: Snapshot, address: str) -> Quota:
+    """Raises NotFound."""
+    account, _ = account_of(snapshot, address)
+    return Quota(*directory.USAGE.all(snapshot.cursor, account)[0])
 
 
 def quotas(snapshot: Snapshot, after: str) -> tuple[Quota, ...]:

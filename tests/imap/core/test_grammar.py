@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.imap.commands.table import HANDLERS
 from services.imap.protocol import arguments as a
-from services.imap.protocol import mutf7, sequence_set
 from services.imap.protocol import search_keys as k
+from services.imap.protocol import sequence_set
 from services.imap.protocol.arguments import FetchItem, Section, SectionText, StatusItem, StoreMode
 from services.imap.protocol.encode import build_astring, build_mailbox, build_string
 from services.imap.protocol.fetch_grammar import section_label
@@ -18,6 +18,7 @@ from services.imap.protocol.grammar import PARSERS, CommandError, parse_append_c
 from services.imap.protocol.limits import GrammarLimits
 from services.imap.protocol.sequence_set import SequenceSet
 from services.imap.protocol.state import COMMANDS, REFUSALS, State, Updates, Verdict, judge
+from shared.wire import mutf7
 
 LIMITS = GrammarLimits()
 WIDE = FramingLimits(

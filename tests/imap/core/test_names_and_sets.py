@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.imap.protocol import mutf7, sequence_set
+from services.imap.protocol import sequence_set
 from services.imap.protocol.arguments import ListArguments
 from services.imap.protocol.dates import DateTimeRenderer, parse_date, parse_date_time
 from services.imap.protocol.mailbox_names import Pattern, Row, select_lsub
 from services.imap.protocol.sequence_set import InvalidSet, SequenceSet
+from shared.wire import mutf7
 
 # --- RFC 3501 §5.1.3 ---
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.imap.protocol import arguments as a
-from services.imap.protocol import mutf7
 from services.imap.protocol.arguments import FetchItem, Section, SectionText
 from services.imap.protocol.encode import build_mailbox
 from services.imap.protocol.fetch_grammar import section_label
@@ -24,6 +23,7 @@ from services.imap.protocol.notify_arguments import (
     NotifyFilter,
 )
 from services.imap.protocol.notify_grammar import MAX_GROUPS, MAX_NAMES
+from shared.wire import mutf7
 
 BOTH = frozenset({NotifyEvent.MESSAGE_NEW, NotifyEvent.MESSAGE_EXPUNGE})
 WIDE = FramingLimits(line_octets=1 << 20, literal_octets=1 << 20, command_octets=1 << 20, literals=1000)

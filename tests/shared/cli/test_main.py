@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.cli import main as main_module
 from shared.cli import output
 from shared.cli.main import run_command
 from shared.testing.process import ROOT
@@ -154,6 +155,27 @@ main.main(["status"])
     done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, env=env, timeout=30)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), BaseExceptionGroup("nursery", [KeyboardInterrupt()])])
+def test_ctrl_c_is_one_line(
+    raised: BaseException, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise raised
+
+    monkeypatch.setattr(main_module, "make_invocation", fail)
+    assert main_module.run_command(["status"]) == 1
+    assert capsys.readouterr().err == "pillarbox: interrupted\n"
+
+
+def test_other_groups_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise BaseExceptionGroup("nursery", [KeyboardInterrupt(), ValueError()])
+
+    monkeypatch.setattr(main_module, "make_invocation", fail)
+    with pytest.raises(BaseExceptionGroup):
+        main_module.run_command(["status"])
 
 
 def test_tables_keep_columns_with_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,11 @@ UPDATE_STATE: Final = Prepared(
     ),
     "new_uid_next", "new_modseq", "new_recent", "new_messages", "new_unseen", "new_deleted", "new_octets", "mailbox",
 )  # fmt: skip
+SET_UIDVALIDITY: Final = Prepared(
+    sa.update(mailbox).where(_m.id == b("mailbox")).values(uidvalidity=b("new_uidvalidity")),
+    "new_uidvalidity",
+    "mailbox",
+)
 RENAME: Final = Prepared(
     sa.update(mailbox).where(_m.id == b("mailbox")).values(name=b("new_name")), "new_name", "mailbox"
 )

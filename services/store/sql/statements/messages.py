@@ -132,6 +132,17 @@ REFERENCES: Final = Prepared(
     sa.select(_m.content_id, sa.func.count()).where(_in_mailbox).group_by(_m.content_id), "mailbox"
 )
 
+IDENTITIES: Final = Prepared(
+    sa.select(_m.uid, content.c.digest, _m.uidl)
+    .join_from(message, content, content.c.id == _m.content_id)
+    .where(_in_mailbox, _m.uid > b("after"))
+    .order_by(_m.uid)
+    .limit(b("limit")),
+    "mailbox",
+    "after",
+    "limit",
+)
+
 MAILDROP: Final = Prepared(
     sa.select(_m.uid, _m.octets, _m.header_octets, _m.uidl)
     .where(_in_mailbox, _m.uid > b("after"))
