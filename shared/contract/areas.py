@@ -14,6 +14,7 @@ from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
 from shared.contract.search import SearchApi
+from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 
 AREAS: Final[dict[str, type]] = {
@@ -29,6 +30,7 @@ AREAS: Final[dict[str, type]] = {
     "events": EventsApi,
     "admin": AdminApi,
     "devices": DevicesApi,
+    "sending": SendingApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

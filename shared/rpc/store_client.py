@@ -19,6 +19,7 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.queue import QueueApi
 from shared.contract.search import SearchApi
+from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
 from shared.errors import NoSuchUpload, StoreError, Unavailable
@@ -101,6 +102,7 @@ class StoreClient:
     events: EventsApi
     admin: AdminApi
     devices: DevicesApi
+    sending: SendingApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

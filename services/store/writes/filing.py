@@ -11,6 +11,7 @@ import attrs
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.domain.queue import QueueTimes
+from services.store.domain.sending import DailyLimits
 from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
@@ -18,7 +19,7 @@ from services.store.reads.directory import Rules
 from services.store.sql.statements import directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction, new_email_id
 from services.store.writer import Command
-from services.store.writes import history
+from services.store.writes import history, sending
 from services.store.writes.queueing import add_to_queue, destination_of, file_report
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
@@ -92,6 +93,8 @@ class Conditions:
     times: QueueTimes
     all_limited: bool = False
     """Every copy is for an account that has a limit, and nothing goes elsewhere."""
+    daily: DailyLimits = attrs.field(factory=DailyLimits)
+    """Of a submitting account that has none of its own."""
 
 
 def deliver(
@@ -99,7 +102,7 @@ def deliver(
 ) -> DeliveryResult:
     """File local copies, queue remote recipients, file the report (contents in this order).
 
-    Raises NotFound, BadRequest, LimitExceeded, OverQuota.
+    Raises NotFound, BadRequest, LimitExceeded, OverQuota; of a submission MessagesReached, NewRecipientsReached, GrantExpired.
     """
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
@@ -117,7 +120,10 @@ def deliver(
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
     ]
+    charge = sending.decide(transaction, delivery, conditions.daily)
     # everything is checked: from here on nothing is refused
+    if charge is not None:
+        sending.record(transaction, charge)
     now = int(transaction.now)
     placements: list[Placement] = []
     planned: dict[int, int] = {}
