@@ -56,7 +56,7 @@ def rcpt(client: Any, address: str) -> bytes:
 
 def finish(client: Any, subject: str) -> bytes:
     assert client.ask(b"DATA").startswith(b"354 ")
-    client.send(f"From: x@example.test\r\nSubject: {subject}\r\n\r\ntext\r\n.\r\n".encode())
+    client.send(f"Subject: {subject}\r\n\r\ntext\r\n.\r\n".encode())
     reply: bytes = client.reply()
     return reply
 
