@@ -129,6 +129,12 @@ class LimitExceeded(StoreError):
     code = "LimitExceeded"
 
 
+class RecipientForbidden(StoreError):
+    """The submitting device may not send to one of the recipients."""
+
+    code = "RecipientForbidden"
+
+
 class SendingLimitReached(StoreError):
     """An account has sent on one day what it may (root of the two below; does not travel itself)."""
 
@@ -173,7 +179,7 @@ class OutOfSpace(StoreError):
 _ALL: Final[tuple[type[StoreError], ...]] = (
     Internal, Unavailable, DeadlineExceeded, Overloaded, BadRequest, Forbidden, GrantExpired, AuthenticationFailed,
     Banned, NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
-    LimitExceeded, MessagesReached, NewRecipientsReached, TooLarge, NotFound, AlreadyExists, OutOfSpace,
+    LimitExceeded, RecipientForbidden, MessagesReached, NewRecipientsReached, TooLarge, NotFound, AlreadyExists, OutOfSpace,
 )  # fmt: skip
 ERRORS: Final[dict[str, type[StoreError]]] = {error.code: error for error in _ALL}
 

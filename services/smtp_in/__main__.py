@@ -13,6 +13,7 @@ from services.smtp_in.policy.author import AuthorOwnership
 from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.daily import DailyAllowance
+from services.smtp_in.policy.device import DeviceRecipients
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
 from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
@@ -100,6 +101,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     policy = Chain(
         (
             SenderOwnership(directory),
+            DeviceRecipients(service.store.devices),
             KnownRecipient(directory, DailyAllowance(service.store.sending), profiles.hostname, own.over_quota),
             HeaderLimits(own.hops, own.header_octets),
             AuthorOwnership(directory, own.check_from, service.log),

@@ -2,5 +2,5 @@
 
 The four moments: a client connected, MAIL, RCPT, and the content: the last is the one clear place between "received" and "committed", where
 content filters will stand. Files: `chain` (the interface and the chain), `sender` (MAIL of a submission), `recipient`
-(RCPT: resolve, relay), `daily` (RCPT: what an account may still send today), `content` (loop, header size).
+(RCPT: resolve, relay), `device` (RCPT of a scanner), `daily` (RCPT: what an account may still send today), `content` (loop, header size).
 """

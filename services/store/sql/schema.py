@@ -67,6 +67,7 @@ device: Final = sa.Table(
     sa.Column("digest", sa.LargeBinary, nullable=False),  # of its password, keyed
     sa.Column("uses", sa.Integer, nullable=False),  # services.store.domain.devices.Uses
     sa.Column("networks", sa.Text, nullable=False),  # with spaces between them
+    sa.Column("recipients", sa.Text, nullable=False, server_default=""),  # domains and addresses, a line each; empty: anybody
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_used_at", sa.Float),
     sa.Column("last_used_from", sa.Text, nullable=False),

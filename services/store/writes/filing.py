@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from services.store.domain.devices import may_send_to
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.domain.queue import QueueTimes
@@ -15,6 +16,7 @@ from services.store.domain.sending import DailyLimits
 from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
+from services.store.reads.devices import recipients_of
 from services.store.reads.directory import Rules
 from services.store.sql.statements import directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction, new_email_id
@@ -24,7 +26,15 @@ from services.store.writes.queueing import add_to_queue, destination_of, file_re
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient, RemoteRecipient
-from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound, OverQuota
+from shared.errors import (
+    BadRequest,
+    LimitExceeded,
+    NoSuchMailbox,
+    NoSuchUpload,
+    NotFound,
+    OverQuota,
+    RecipientForbidden,
+)
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import Rights, permitted_names
@@ -102,7 +112,8 @@ def deliver(
 ) -> DeliveryResult:
     """File local copies, queue remote recipients, file the report (contents in this order).
 
-    Raises NotFound, BadRequest, LimitExceeded, OverQuota; of a submission MessagesReached, NewRecipientsReached, GrantExpired.
+    Raises NotFound, BadRequest, LimitExceeded, OverQuota; of a submission GrantExpired, RecipientForbidden, MessagesReached,
+    NewRecipientsReached.
     """
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
@@ -120,6 +131,7 @@ def deliver(
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
     ]
+    _check_device(transaction, delivery)
     charge = sending.decide(transaction, delivery, conditions.daily)
     # everything is checked: from here on nothing is refused
     if charge is not None:
@@ -161,6 +173,21 @@ def deliver(
     entries = tuple(queued)
     _tell(transaction, delivery, content.raw_octets, copies, email_ids, entries)
     return DeliveryResult(tuple(copies), entries)
+
+
+def _check_device(transaction: Transaction, delivery: Delivery) -> None:
+    """Whom the submitting device may send to: what was said at RCPT counts, not where aliases lead.
+
+    Raises RecipientForbidden, GrantExpired.
+    """
+    if delivery.device_id is None:
+        return
+    some = recipients_of(transaction.cursor, delivery.device_id)
+    if some:
+        named = {recipient.address for recipient in delivery.local}
+        named.update(remote.original or remote.address for remote in delivery.remote)
+        if not all(may_send_to(some, address) for address in named):
+            raise RecipientForbidden
 
 
 def _outgoing(

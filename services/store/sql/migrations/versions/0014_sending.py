@@ -1,4 +1,4 @@
-"""How much accounts send on one day, and to whom they have sent before.
+"""How much accounts send on one day, to whom they have sent before, and to whom a device may send.
 
 Revision 0014, after 0011.
 """
@@ -35,4 +35,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("account_id", "address", name="pk_known_recipient"),
         sqlite_with_rowid=False,
     )
+    op.add_column("device", sa.Column("recipients", sa.Text(), nullable=False, server_default=""))
     op.create_index("ix_known_recipient_used_day", "known_recipient", ["used_day"])
