@@ -67,5 +67,7 @@ class Front:
     log: Logger
     counters: Counters
     refusals: Refusals
+    device_tls: Callable[[], ssl.SSLContext] | None = None
+    """On the port of devices, where there is one."""
     sessions: set[Session] = field(factory=set)
     """Those that are open now."""

@@ -42,6 +42,8 @@ class Client:
     """It came to a submission port."""
     lmtp: bool = False
     """A program of this machine, on the LMTP socket."""
+    device_port: bool = False
+    """It came to the port of scanners and cameras."""
     helo: str = ""
     esmtp: bool = False
     tls: str = ""

@@ -12,10 +12,8 @@ from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import iso_time, local_time, print_json, print_table
 from shared.cli.store_access import ask
 from shared.contract.device_types import DeviceInfo, DeviceUse
+from shared.net.networks import PRIVATE_NETWORKS
 
-PRIVATE_NETWORKS: Final = (
-    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
-)  # fmt: skip
 USES: Final = ",".join(DeviceUse)
 
 
