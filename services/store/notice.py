@@ -12,8 +12,8 @@ _ENGLISH = {
     SendingLimit.NEW_RECIPIENTS: "recipients that it had not sent to before",
 }
 _KOREAN = {
-    SendingLimit.MESSAGES: "외부 수신자에게 보내는 메일",
-    SendingLimit.NEW_RECIPIENTS: "처음 메일을 보내는 수신자",
+    SendingLimit.MESSAGES: "외부 수신자에게 보내는 메일 {}건",
+    SendingLimit.NEW_RECIPIENTS: "처음 메일을 보내는 수신자 {}명",
 }
 _BODY = """\
 {address} has reached its limit for today: {most} {english}.
@@ -24,7 +24,7 @@ If it was not, somebody may know your password: change it now, and tell your adm
 
 ----
 
-{address} 계정이 오늘의 한도({korean} {most}건)에 도달했습니다.
+{address} 계정이 오늘의 한도({korean})에 도달했습니다.
 이를 넘는 발송은 다음 날(UTC 00:00)까지 거부됩니다.
 
 직접 보낸 것이라면 내일 다시 시도하거나 관리자에게 한도를 높여 달라고 요청하십시오.
@@ -49,6 +49,6 @@ def build_notice(address: str, limit: SendingLimit, most: int, *, hostname: str,
     message["Message-ID"] = f"<{unique}.limit@{hostname}>"
     # RFC 3834 §5
     message["Auto-Submitted"] = "auto-generated"
-    text = _BODY.format(address=address, most=most, english=_ENGLISH[limit], korean=_KOREAN[limit])
+    text = _BODY.format(address=address, most=most, english=_ENGLISH[limit], korean=_KOREAN[limit].format(most))
     message.set_content(text, cte="base64")
     return message.as_bytes()
