@@ -129,6 +129,30 @@ class LimitExceeded(StoreError):
     code = "LimitExceeded"
 
 
+class RecipientForbidden(StoreError):
+    """The submitting device may not send to one of the recipients."""
+
+    code = "RecipientForbidden"
+
+
+class SendingLimitReached(StoreError):
+    """An account has sent on one day what it may (root of the two below; does not travel itself)."""
+
+    temporary = True
+
+
+class MessagesReached(SendingLimitReached):
+    """Recipients elsewhere beyond the account's number of messages per day."""
+
+    code = "MessagesReached"
+
+
+class NewRecipientsReached(SendingLimitReached):
+    """Recipients that the account has not sent to before, beyond its number per day."""
+
+    code = "NewRecipientsReached"
+
+
 class TooLarge(StoreError):
     """A message above the size limit, or a frame above 1 MiB."""
 
@@ -155,7 +179,7 @@ class OutOfSpace(StoreError):
 _ALL: Final[tuple[type[StoreError], ...]] = (
     Internal, Unavailable, DeadlineExceeded, Overloaded, BadRequest, Forbidden, GrantExpired, AuthenticationFailed,
     Banned, NoSuchMailbox, NoPermission, MailboxExists, InvalidMailboxName, CannotChangeMailbox, NoSuchMessage, NoSuchUpload, OverQuota,
-    LimitExceeded, TooLarge, NotFound, AlreadyExists, OutOfSpace,
+    LimitExceeded, RecipientForbidden, MessagesReached, NewRecipientsReached, TooLarge, NotFound, AlreadyExists, OutOfSpace,
 )  # fmt: skip
 ERRORS: Final[dict[str, type[StoreError]]] = {error.code: error for error in _ALL}
 

@@ -13,6 +13,8 @@ from services.smtp_in.policy.authenticity import Authenticity, Options
 from services.smtp_in.policy.author import AuthorOwnership
 from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
+from services.smtp_in.policy.daily import DailyAllowance
+from services.smtp_in.policy.device import DevicePort, DeviceRecipients
 from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
@@ -29,6 +31,7 @@ from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
 from shared.net.listen import Listener, bound_ports, open_listeners, serve
 from shared.net.local import open_local_listener
+from shared.net.networks import PRIVATE_NETWORKS
 from shared.net.stream import ClientStream
 from shared.net.tls import ServerTls
 from shared.service import Service, run_service
@@ -41,12 +44,7 @@ WATCH_SECONDS = 1.0
 async def main(service: Service) -> None:
     """Serve until the drain is over."""
     settings = service.settings
-    tls = ServerTls(
-        service.paths.certificate(settings),
-        service.paths.private_key(settings),
-        on_error=lambda reason: service.log.error("certificate not reloaded", reason=reason),
-        on_reload=lambda: service.log.info("certificate reloaded"),
-    )
+    tls = _server_tls(service)
     clients = watch_clients(service.metrics)
     front = _front(service, tls, clients)
     listeners = open_listeners(endpoints_of(settings), reuse_port=settings.smtp_in.workers > 1)
@@ -84,6 +82,17 @@ async def main(service: Service) -> None:
         service.ready(bound_ports(listeners))
 
 
+def _server_tls(service: Service, *, old_clients: bool = False) -> ServerTls:
+    settings = service.settings
+    return ServerTls(
+        service.paths.certificate(settings),
+        service.paths.private_key(settings),
+        on_error=lambda reason: service.log.error("certificate not reloaded", reason=reason),
+        on_reload=lambda: service.log.info("certificate reloaded"),
+        old_clients=old_clients,
+    )
+
+
 def _local_listeners(service: Service) -> list[Listener]:
     name = service.settings.smtp_in.lmtp_socket
     if not name:
@@ -108,10 +117,14 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     deferral, correspondents = greylist_of(settings, strangers, resolver, counters, spool, service.log)
     policy = Chain(
         (
+            DevicePort(clients.trusted(PRIVATE_NETWORKS)),
             SenderOwnership(directory),
+            DeviceRecipients(service.store.devices),
             *policies_at_the_door(
                 settings,
-                KnownRecipient(directory, profiles.hostname, own.over_quota, deferral),
+                KnownRecipient(
+                    directory, DailyAllowance(service.store.sending), profiles.hostname, own.over_quota, deferral
+                ),
                 strangers,
                 resolver,
                 pauses,
@@ -142,6 +155,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
         is_draining=service.draining.is_set,
         log=service.log,
         counters=counters,
+        device_tls=_server_tls(service, old_clients=True).context if own.device_port else None,
         refusals=Refusals(service.store.history, service.log, own.noted_refusals_per_minute),
         pauses=pauses,
     )

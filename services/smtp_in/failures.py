@@ -13,6 +13,9 @@ from shared.errors import StoreError
 _REPLIES: dict[type[StoreError], Reply] = {
     errors.OutOfSpace: replies.OUT_OF_SPACE,
     errors.TooLarge: replies.MESSAGE_TOO_BIG,
+    errors.RecipientForbidden: replies.NOT_FOR_DEVICE,
+    errors.MessagesReached: replies.MESSAGES_REACHED,
+    errors.NewRecipientsReached: replies.NEW_RECIPIENTS_REACHED,
     errors.GrantExpired: replies.LOGIN_EXPIRED,
     # The account went between RCPT and the end of DATA: at the next attempt RCPT says so.
     errors.NotFound: replies.LOCAL_ERROR,

@@ -78,6 +78,8 @@ class Front:
     log: Logger
     counters: Counters
     refusals: Refusals
+    device_tls: Callable[[], ssl.SSLContext] | None = None
+    """On the port of devices, where there is one."""
     pauses: Pauses = field(factory=Pauses)
     """That clients are made to wait, to be ended by the drain."""
     sessions: set[Session] = field(factory=set)

@@ -16,6 +16,8 @@ from shared.net.listen import Endpoint
 RELAY = "smtp"
 SUBMISSION = "submission"
 SUBMISSIONS = "submissions"
+DEVICES = "devices"
+"""For scanners and cameras: off unless the settings name a port."""
 LMTP = "lmtp"
 LMTP_MODE = 0o660
 """Of the socket: who may inject is who is in the group of its file."""
@@ -37,8 +39,9 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def endpoints_of(settings: Settings) -> list[Endpoint]:
-    """The three ports on every address to listen on."""
+    """The three ports, and that of devices where it is wanted, on every address to listen on."""
     own = settings.smtp_in
+    devices = ((DEVICES, own.device_port),) if own.device_port else ()
     return [
         Endpoint(name, host, settings.listen_port(port), implicit_tls=name == SUBMISSIONS)
         for host in settings.server.listen
@@ -46,6 +49,7 @@ def endpoints_of(settings: Settings) -> list[Endpoint]:
             (RELAY, own.port),
             (SUBMISSION, own.submission_port),
             (SUBMISSIONS, own.submissions_port),
+            *devices,
         )
     ]
 
@@ -71,6 +75,8 @@ class Profiles:
         """The profile of a listener for one client. `xclient`: whoever speaks for it may do so, wherever the client is."""
         if listener == LMTP:
             return Profile(self.hostname, submission=False, starttls=False, lmtp=True)
+        if listener == DEVICES:
+            return Profile(self.hostname, submission=True, plaintext_auth=True)
         xclient = xclient or ip in self.xclient_networks
         if listener == RELAY:
             return Profile(self.hostname, submission=False, xclient=xclient)

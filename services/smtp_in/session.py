@@ -18,7 +18,8 @@ import trio
 from services.smtp_in.auth import advance_scram, log_in
 from services.smtp_in.failures import reply_for
 from services.smtp_in.front import Front
-from services.smtp_in.ports import LMTP, RELAY, SUBMISSION, SUBMISSIONS
+from services.smtp_in.policy.device import permits_login
+from services.smtp_in.ports import DEVICES, LMTP, RELAY, SUBMISSION, SUBMISSIONS
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.connection import Connection
 from services.smtp_in.protocol.events import (
@@ -60,7 +61,8 @@ class Session:
         self._listener = listener.name
         self._client = Client(
             stream.peer_ip,
-            submission=listener.name in (SUBMISSION, SUBMISSIONS),
+            submission=listener.name in (SUBMISSION, SUBMISSIONS, DEVICES),
+            device_port=listener.name == DEVICES,
             lmtp=listener.name == LMTP,
             tls=_described_tls(stream),
             wait_spoken=stream.wait_spoken if listener.name == RELAY else None,
@@ -230,6 +232,8 @@ class Session:
             self._end_login(step, account, exchange.username, message.mechanism)
 
     def _end_login(self, reply: Reply, account: Account | None, user: str, mechanism: str) -> None:
+        if account is not None and not permits_login(self._client, account):
+            reply, account = replies.AUTH_FAILED, None
         self._client.account = account
         self._front.counters.logins.inc(1, str(reply.code))
         if account is None:
@@ -270,9 +274,9 @@ class Session:
         dropped = self._connection.tls_started()
         self._client.account = self._scram = None
         self._plaintext_dropped += dropped
-        await self._stream.start_tls(
-            self._front.tls(), self._front.timeouts.handshake, discarded_octets=dropped
-        )
+        front = self._front
+        context = front.device_tls if self._client.device_port and front.device_tls is not None else front.tls
+        await self._stream.start_tls(context(), front.timeouts.handshake, discarded_octets=dropped)
         self._client.tls = _described_tls(self._stream)
         self._connection.binding = bool(self._stream.bindings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import define, evolve, field, frozen
 
@@ -11,6 +11,7 @@ from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.xclient import XClient
 from shared.contract.device_types import LoginDevice
+from shared.contract.sending_types import SendingAllowance
 from shared.contract.types import LocalRecipient, RemoteRecipient, Resolution
 from shared.mail.dsn import DsnAction
 from shared.mail.received import protocol_name
@@ -50,6 +51,8 @@ class Client:
     """It came to a submission port."""
     lmtp: bool = False
     """A program of this machine, on the LMTP socket."""
+    device_port: bool = False
+    """It came to the port of scanners and cameras."""
     helo: str = ""
     esmtp: bool = False
     tls: str = ""
@@ -97,6 +100,20 @@ class Receipt:
 
 
 @define
+class DailyTally:
+    """What of the account's daily allowance the recipients so far may take."""
+
+    allowance: SendingAllowance
+    """As it was at the first recipient elsewhere."""
+    unasked: list[str] = field(factory=list)
+    """Recipients that may be new, as long as all of them might be."""
+    new: int = 0
+    """Recipients that are new, as the store says."""
+    told: bool = False
+    """The store knows that a recipient was refused."""
+
+
+@define
 class Transaction:
     """One mail transaction: the envelope so far. Recipients that are the same mailbox or address are kept once."""
 
@@ -120,6 +137,8 @@ class Transaction:
     """The Authentication-Results field, once the checks have run; it goes behind Return-Path."""
     verdicts: str = ""
     """What the checks found, in words, for the history."""
+    tally: DailyTally | None = None
+    """Set by the first recipient elsewhere of a submission."""
     junk: bool = False
     """Local copies go to Junk."""
     spf_passed: bool | None = None
@@ -147,6 +166,11 @@ class Transaction:
         if not self.junk:
             return tuple(self.local.values())
         return tuple(evolve(copy, mailbox=JUNK) for copy in self.local.values())
+
+    def not_yet_taken(self, remotes: Sequence[RemoteRecipient]) -> tuple[RemoteRecipient, ...]:
+        """Those whose address is not among the recipients."""
+        by_address = {_same_address(remote.address): remote for remote in remotes}
+        return tuple(remote for address, remote in by_address.items() if address not in self.remote)
 
     def accept(self, recipient: Mailbox, resolution: Resolution) -> None:
         """Take a recipient with those who stand behind it."""

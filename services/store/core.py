@@ -17,6 +17,7 @@ from services.store.readers import Readers
 from services.store.reads.directory import Rules
 from services.store.scram import Scram
 from services.store.search.keeper import Search
+from services.store.sending import Sending
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
 from services.store.writer import Writer
@@ -49,6 +50,7 @@ class Core:
     scram: Scram
     guard: Guard
     devices: Devices
+    sending: Sending
     directory: DirectoryCache
     deliveries: Counter
     started_at: float

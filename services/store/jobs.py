@@ -7,8 +7,9 @@ import trio
 
 from services.store.core import Core
 from services.store.reads.messages import tombstones_above
+from services.store.reads.sending import accounts_with_known_above
 from services.store.writer import Command
-from services.store.writes import housekeeping
+from services.store.writes import housekeeping, sending
 from shared.errors import StoreError
 
 BETWEEN_PIECES_SECONDS: Final = 0.05
@@ -29,6 +30,10 @@ async def keep_house(core: Core) -> None:
         most = store.tombstones_per_mailbox
         for mailbox_id, floor in await core.readers.run(tombstones_above, most):
             await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, floor)
+        limits = core.settings.limits
+        await _all_pieces(core, sending.forget_unused, limits.known_recipient_days)
+        for account_id in await core.readers.run(accounts_with_known_above, limits.known_recipients):
+            await _all_pieces(core, sending.forget_beyond, account_id, limits.known_recipients)
 
 
 async def _all_pieces(core: Core, job: Callable[..., int], *arguments: float) -> None:

@@ -26,6 +26,7 @@ from services.store.areas.moving import MovingArea
 from services.store.areas.queue import QueueArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
+from services.store.areas.sending import SendingArea
 from services.store.areas.sharing import SharingArea
 from services.store.areas.space import SpaceArea
 from services.store.backup.keeper import BackupTests
@@ -34,6 +35,7 @@ from services.store.compaction import Compactor
 from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
+from services.store.domain.sending import DailyLimits
 from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
@@ -50,11 +52,13 @@ from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.retention import keep_retention
 from services.store.scram import Scram
 from services.store.search.keeper import Search
+from services.store.sending import Sending
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
 from services.store.writer import Writer
+from shared.config.load import server_hostname
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
 from shared.contract.registry import Role
@@ -244,6 +248,11 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         scram=Scram(opened.grant_key, passwords),
         guard=guard,
         devices=Devices(opened.device_key, settings.auth.devices_per_account, log),
+        sending=Sending(
+            DailyLimits(settings.limits.messages_per_day, settings.limits.new_recipients_per_day),
+            server_hostname(settings),
+            log,
+        ),
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
@@ -265,6 +274,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "admin": AdminArea(core),
         "devices": DevicesArea(core),
         "moving": MovingArea(core),
+        "sending": SendingArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -12,6 +12,7 @@ from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import iso_time, local_time, print_json, print_table
 from shared.cli.store_access import ask
 from shared.contract.device_types import DeviceInfo, DeviceUse
+from shared.net.networks import PRIVATE_NETWORKS
 
 USES: Final = ",".join(DeviceUse)
 
@@ -20,7 +21,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     """The noun's words."""
     address = ("address", {"metavar": "ADDRESS"})
     name = ("name", {"metavar": "NAME"})
-    only = ("--only", {"metavar": "USES", "default": USES, "help": f"what it may log in to, some of {USES} (default: all)"})
+    only = ("--only", {"metavar": "USES", "help": f"what it may log in to, some of {USES} (default: all)"})
     origin = (
         "--from",
         {
@@ -31,11 +32,28 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
             "help": "a network (CIDR) that it may log in from; may be repeated (default: from anywhere)",
         },
     )
+    scanner = (
+        "--scanner",
+        {
+            "action": "store_true",
+            "help": "a scanner or camera: it may only send, to those named with --to, from private networks unless --from says otherwise",
+        },
+    )
+    to = (
+        "--to",
+        {
+            "metavar": "DOMAIN|ADDRESS",
+            "dest": "recipients",
+            "action": "append",
+            "default": [],
+            "help": "a domain or address that a scanner may send to; may be repeated",
+        },
+    )
     add_noun(
         nouns,
         "device",
         "app passwords, one per device",
-        Verb("add", add, "make a password for a device and show it, this once", (address, name, only, origin)),
+        Verb("add", add, "make a password for a device and show it, this once", (address, name, only, origin, scanner, to)),
         Verb("list", list_devices, "show the devices of an account", (address,)),
         Verb("remove", remove, "end a device's password and its sessions", (address, name)),
     )
@@ -49,6 +67,20 @@ def parse_uses(text: str) -> tuple[DeviceUse, ...]:
         raise WrongUse(f"{text}: a device may log in to some of {USES}") from None
 
 
+def parse_role(options: argparse.Namespace) -> tuple[tuple[DeviceUse, ...], tuple[str, ...], tuple[str, ...]]:
+    """What it may log in to, from where, and to whom it may send. Raises WrongUse."""
+    networks, recipients = tuple(options.networks), tuple(options.recipients)
+    if not options.scanner:
+        if recipients:
+            raise WrongUse("--to is for a --scanner")
+        return parse_uses(options.only or USES), networks, ()
+    if not recipients:
+        raise WrongUse("whom may the scanner send to? --to DOMAIN or --to ADDRESS")
+    if options.only is not None:
+        raise WrongUse("a scanner may only send: leave --only out")
+    return (DeviceUse.SUBMISSION,), networks or PRIVATE_NETWORKS, recipients
+
+
 def as_json(device: DeviceInfo) -> dict[str, Any]:
     """Stable fields."""
     return {
@@ -56,6 +88,7 @@ def as_json(device: DeviceInfo) -> dict[str, Any]:
         "name": device.name,
         "only": list(device.uses),
         "networks": list(device.networks),
+        "recipients": list(device.recipients),
         "created": iso_time(device.created_at),
         "last_used": None if device.last_used_at is None else iso_time(device.last_used_at),
         "last_used_from": device.last_used_from or None,
@@ -66,11 +99,11 @@ def as_json(device: DeviceInfo) -> dict[str, Any]:
 def add(invocation: Invocation) -> int:
     """Prints the password, this once."""
     options = invocation.options
-    address, uses = check_address(options.address), parse_uses(options.only)
-    networks = tuple(options.networks)
+    address = check_address(options.address)
+    uses, networks, recipients = parse_role(options)
     added = ask(
         invocation,
-        lambda store: store.devices.add(address, options.name, uses, networks),
+        lambda store: store.devices.add(address, options.name, uses, networks, recipients),
         f"device {options.name} of {address}",
     )
     device = added.device
@@ -91,7 +124,7 @@ def list_devices(invocation: Invocation) -> int:
     if invocation.json:
         print_json([as_json(device) for device in devices])
     else:
-        print_table(("DEVICE", "ONLY", "FROM", "CREATED", "LAST USED"), [_row(device) for device in devices])
+        print_table(("DEVICE", "ONLY", "FROM", "TO", "CREATED", "LAST USED"), [_row(device) for device in devices])
     return EXIT_OK
 
 
@@ -100,7 +133,8 @@ def _row(device: DeviceInfo) -> tuple[str, ...]:
     if device.last_used_at is not None:
         used = f"{local_time(device.last_used_at)} {device.last_used_by} {device.last_used_from}"
     uses, networks = ",".join(device.uses), ",".join(device.networks) or "anywhere"
-    return device.name, uses, networks, local_time(device.created_at), used
+    recipients = ",".join(device.recipients) or "anybody"
+    return device.name, uses, networks, recipients, local_time(device.created_at), used
 
 
 def remove(invocation: Invocation) -> int:

@@ -147,6 +147,24 @@ class LimitSettings:
         50, "connections of one client (IPv4 address or IPv6 /64) at once", minimum=1, maximum=1_000_000
     )
     message_octets: int = key(50 * MIB, "largest message", minimum=64 * KIB, maximum=2**31 - 1)
+    messages_per_day: int = key(
+        1000,
+        "messages that an account may send to recipients elsewhere on one day (of UTC), each recipient counts; 0: no limit",
+        minimum=0,
+        maximum=100_000_000,
+    )
+    new_recipients_per_day: int = key(
+        200,
+        "recipients elsewhere that an account has not sent to before, on one day; 0: no limit",
+        minimum=0,
+        maximum=100_000_000,
+    )
+    known_recipients: int = key(
+        20_000, "recipients that are remembered for an account", minimum=1000, maximum=1_000_000
+    )
+    known_recipient_days: int = key(
+        400, "how long a recipient that is not sent to is remembered", minimum=1, maximum=36_500
+    )
     send_seconds: float = key(120.0, "how long a client may leave our output unread", minimum=1, maximum=3600)
     tls_handshake_seconds: float = key(20.0, "for a TLS handshake", minimum=1, maximum=300)
 

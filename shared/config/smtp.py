@@ -66,6 +66,12 @@ class SmtpInSettings:
     port: int = port_key(25, "for mail from other servers")
     submission_port: int = port_key(587, "for mail from accounts, with STARTTLS")
     submissions_port: int = port_key(465, "for mail from accounts, with TLS from the first byte")
+    device_port: int = key(
+        0,
+        "for scanners and cameras (pillarbox device add --scanner) in private networks, with old TLS or none; 0: off",
+        minimum=0,
+        maximum=65535,
+    )
     workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
     lmtp_socket: str = key(
         "",

@@ -16,6 +16,7 @@ from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
+from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
 
@@ -35,6 +36,7 @@ AREAS: Final[dict[str, type]] = {
     "admin": AdminApi,
     "devices": DevicesApi,
     "moving": MovingApi,
+    "sending": SendingApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

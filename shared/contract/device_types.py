@@ -21,6 +21,8 @@ class LoginDevice:
 
     device_id: DeviceId
     name: str
+    restricted: bool = False
+    """It may send to some recipients only: ``devices.may_send_to`` says to whom."""
 
 
 @attrs.frozen
@@ -38,6 +40,8 @@ class DeviceInfo:
     last_used_from: str = ""
     last_used_by: str = ""
     """The service that it logged in to."""
+    recipients: tuple[str, ...] = ()
+    """Domains and addresses that it may send to; empty: to anybody."""
 
 
 @attrs.frozen

@@ -14,6 +14,11 @@ from collections.abc import Iterable
 
 _MAPPED_PREFIX = b"\x00" * 10 + b"\xff\xff"
 
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+"""Loopback, private and link-local ones: nobody comes from there through the internet."""
+
 IPV6_CLIENT_PREFIX = 64
 """One subscriber has at least this much (RFC 6177): anything finer lets one client count as millions."""
 

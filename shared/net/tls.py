@@ -1,7 +1,7 @@
 """TLS contexts: the server's, which follows its certificate files, and the ones for connections that we open.
 
 Laws:
-- TLS 1.2 at least, no compression, no renegotiation (RFC 8996, RFC 7525 §3.3, §3.5).
+- TLS 1.2 at least (but for `old_clients`), no compression, no renegotiation (RFC 8996, RFC 7525 §3.3, §3.5).
 - A renewed certificate is used without a restart: `ServerTls.context()` looks at the two files at most once a second
   and loads them when they changed. Files that do not load (half written, key of another certificate) leave the old
   context in use and are tried again a second later; the reason is told once.
@@ -40,8 +40,13 @@ class ServerTls:
         clock: Callable[[], float] = time.monotonic,
         on_error: Callable[[str], None] | None = None,
         on_reload: Callable[[], None] | None = None,
+        old_clients: bool = False,
     ) -> None:
-        """Loads the files now; raises CertificateError when that fails. `on_error` gets why a reload failed."""
+        """Loads the files now; raises CertificateError when that fails. `on_error` gets why a reload failed.
+
+        `old_clients`: also TLS 1.0 and 1.1 with the ciphers of their time, for devices that nobody can renew. Never for the internet.
+        """
+        self._old_clients = old_clients
         self._cert = cert
         self._key = key
         self._clock = clock
@@ -84,6 +89,10 @@ class ServerTls:
     def _load(self) -> ssl.SSLContext:
         context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         _harden(context)
+        if self._old_clients:
+            # TLS 1.0 signs with SHA-1, which OpenSSL takes at level 0 only
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.set_ciphers("DEFAULT:@SECLEVEL=0")
         try:
             context.load_cert_chain(self._cert, self._key, password=_no_password)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

@@ -21,6 +21,7 @@ from shared.contract.moving import MovingApi
 from shared.contract.queue import QueueApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
+from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
@@ -107,6 +108,7 @@ class StoreClient:
     admin: AdminApi
     devices: DevicesApi
     moving: MovingApi
+    sending: SendingApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

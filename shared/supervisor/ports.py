@@ -33,10 +33,12 @@ class PortUnavailable(Exception):
 def wanted_ports(settings: Settings) -> tuple[WantedPort, ...]:
     """All listening addresses of these settings."""
     smtp, imap, pop3, observe = settings.smtp_in, settings.imap, settings.pop3, settings.observe
+    devices: tuple[tuple[str, str, int], ...] = (("smtp_in", "submission of devices", smtp.device_port),) if smtp.device_port else ()
     mail = (
         ("smtp_in", "SMTP", smtp.port),
         ("smtp_in", "submission", smtp.submission_port),
         ("smtp_in", "submission over TLS", smtp.submissions_port),
+        *devices,
         ("imap", "IMAP", imap.port),
         ("imap", "IMAP over TLS", imap.tls_port),
         ("pop3", "POP3", pop3.port),

@@ -134,6 +134,30 @@ def test_what_is_removed_ends_at_once(stack: Stack) -> None:
             enter(stack, ALICE, password)
 
 
+def test_a_scanner(stack: Stack) -> None:
+    """It may only send, from a private network, to those that it was made for."""
+    password = add(stack, "Scanner", "--scanner", "--to", "office.test", "--to", ALICE)
+    for enter in (imap, pop3):
+        with pytest.raises(REFUSALS):
+            enter(stack, ALICE, password)
+    client = smtp(stack, ALICE, password)
+    assert client.mail(ALICE)[0] == 250
+    replies = [client.rcpt(to) for to in ("a@office.test", ALICE, "alice+x@example.test", "b@elsewhere.test")]
+    assert [code for code, _ in replies] == [250, 250, 550, 550]
+    assert replies[3][1] == b"5.7.1 This device may not send to this recipient"
+    assert client.data(b"Subject: scanned\r\n\r\nx\r\n")[0] == 250
+    client.quit()
+    listed = json.loads(command(stack, "list", ALICE, "--json").stdout)
+    (scanner,) = [device for device in listed if device["name"] == "Scanner"]
+    assert (scanner["only"], scanner["recipients"]) == (["submission"], ["office.test", ALICE])
+    assert "192.168.0.0/16" in scanner["networks"]
+    for words in (["--scanner"], ["--to", "office.test"], ["--scanner", "--to", "office.test", "--only", "imap"]):
+        assert command(stack, "add", ALICE, "other", *words).returncode == 2
+    outside = add(stack, "Outside", "--scanner", "--to", "office.test", "--from", "192.0.2.0/24")
+    with pytest.raises(REFUSALS):
+        smtp(stack, ALICE, outside)
+
+
 def test_the_command_line(stack: Stack) -> None:
     done = command(stack, "add", ALICE, "Anna's tablet", "--only", "imap", "--from", "127.0.0.0/8")
     assert done.returncode == 0

@@ -8,13 +8,14 @@ RFC 5321 §3.3, §4.5.1 (postmaster), §7.9.
 from __future__ import annotations
 
 from services.smtp_in.policy.chain import Policy
+from services.smtp_in.policy.daily import DailyAllowance
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.transaction import Transaction
 from shared.config.smtp import OverQuotaReply
 from shared.contract.directory import DirectoryApi
-from shared.contract.types import Resolution, ResolutionKind
+from shared.contract.types import RemoteRecipient, Resolution, ResolutionKind
 from shared.errors import BadRequest
 
 
@@ -22,10 +23,16 @@ class KnownRecipient(Policy):
     """Accepts what the directory knows, relays for accounts, refuses the rest."""
 
     def __init__(
-        self, directory: DirectoryApi, hostname: str, over_quota: OverQuotaReply, deferral: Policy | None = None
+        self,
+        directory: DirectoryApi,
+        daily: DailyAllowance,
+        hostname: str,
+        over_quota: OverQuotaReply,
+        deferral: Policy | None = None,
     ) -> None:
         """`deferral` is asked about each recipient that is known, before it is accepted: strangers learn of unknown ones at once."""
         self._directory = directory
+        self._daily = daily
         self._hostname = hostname
         self._deferral = deferral
         permanent = over_quota is OverQuotaReply.PERMANENT
@@ -40,6 +47,9 @@ class KnownRecipient(Policy):
             return replies.BAD_RECIPIENT
         if resolution.kind is ResolutionKind.DELIVERABLE:
             objection = self._room_objection(resolution.room_octets, transaction.mail.size)
+            if objection is None:
+                remotes = [RemoteRecipient(remote, recipient.address) for remote in resolution.remotes]
+                objection = await self._daily.objection(transaction, remotes)
             if objection is not None:
                 return objection
             if self._deferral is not None and (reply := await self._deferral.on_rcpt(transaction, recipient)):
@@ -50,6 +60,9 @@ class KnownRecipient(Policy):
             return replies.USER_UNKNOWN
         if transaction.client.account is None:
             return replies.RELAY_DENIED
+        remote = RemoteRecipient(recipient.address)
+        if (objection := await self._daily.objection(transaction, (remote,))) is not None:
+            return objection
         transaction.accept_remote(recipient)
         return replies.RECIPIENT_OK
 

@@ -129,7 +129,7 @@ class AuthArea:
         core.log.info("login", user=found.address, role=str(call.role), client=client, device=device.name)
         core.devices.used(device, client, call.role)
         grant = core.grants.issue(account, call.role, device.device_id)
-        return LoginResult(account, found.address, grant, LoginDevice(DeviceId(device.device_id), device.name))
+        return LoginResult(account, found.address, grant, LoginDevice(DeviceId(device.device_id), device.name, bool(device.recipients)))
 
     async def _make_scram(self, found: Credentials, password: str) -> None:
         """For an account from before SCRAM. The login does not depend on it."""

@@ -3,13 +3,20 @@
 import attrs
 
 from services.store.core import Core
-from services.store.domain.devices import InvalidDeviceError, normalize_name, normalize_networks, pack_uses
+from services.store.domain.devices import (
+    InvalidDeviceError,
+    normalize_name,
+    normalize_networks,
+    normalize_recipients,
+    pack_uses,
+)
 from services.store.reads import devices as reads
 from services.store.writer import Command
 from services.store.writes import devices as writes
 from services.store.writes.devices import NewDevice
 from shared.contract.device_types import DeviceAdded, DeviceInfo, DeviceUse
 from shared.errors import BadRequest
+from shared.model.ids import DeviceId
 from shared.rpc.server import Call
 
 
@@ -18,20 +25,29 @@ class DevicesArea:
         self._core = core
 
     async def add(
-        self, call: Call, address: str, name: str, uses: tuple[DeviceUse, ...], networks: tuple[str, ...]
+        self,
+        call: Call,
+        address: str,
+        name: str,
+        uses: tuple[DeviceUse, ...],
+        networks: tuple[str, ...],
+        recipients: tuple[str, ...],
     ) -> DeviceAdded:
         core = self._core
         if call.op_id is None:
             raise BadRequest("no operation")
         try:
             normal, allowed = normalize_name(name), normalize_networks(networks)
+            some = normalize_recipients(recipients)
         except InvalidDeviceError as error:
             raise BadRequest(str(error)) from None
         if not uses:
             raise BadRequest("a device without any use")
+        if some and set(uses) != {DeviceUse.SUBMISSION}:
+            raise BadRequest("a device that may send to some recipients only logs in to submission and to nothing else")
         password = core.devices.make_password(call.op_id)
         keys = await core.scram.make(password)
-        new = NewDevice(normal, core.devices.digest(password), pack_uses(uses), allowed, keys)
+        new = NewDevice(normal, core.devices.digest(password), pack_uses(uses), allowed, keys, some)
         added: DeviceAdded = await core.writer.submit(
             Command("devices.add", call.op_id, writes.add, (address, new, core.devices.most))
         )
@@ -44,3 +60,6 @@ class DevicesArea:
     async def remove(self, call: Call, address: str, name: str) -> None:
         await self._core.writer.submit(Command("devices.remove", call.op_id, writes.remove, (address, name)))
         self._core.log.info("administration", action="device_remove", subject=address[:320], device=name[:100])
+
+    async def may_send_to(self, call: Call, device: DeviceId, address: str) -> bool:
+        return await self._core.readers.run(reads.may_send_to, device, address)

@@ -4,6 +4,7 @@ from services.store.areas.incoming import contents, inline_content
 from services.store.core import Core
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
+from services.store.sending import limit_of
 from services.store.writer import Command
 from services.store.writes import appending, filing, transfer
 from services.store.writes.flags import store_flags
@@ -23,7 +24,7 @@ from shared.contract.types import (
     Maildrop,
     StoreFlagsResult,
 )
-from shared.errors import BadRequest, GrantExpired
+from shared.errors import BadRequest, GrantExpired, SendingLimitReached
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.packed import unpack_u32
@@ -52,14 +53,20 @@ class MessagesArea:
             core.queue_times,
             all_limited=not delivery.remote
             and all(core.directory.is_limited(recipient.account_id) for recipient in delivery.local),
+            daily=core.sending.defaults,
         )
         sources = (delivery.content, *(report.content for report in delivery.reports))
-        if all(source.upload is None for source in sources):
-            inline = tuple(inline_content(core, source) for source in sources)
-            result = await self._deliver(call, inline, delivery, conditions)
-        else:
-            async with contents(core, call, sources) as incoming:
-                result = await self._deliver(call, incoming, delivery, conditions)
+        try:
+            if all(source.upload is None for source in sources):
+                inline = tuple(inline_content(core, source) for source in sources)
+                result = await self._deliver(call, inline, delivery, conditions)
+            else:
+                async with contents(core, call, sources) as incoming:
+                    result = await self._deliver(call, incoming, delivery, conditions)
+        except SendingLimitReached as error:
+            if delivery.account_id is not None:
+                await core.sending.reached(core.readers, core.writer, delivery.account_id, limit_of(error))
+            raise
         core.deliveries.inc(len(result.copies), "local")
         core.deliveries.inc(len(result.entries), "queued")
         core.log.info(

@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.domain.addresses import InvalidAddressError, domain_of, normalize_address, normalize_domain
 from shared.contract.device_types import DeviceUse
 from shared.sasl.scram_keys import ScramKeys
 
@@ -29,6 +29,7 @@ CHARACTERS: Final = 20
 GROUP: Final = 5
 MAX_NAME: Final = 64
 MAX_NETWORKS: Final = 32
+MAX_RECIPIENTS: Final = 32
 _FORBIDDEN: Final = frozenset("/@")
 _NOTHING: Final = bytes(32)
 
@@ -73,6 +74,8 @@ class Device:
     uses: Uses
     networks: tuple[str, ...]
     scram: ScramKeys
+    recipients: tuple[str, ...] = ()
+    """Whom it may send to; empty: anybody."""
 
     @property
     def key(self) -> str:
@@ -127,6 +130,29 @@ def normalize_networks(networks: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(str(ipaddress.ip_network(text.strip())) for text in networks))
     except ValueError:
         raise InvalidDeviceError("networks are written like 192.168.1.0/24") from None
+
+
+def normalize_recipients(recipients: Sequence[str]) -> tuple[str, ...]:
+    """Domains and addresses, as they are compared. Raises InvalidDeviceError."""
+    if len(recipients) > MAX_RECIPIENTS:
+        raise InvalidDeviceError(f"at most {MAX_RECIPIENTS} domains and addresses")
+    try:
+        return tuple(
+            dict.fromkeys(normalize_address(text) if "@" in text else normalize_domain(text) for text in recipients)
+        )
+    except InvalidAddressError:
+        raise InvalidDeviceError("recipients are written like example.org or name@example.org") from None
+
+
+def may_send_to(recipients: Sequence[str], address: str) -> bool:
+    """Whether an address is one of a device's recipients, or in a domain of them; what is no address is neither."""
+    if not recipients:
+        return True
+    try:
+        normal = normalize_address(address)
+    except InvalidAddressError:
+        return False
+    return normal in recipients or domain_of(normal) in recipients
 
 
 def write_password(random: bytes) -> str:

@@ -67,6 +67,7 @@ device: Final = sa.Table(
     sa.Column("digest", sa.LargeBinary, nullable=False),  # of its password, keyed
     sa.Column("uses", sa.Integer, nullable=False),  # services.store.domain.devices.Uses
     sa.Column("networks", sa.Text, nullable=False),  # with spaces between them
+    sa.Column("recipients", sa.Text, nullable=False, server_default=""),  # domains and addresses, a line each; empty: anybody
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("last_used_at", sa.Float),
     sa.Column("last_used_from", sa.Text, nullable=False),
@@ -77,6 +78,29 @@ device: Final = sa.Table(
     sa.Column("server_key", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("account_id", "name_key"),
     sqlite_autoincrement=True,
+)
+
+# What an account has sent on one day; without a row: nothing.
+sending: Final = sa.Table(
+    "sending",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    sa.Column("day", sa.Integer, nullable=False),  # since 1970, in UTC
+    sa.Column("messages", sa.Integer, nullable=False),  # recipients elsewhere, on that day
+    sa.Column("new_recipients", sa.Integer, nullable=False),  # of those, not known before
+    sa.Column("known", sa.Integer, nullable=False),  # rows in known_recipient
+    sa.Column("told_day", sa.Integer, nullable=False),  # when its owner was last told of a limit
+    sa.Column("own_messages", sa.Integer),  # its own limits; NULL: as the settings say, 0: none
+    sa.Column("own_new_recipients", sa.Integer),
+)
+
+known_recipient: Final = sa.Table(
+    "known_recipient",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True),
+    sa.Column("address", sa.Text, primary_key=True),  # as it is compared
+    sa.Column("used_day", sa.Integer, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 dkim_key: Final = sa.Table(

@@ -26,6 +26,7 @@ class NewDevice:
     uses: Uses
     networks: tuple[str, ...]
     scram: ScramKeys
+    recipients: tuple[str, ...] = ()
 
 
 def _account(transaction: Transaction, address: str) -> tuple[int, str]:
@@ -49,7 +50,7 @@ def add(transaction: Transaction, address: str, new: NewDevice, most: int) -> De
         raise LimitExceeded(f"{most} devices of one account (auth.devices_per_account)")
     done = devices.INSERT.run(
         cursor, account_id, new.name, key, new.digest, int(new.uses), " ".join(new.networks), transaction.now, "", "",
-        keys.salt, keys.iterations, keys.stored_key, keys.server_key,
+        keys.salt, keys.iterations, keys.stored_key, keys.server_key, "\n".join(new.recipients),
     )  # fmt: skip
     if done.lastrowid is None:
         raise RuntimeError("the database gave no id")
@@ -57,7 +58,9 @@ def add(transaction: Transaction, address: str, new: NewDevice, most: int) -> De
     transaction.changes.added_devices.add(done.lastrowid)
     uses = unpack_uses(new.uses)
     return DeviceAdded(
-        DeviceInfo(DeviceId(done.lastrowid), normal, new.name, uses, new.networks, transaction.now)
+        DeviceInfo(
+            DeviceId(done.lastrowid), normal, new.name, uses, new.networks, transaction.now, recipients=new.recipients
+        )
     )
 
 

@@ -8,6 +8,7 @@ from services.store.domain.names import DEFAULT_MAILBOXES
 from services.store.reads.directory import stands_for
 from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, retention, sharing
 from services.store.transaction import Transaction
+from services.store.writes import sending
 from services.store.writes.devices import remove_all
 from services.store.writes.dkim import add_keys
 from services.store.writes.mailboxes import add_mailbox, remove_mailbox
@@ -161,6 +162,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     directory.DELETE_SCRAM.run(cursor, account_id)
     bans.DELETE_ACCOUNT.run(cursor, account_id)
     remove_all(transaction, account_id)
+    sending.remove_all(transaction, account_id)
     directory.DELETE_ACCOUNT.run(cursor, account_id)
     transaction.journal("admin", "account removed", 0, (), normal)
     transaction.changes.directory = True

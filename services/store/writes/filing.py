@@ -8,22 +8,33 @@ from typing import Final
 
 import attrs
 
+from services.store.domain.devices import may_send_to
 from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.domain.queue import QueueTimes
+from services.store.domain.sending import DailyLimits
 from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
+from services.store.reads.devices import recipients_of
 from services.store.reads.directory import Rules
 from services.store.sql.statements import directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction, new_email_id
 from services.store.writer import Command
-from services.store.writes import history
+from services.store.writes import history, sending
 from services.store.writes.queueing import add_to_queue, destination_of, file_report
 from shared.contract.append_types import AppendNamedResult
 from shared.contract.history_types import MAX_LISTED_RECIPIENTS, FiledAs, Passage, PassageKind
 from shared.contract.types import AppendResult, Delivery, DeliveryResult, FiledCopy, LocalRecipient, RemoteRecipient
-from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox, NoSuchUpload, NotFound, OverQuota
+from shared.errors import (
+    BadRequest,
+    LimitExceeded,
+    NoSuchMailbox,
+    NoSuchUpload,
+    NotFound,
+    OverQuota,
+    RecipientForbidden,
+)
 from shared.model.ids import UID_MAX, AccountId, EntryId, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import Rights, permitted_names
@@ -92,6 +103,8 @@ class Conditions:
     times: QueueTimes
     all_limited: bool = False
     """Every copy is for an account that has a limit, and nothing goes elsewhere."""
+    daily: DailyLimits = attrs.field(factory=DailyLimits)
+    """Of a submitting account that has none of its own."""
 
 
 def deliver(
@@ -99,7 +112,8 @@ def deliver(
 ) -> DeliveryResult:
     """File local copies, queue remote recipients, file the report (contents in this order).
 
-    Raises NotFound, BadRequest, LimitExceeded, OverQuota.
+    Raises NotFound, BadRequest, LimitExceeded, OverQuota; of a submission GrantExpired, RecipientForbidden, MessagesReached,
+    NewRecipientsReached.
     """
     content = ready(incoming)
     if not 0 < len(delivery.local) + len(delivery.remote) <= _MAX_RECIPIENTS:
@@ -117,7 +131,11 @@ def deliver(
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
     ]
+    _check_device(transaction, delivery)
+    charge = sending.decide(transaction, delivery, conditions.daily)
     # everything is checked: from here on nothing is refused
+    if charge is not None:
+        sending.record(transaction, charge)
     now = int(transaction.now)
     placements: list[Placement] = []
     planned: dict[int, int] = {}
@@ -155,6 +173,21 @@ def deliver(
     entries = tuple(queued)
     _tell(transaction, delivery, content.raw_octets, copies, email_ids, entries)
     return DeliveryResult(tuple(copies), entries)
+
+
+def _check_device(transaction: Transaction, delivery: Delivery) -> None:
+    """Whom the submitting device may send to: what was said at RCPT counts, not where aliases lead.
+
+    Raises RecipientForbidden, GrantExpired.
+    """
+    if delivery.device_id is None:
+        return
+    some = recipients_of(transaction.cursor, delivery.device_id)
+    if some:
+        named = {recipient.address for recipient in delivery.local}
+        named.update(remote.original or remote.address for remote in delivery.remote)
+        if not all(may_send_to(some, address) for address in named):
+            raise RecipientForbidden
 
 
 def _outgoing(

@@ -8,6 +8,7 @@ from services.store.domain.devices import (
     ALPHABET,
     MAX_NAME,
     MAX_NETWORKS,
+    MAX_RECIPIENTS,
     Device,
     InvalidDeviceError,
     LoginName,
@@ -15,9 +16,11 @@ from services.store.domain.devices import (
     device_key,
     is_inside,
     matching,
+    may_send_to,
     named,
     normalize_name,
     normalize_networks,
+    normalize_recipients,
     pack_uses,
     parse_login,
     permits,
@@ -119,3 +122,17 @@ def test_a_digest_finds_its_device_and_no_other() -> None:
 def test_secrets_are_in_no_repr() -> None:
     assert "digest" not in repr(device())
     assert "stored" not in repr(device())
+
+
+def test_recipients_of_a_scanner() -> None:
+    some = normalize_recipients(["Example.ORG", "Boss@Elsewhere.test", "example.org", "bücher.example"])
+    assert some == ("example.org", "boss@elsewhere.test", "xn--bcher-kva.example")
+    allowed = ("a@example.org", "A@EXAMPLE.org", "boss@elsewhere.test", "x@bücher.example")
+    refused = ("a@sub.example.org", "a@notexample.org", "other@elsewhere.test", "example.org", "postmaster", "", "a@b@c d")
+    assert [address for address in (*allowed, *refused) if may_send_to(some, address)] == list(allowed)
+    assert all(may_send_to((), address) for address in (*allowed, *refused))
+    for wrong in ("@example.org", "a b", "", "a@"):
+        with pytest.raises(InvalidDeviceError):
+            normalize_recipients([wrong])
+    with pytest.raises(InvalidDeviceError):
+        normalize_recipients([f"d{number}.test" for number in range(MAX_RECIPIENTS + 1)])

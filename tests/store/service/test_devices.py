@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from shared.contract.device_types import DeviceUse
-from shared.contract.types import ContentSource, Delivery, LocalRecipient
+from shared.contract.types import ContentSource, Delivery, LocalRecipient, RemoteRecipient
 from shared.errors import (
     AlreadyExists,
     AuthenticationFailed,
@@ -14,6 +14,7 @@ from shared.errors import (
     GrantExpired,
     LimitExceeded,
     NotFound,
+    RecipientForbidden,
 )
 from shared.model.message_index import MessageIndex
 from shared.sasl.scram import SCRAM, ScramServer
@@ -22,6 +23,7 @@ from shared.testing.scram_client import ScramClient
 from shared.testing.stack import PASSWORD
 
 ALL = tuple(DeviceUse)
+INDEX = MessageIndex(20, b"envelope", b"structure", b"body", b"parts", b"summary")
 
 
 async def scram(store, user: str, password: str):
@@ -37,7 +39,7 @@ async def scram(store, user: str, password: str):
 @trio_test
 async def test_a_device_logs_in_with_its_own_password(world) -> None:
     async with world() as w:
-        added = await w.admin.devices.add(w.address.upper(), " Anna's  phone", ALL, ())
+        added = await w.admin.devices.add(w.address.upper(), " Anna's  phone", ALL, (), ())
         assert (added.device.account, added.device.name, added.device.uses) == (w.address, "Anna's phone", ALL)
         assert added.password not in repr(added)
         typed = added.password.replace("-", "").upper()
@@ -63,7 +65,7 @@ async def test_uses_and_networks_are_enforced(world) -> None:
     async with world() as w:
         edges = {DeviceUse.IMAP: w.imap, DeviceUse.POP3: w.pop3, DeviceUse.SUBMISSION: w.smtp_in}
         for only in ALL:
-            added = await w.admin.devices.add(w.address, only, (only,), ("10.0.0.0/8", "::1/128"))
+            added = await w.admin.devices.add(w.address, only, (only,), ("10.0.0.0/8", "::1/128"), ())
             for use, edge in edges.items():
                 for client in ("10.1.2.3", "::1", "192.0.2.1", "x"):
                     if use is only and client in ("10.1.2.3", "::1"):
@@ -78,7 +80,7 @@ async def test_uses_and_networks_are_enforced(world) -> None:
 @trio_test
 async def test_scram_names_the_device(world) -> None:
     async with world() as w:
-        added = await w.admin.devices.add(w.address, "Laptop", (DeviceUse.IMAP,), ())
+        added = await w.admin.devices.add(w.address, "Laptop", (DeviceUse.IMAP,), (), ())
         login = await scram(w.imap, f"{w.address}/LAPTOP", added.password)
         assert login.device is not None
         assert login.device.device_id == added.device.device_id
@@ -99,8 +101,8 @@ async def test_scram_names_the_device(world) -> None:
 @trio_test
 async def test_removing_a_device_ends_its_grants(world) -> None:
     async with world() as w:
-        added = await w.admin.devices.add(w.address, "tv", ALL, ())
-        other = await w.admin.devices.add(w.address, "desk", ALL, ())
+        added = await w.admin.devices.add(w.address, "tv", ALL, (), ())
+        other = await w.admin.devices.add(w.address, "desk", ALL, (), ())
         gone = await w.imap.auth.login(w.address, added.password, "x")
         sender = await w.smtp_in.auth.login(w.address, added.password, "x")
         stays = await w.imap.auth.login(w.address, other.password, "x")
@@ -125,7 +127,7 @@ async def test_removing_a_device_ends_its_grants(world) -> None:
         with pytest.raises(NotFound):
             await w.admin.devices.remove(w.address, "tv")
         # the same name again is another device
-        again = await w.admin.devices.add(w.address, "tv", ALL, ())
+        again = await w.admin.devices.add(w.address, "tv", ALL, (), ())
         assert (again.device.device_id, again.password) != (added.device.device_id, added.password)
         with pytest.raises(GrantExpired):
             await w.imap.mailboxes.status(gone.grant, "INBOX")
@@ -138,18 +140,23 @@ async def test_removing_a_device_ends_its_grants(world) -> None:
 async def test_what_cannot_be_a_device(world) -> None:
     async with world() as w:
         add = w.admin.devices.add
-        await add(w.address, "Phone", ALL, ())
+        await add(w.address, "Phone", ALL, (), ())
         with pytest.raises(AlreadyExists):
-            await add(w.address, "PHONE", ALL, ())
+            await add(w.address, "PHONE", ALL, (), ())
         with pytest.raises(NotFound):
-            await add("nobody@example.test", "phone", ALL, ())
-        for name, uses, networks in (("a/b", ALL, ()), ("", ALL, ()), ("x", (), ()), ("x", ALL, ("home",))):
+            await add("nobody@example.test", "phone", ALL, (), ())
+        send = (DeviceUse.SUBMISSION,)
+        for name, uses, networks, recipients in (
+            ("a/b", ALL, (), ()), ("", ALL, (), ()), ("x", (), (), ()), ("x", ALL, ("home",), ()),
+            ("x", ALL, (), ("example.org",)), ("x", send, (), ("not a domain",)), ("x", send, (), ("@example.org",)),
+            ("x", send, (), tuple(f"d{number}.test" for number in range(33))),
+        ):  # fmt: skip
             with pytest.raises(BadRequest):
-                await add(w.address, name, uses, networks)
+                await add(w.address, name, uses, networks, recipients)
         for number in range(31):
-            await add(w.address, f"phone {number}", ALL, ())
+            await add(w.address, f"phone {number}", ALL, (), ())
         with pytest.raises(LimitExceeded):
-            await add(w.address, "one more", ALL, ())
+            await add(w.address, "one more", ALL, (), ())
         assert len(await w.admin.devices.list(w.address)) == 32
         with pytest.raises(Forbidden):
             await w.imap.devices.list(w.address)
@@ -158,7 +165,7 @@ async def test_what_cannot_be_a_device(world) -> None:
 @trio_test
 async def test_the_last_use_is_told_and_the_password_is_nowhere(stack, world) -> None:
     async with world() as w:
-        added = await w.admin.devices.add(w.address, "Phone", ALL, ("127.0.0.0/8",))
+        added = await w.admin.devices.add(w.address, "Phone", ALL, ("127.0.0.0/8",), ())
         (before,) = await w.admin.devices.list(w.address)
         assert before == added.device
         assert before.last_used_at is None
@@ -183,3 +190,43 @@ async def test_the_last_use_is_told_and_the_password_is_nowhere(stack, world) ->
         for text in (secret, added.password):
             assert text not in dump
             assert text.encode().hex().upper() not in dump
+
+
+@trio_test
+async def test_a_scanner_sends_to_its_recipients_only(world) -> None:
+    """The store decides when the message is handed in, whatever the edge has said."""
+    async with world() as w:
+        some = ("Office.Test", "Boss@elsewhere.test")
+        added = await w.admin.devices.add(w.address, "scanner", (DeviceUse.SUBMISSION,), ("10.0.0.0/8",), some)
+        assert added.device.recipients == ("office.test", "boss@elsewhere.test")
+        assert (await w.admin.devices.list(w.address))[0].recipients == added.device.recipients
+        login = await w.smtp_in.auth.login(w.address, added.password, "10.0.0.1")
+        assert login.device is not None
+        assert login.device.restricted
+        for edge, client in ((w.smtp_in, "192.0.2.1"), (w.imap, "10.0.0.1"), (w.pop3, "10.0.0.1")):
+            with pytest.raises(AuthenticationFailed):
+                await edge.auth.login(w.address, added.password, client)
+        device = added.device.device_id
+
+        async def send(*remote: RemoteRecipient, local: str = "") -> None:
+            copies = (LocalRecipient(w.account, local),) if local else ()
+            source = ContentSource(1, inline=b"x")
+            await w.smtp_in.messages.deliver(
+                Delivery("t", w.address, copies, remote, source, INDEX, account_id=w.account, device_id=device)
+            )
+
+        boss, other = RemoteRecipient("BOSS@elsewhere.test"), RemoteRecipient("other@elsewhere.test")
+        await send(boss, local="me@office.test")
+        # where an alias leads to is not the device's doing
+        await send(RemoteRecipient("x@anywhere.test", "team@OFFICE.test"))
+        for recipients, local in (((other,), ""), ((boss, other), ""), ((boss,), w.address), ((), "postmaster")):
+            with pytest.raises(RecipientForbidden):
+                await send(*recipients, local=local)
+        ask = w.smtp_in.devices.may_send_to
+        for address, allowed in (("a@office.test", True), ("boss@elsewhere.test", True), ("a@sub.office.test", False), ("x", False)):
+            assert await ask(device, address) is allowed
+        await w.admin.devices.remove(w.address, "scanner")
+        with pytest.raises(GrantExpired):
+            await ask(device, "a@office.test")
+        with pytest.raises(GrantExpired):
+            await send(boss)

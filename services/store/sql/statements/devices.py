@@ -12,7 +12,8 @@ _d = device.c
 
 OF_ACCOUNT: Final = Prepared(
     sa.select(
-        _d.id, _d.name, _d.digest, _d.uses, _d.networks, _d.salt, _d.iterations, _d.stored_key, _d.server_key
+        _d.id, _d.name, _d.digest, _d.uses, _d.networks, _d.recipients, _d.salt, _d.iterations, _d.stored_key,
+        _d.server_key,
     )
     .where(_d.account_id == b("account"))
     .order_by(_d.id),
@@ -20,7 +21,7 @@ OF_ACCOUNT: Final = Prepared(
 )
 LISTED: Final = Prepared(
     sa.select(
-        _d.id, _d.name, _d.uses, _d.networks, _d.created_at, _d.last_used_at, _d.last_used_from, _d.last_used_by
+        _d.id, _d.name, _d.uses, _d.networks, _d.recipients, _d.created_at, _d.last_used_at, _d.last_used_from, _d.last_used_by
     )
     .where(_d.account_id == b("account"))
     .order_by(_d.name_key),
@@ -34,8 +35,9 @@ NAMED: Final = Prepared(
 INSERT: Final = Prepared(
     device.insert(),
     "account_id", "name", "name_key", "digest", "uses", "networks", "created_at", "last_used_from", "last_used_by",
-    "salt", "iterations", "stored_key", "server_key",
+    "salt", "iterations", "stored_key", "server_key", "recipients",
 )  # fmt: skip
+RECIPIENTS: Final = Prepared(sa.select(_d.recipients).where(_d.id == b("id")), "id")
 DELETE: Final = Prepared(sa.delete(device).where(_d.id == b("id")), "id")
 DELETE_ALL: Final = Prepared(sa.delete(device).where(_d.account_id == b("account")), "account")
 USED: Final = Prepared(
