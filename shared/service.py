@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import signal
+import stat
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -99,6 +100,8 @@ def _tell_ready(notice: Mapping[str, object]) -> None:
     text = os.environ.pop(READY_FD, "")
     if text.isdecimal():
         try:
+            if not stat.S_ISFIFO(os.fstat(int(text)).st_mode):
+                return  # inherited from another process: here the number is a file of ours, or none
             with os.fdopen(int(text), "wb") as stream:
                 stream.write(json.dumps(notice).encode() + b"\n")
         except OSError:

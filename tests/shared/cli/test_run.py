@@ -22,6 +22,7 @@ def store(tmp_path: Path) -> Iterator[RunningService]:
 
 def command(store: RunningService, *words: str, **more: str) -> Process:
     """A command in the environment of a container that shares the store's volumes."""
+    # store.env names the ready pipe of the store's process: a number that means another file here, or none, and must do no harm
     ports = {"PILLARBOX_POP3__PORT": "0", "PILLARBOX_POP3__TLS_PORT": "0", "PILLARBOX_OBSERVE__POP3_PORT": "0"}
     return Process(words[-1], [sys.executable, "-P", *words], {**store.env, **ports, **more})
 
