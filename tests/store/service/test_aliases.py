@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.contract.queue_types import QueueFilter
 from shared.contract.types import (
     Bounce,
     ContentSource,
@@ -141,7 +142,7 @@ async def test_what_an_alias_sends_on_has_a_sender_of_ours(world) -> None:
         assert (await send("x@[192.0.2.1]"))["three@far.test"] == "x@[192.0.2.1]"
         long = "a" * 190 + "@origin.test"
         assert set((await send(long)).values()) == {long}
-        assert (await admin.queue_list(EntryId(0), 10)) == ()
+        assert await admin.queue_find(QueueFilter(destination="far.test"), EntryId(0), 10) == ()
 
 
 @trio_test
@@ -152,9 +153,11 @@ async def test_our_own_bounce_of_what_was_sent_on_goes_to_its_sender(world) -> N
         delivery = Delivery("t", "Alice@origin.test", (), remote, ContentSource(1, inline=b"m"), INDEX)
         (entry,) = (await w.smtp_in.messages.deliver(delivery)).entries
         sender = (await w.admin.admin.queue_show(entry)).sender
-        await w.smtp_out.queue.lease("w", 10, 60.0, ())
+        leased = (await w.smtp_out.queue.lease("w", 500, 60.0, ())).entries
+        # other tests of this store have entries, too
+        others = tuple(Outcome(each.entry_id, OutcomeKind.RELEASED) for each in leased if each.entry_id != entry)
         bounce = Bounce(sender, ContentSource(6, inline=b"bounce"), INDEX, "t")
-        await w.smtp_out.queue.report("w", (Outcome(entry, OutcomeKind.FAILED, code=550),), (bounce,))
-        (item,) = await w.admin.admin.queue_list(EntryId(0), 10)
+        await w.smtp_out.queue.report("w", (Outcome(entry, OutcomeKind.FAILED, code=550), *others), (bounce,))
+        (item,) = await w.admin.admin.queue_find(QueueFilter(recipient="alice@origin.test"), EntryId(0), 10)
         assert (item.sender, item.recipient) == ("", "Alice@origin.test")
         await w.admin.admin.queue_remove((item.entry_id,))

@@ -110,7 +110,7 @@ async def scenario(stack: Stack) -> None:
                 await load.wait_for(50)
                 load.stopping = True
         async with open_client(stack.data_dir, Role.ADMIN) as admin, open_client(stack.data_dir, Role.IMAP) as imap:
-            await quiet(admin)
+            await quiet(admin, stack.data_dir / "store" / "pillarbox.db")
             assert len(set(load.alices.values())) == len(load.alices), "a UID was given twice"
             newest = sorted(load.alices, key=load.alices.__getitem__)[-NEWEST:]
             await check(admin, imap, ALICE, {load.alices[number]: number for number in newest})
@@ -118,12 +118,23 @@ async def scenario(stack: Stack) -> None:
             assert sum(for_bob(number) for number in load.alices) == len(load.bobs) > NEWEST
 
 
-async def quiet(admin: StoreClient) -> None:
-    """Return when nothing is due and nothing is being given back."""
+def is_clean(database: Path) -> bool:
+    """Whether nothing of what was expunged is still waiting for its time, and no sealed pack is mostly dead."""
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        waiting = connection.execute("SELECT count(*) FROM content WHERE unreferenced_at IS NOT NULL").fetchone()[0]
+        packs = connection.execute("SELECT octets, dead_octets FROM pack ORDER BY number").fetchall()[:-1]
+    finally:
+        connection.close()
+    return not waiting and all((octets - dead) * 2 >= octets for octets, dead in packs)
+
+
+async def quiet(admin: StoreClient, database: Path) -> None:
+    """Return when nothing is due and nothing is being given back, now or at the next look."""
     while True:
         status = await admin.space.status()
         due = (await admin.retention.due(MailboxId(0))).due
-        if not due and not status.at_work and not status.retired:
+        if not due and not status.at_work and not status.retired and is_clean(database):
             assert status.failure == ""
             return
         await trio.sleep(0.1)

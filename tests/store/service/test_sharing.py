@@ -130,6 +130,8 @@ def test_no_call_is_left_out() -> None:
     own = {"maildrop", "subscribe", "quota_root", "set_quota", "may_send_as", "watch_account"}
     # of the administrator, for one account: test_moving
     own |= {"adopt", "identities", "file"}
+    # of the account that sends: test_sending
+    own |= {"allowance", "known", "refused"}
     # account_changes and shared_mailboxes: test_account_changes
     visible = {"account_changes", "shared_mailboxes", "list", "list_shared", "infos", "statuses", "locate", "get_metadata"}
     calls = {
