@@ -168,6 +168,7 @@ class Deliverer:
                     ret=transaction.mail.ret,
                     reports=reports,
                     device_id=device.device_id if device else None,
+                    unlimited=transaction.client.unlimited,
                 )
             )
 

@@ -61,6 +61,7 @@ class Profiles:
     hostname: str
     plaintext_networks: Container[str]
     xclient_networks: Container[str] = ()
+    exempt_networks: Container[str] = ()
 
     @classmethod
     def of(cls, settings: Settings, clients: ClientsWatch) -> Profiles:
@@ -69,6 +70,7 @@ class Profiles:
             server_hostname(settings),
             clients.trusted(settings.auth.plaintext_networks),
             clients.trusted(settings.smtp_in.xclient_networks),
+            clients.trusted(settings.limits.exempt_networks),
         )
 
     def profile(self, listener: str, ip: str, *, xclient: bool = False) -> Profile:

@@ -64,6 +64,7 @@ class Session:
             submission=listener.name in (SUBMISSION, SUBMISSIONS, DEVICES),
             device_port=listener.name == DEVICES,
             lmtp=listener.name == LMTP,
+            unlimited=stream.peer_ip in front.profiles.exempt_networks,
             tls=_described_tls(stream),
             wait_spoken=stream.wait_spoken if listener.name == RELAY else None,
         )

@@ -53,6 +53,8 @@ class Client:
     """A program of this machine, on the LMTP socket."""
     device_port: bool = False
     """It came to the port of scanners and cameras."""
+    unlimited: bool = False
+    """It came from a network to which limits do not apply."""
     helo: str = ""
     esmtp: bool = False
     tls: str = ""

@@ -9,8 +9,7 @@ from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, Word, add_noun
 from shared.cli.output import age_text, iso_time, local_time, print_json, print_table, printable, size_text
 from shared.cli.store_access import StoreClient, ask
-from shared.contract.queue_types import HOLDER, QueueFilter
-from shared.contract.types import AttemptInfo, QueueItem
+from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem
 from shared.model.ids import EntryId
 
 AGES: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -12,7 +12,7 @@ from shared.cli.queue import as_json as item_as_json
 from shared.cli.queue import next_try
 from shared.cli.store_access import ask
 from shared.contract.history_types import FiledAs, History, Passage, PassageKind, Whereabouts
-from shared.contract.types import QueueItem
+from shared.contract.queue_types import QueueItem
 
 STORIES: Final = 10
 MOST_STORIES: Final = 50

@@ -140,7 +140,9 @@ class ObserveSettings:
 @attrs.frozen
 class LimitSettings:
     exempt_networks: tuple[str, ...] = key(
-        (), "networks (CIDR) to which limits per client do not apply; for load tests and trusted relays", form=NETWORKS
+        (),
+        "networks (CIDR) to which limits per client and the daily ones of accounts do not apply; for load tests and trusted relays",
+        form=NETWORKS,
     )
     connections: int = key(1000, "connections of one process at once", minimum=1, maximum=1_000_000)
     connections_per_address: int = key(

@@ -4,12 +4,12 @@ from typing import Protocol
 
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
-from shared.contract.queue_types import QueueFilter
+from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.registry import Role, call
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, StoreStatus
 from shared.contract.verify_types import VerifyStatus
 from shared.model.ids import EntryId
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import attrs
 
-from shared.contract.types import QueueItem
+from shared.contract.queue_types import QueueItem
 from shared.model.ids import AccountId, EntryId, MailboxId, Uid
 
 MAX_TEXT_CHARACTERS: Final = 400

@@ -1,8 +1,42 @@
-"""What an administrator says of the queue."""
+"""The queue as an administrator sees it, and what he says of it."""
 
 from typing import Final
 
 import attrs
+
+from shared.contract.types import OutcomeKind
+from shared.model.ids import EntryId
+
+
+@attrs.frozen
+class AttemptInfo:
+    at: float
+    kind: OutcomeKind
+    code: int
+    enhanced: str
+    text: str
+    remote: str
+    tls: str
+    seconds: float
+
+
+@attrs.frozen
+class QueueItem:
+    """A queue entry as the administrator sees it."""
+
+    entry_id: EntryId
+    trace: str
+    sender: str
+    recipient: str
+    destination: str
+    octets: int
+    queued_at: float
+    due_at: float
+    expires_at: float
+    attempts: int
+    leased_by: str
+    last_text: str
+    history: tuple[AttemptInfo, ...] = ()
 
 
 @attrs.frozen

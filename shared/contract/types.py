@@ -130,6 +130,8 @@ class Delivery:
     """Filed with the message: what the sender wanted to be told of its success. At most one."""
     device_id: DeviceId | None = None
     """The device whose password the submitting account logged in with."""
+    unlimited: bool = False
+    """It came from a network without limits: counted as the account's, never refused for its daily limits."""
 
 
 @attrs.frozen
@@ -409,37 +411,6 @@ class Outcome:
     seconds: float = 0.0
     warned: bool = False
     """DEFERRED: a bounce of this call tells the sender of the delay."""
-
-
-@attrs.frozen
-class AttemptInfo:
-    at: float
-    kind: OutcomeKind
-    code: int
-    enhanced: str
-    text: str
-    remote: str
-    tls: str
-    seconds: float
-
-
-@attrs.frozen
-class QueueItem:
-    """A queue entry as the administrator sees it."""
-
-    entry_id: EntryId
-    trace: str
-    sender: str
-    recipient: str
-    destination: str
-    octets: int
-    queued_at: float
-    due_at: float
-    expires_at: float
-    attempts: int
-    leased_by: str
-    last_text: str
-    history: tuple[AttemptInfo, ...] = ()
 
 
 # --- admin ---

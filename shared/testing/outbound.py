@@ -23,8 +23,9 @@ from typing import Any, Self
 
 import trio
 
+from shared.contract.queue_types import QueueItem
 from shared.contract.registry import Role
-from shared.contract.types import ContentRange, Delivery, QueueItem, RemoteRecipient
+from shared.contract.types import ContentRange, Delivery, RemoteRecipient
 from shared.mail.index import build_index
 from shared.model.ids import EntryId, ModSeq, Uid
 from shared.observe.trace import new_trace

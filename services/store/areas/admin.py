@@ -24,11 +24,11 @@ from services.store.writes import queue as queue_writes
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
-from shared.contract.queue_types import QueueFilter
+from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota
-from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, QueueItem, StoreStatus
+from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, StoreStatus
 from shared.contract.verify_types import VerifyStatus
 from shared.errors import BadRequest
 from shared.model.ids import EntryId

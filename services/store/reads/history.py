@@ -14,7 +14,7 @@ from services.store.sql.prepared import Cursor
 from services.store.sql.statements import history, mailboxes
 from shared.contract.codec import decoder
 from shared.contract.history_types import MAX_ADDRESS_CHARACTERS, History, Passage, Whereabouts
-from shared.contract.types import QueueItem
+from shared.contract.queue_types import QueueItem
 from shared.errors import BadRequest
 from shared.model.flags import flag_names
 from shared.model.ids import EntryId, Uid

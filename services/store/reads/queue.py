@@ -7,8 +7,8 @@ import attrs
 
 from services.store.readers import Snapshot
 from services.store.sql.statements import queue
-from shared.contract.queue_types import HOLDER, QueueFilter
-from shared.contract.types import AttemptInfo, OutcomeKind, QueueItem
+from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem
+from shared.contract.types import OutcomeKind
 from shared.errors import BadRequest, NotFound
 from shared.model.ids import EntryId
 

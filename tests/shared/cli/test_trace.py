@@ -6,7 +6,7 @@ import pytest
 
 from shared.cli import trace as module
 from shared.contract.history_types import FiledAs, History, Passage, PassageKind, Whereabouts
-from shared.contract.types import QueueItem
+from shared.contract.queue_types import QueueItem
 from shared.model.ids import AccountId, EntryId, MailboxId, Uid
 
 AT = 1_700_000_000.0

@@ -8,8 +8,9 @@ from typing import Self
 
 import pytest
 
+from shared.contract.queue_types import QueueItem
 from shared.contract.registry import Role
-from shared.contract.types import ContentRange, QueueItem
+from shared.contract.types import ContentRange
 from shared.model.ids import EntryId, Uid
 from shared.model.packed import unpack_u32
 from shared.rpc.store_client import StoreClient

@@ -150,3 +150,22 @@ def test_limits_of_an_account_by_the_command_line(limited: Stack, dial: Dial) ->
         ["messages", "8", "8", "settings"],
         ["new", "recipients", "8", "-", "account"],
     ]
+
+
+def test_a_network_without_limits(start: Callable[..., Stack], dial: Dial) -> None:
+    own = {
+        "PILLARBOX_LIMITS__MESSAGES_PER_DAY": "2",
+        "PILLARBOX_LIMITS__NEW_RECIPIENTS_PER_DAY": "1",
+        "PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8",
+    }
+    alice = "alice@example.test"
+    with start(own) as stack:
+        stack.add_account(alice)
+        for number in range(2):
+            with entered(dial, stack, alice) as client:
+                for name in "abc":
+                    assert rcpt(client, f"{name}{number}@x.test").startswith(b"250 ")
+                assert finish(client, "many").startswith(b"250 ")
+        # it is counted all the same
+        told = account(stack, alice)
+        assert (told["messages_today"], told["new_recipients_today"]) == (6, 6)
