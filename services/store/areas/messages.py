@@ -1,5 +1,8 @@
 """Messages: filing, reading, flags, copying, expunging."""
 
+from collections.abc import Callable
+from typing import Any
+
 from services.store.areas.incoming import contents, inline_content
 from services.store.core import Core
 from services.store.reads import contents as content_reads
@@ -106,18 +109,9 @@ class MessagesArea:
         index: MessageIndex,
     ) -> AppendResult:
         account = self._core.account_of(call, grant)
-        async with contents(self._core, call, (content,)) as incoming:
-            command = Command(
-                "messages.append",
-                call.op_id,
-                filing.append,
-                (incoming, account, mailbox_id, flags, internal_date, index),
-                batch=True,
-                prepare=filing.prepare_contents,
-                to_the_end=True,
-            )
-            result: AppendResult = await self._core.writer.submit(command)
-            return result
+        arguments = (account, mailbox_id, flags, internal_date, index)
+        result: AppendResult = await self._file(call, "messages.append", filing.append, content, arguments)
+        return result
 
     async def append_named(
         self,
@@ -130,18 +124,28 @@ class MessagesArea:
         index: MessageIndex,
     ) -> AppendNamedResult:
         account = self._core.account_of(call, grant)
+        arguments = (account, name, flags, internal_date, index)
+        result: AppendNamedResult = await self._file(
+            call, "messages.append_named", filing.append_named, content, arguments
+        )
+        return result
+
+    async def _file(
+        self, call: Call, method: str, write: Callable[..., Any], content: ContentSource, arguments: tuple[Any, ...]
+    ) -> Any:
+        """One message into one mailbox; ``arguments``: of the write, behind its content."""
         async with contents(self._core, call, (content,)) as incoming:
-            command = Command(
-                "messages.append_named",
-                call.op_id,
-                filing.append_named,
-                (incoming, account, name, flags, internal_date, index),
-                batch=True,
-                prepare=filing.prepare_contents,
-                to_the_end=True,
+            return await self._core.writer.submit(
+                Command(
+                    method,
+                    call.op_id,
+                    write,
+                    (incoming, *arguments),
+                    batch=True,
+                    prepare=filing.prepare_contents,
+                    to_the_end=True,
+                )
             )
-            result: AppendNamedResult = await self._core.writer.submit(command)
-            return result
 
     async def append_all(
         self,

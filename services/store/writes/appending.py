@@ -6,11 +6,10 @@ these run in one of their own, which is rolled back when one of the messages can
 
 from collections.abc import Sequence
 
-from services.store.packs.record import Placement
 from services.store.sql.prepared import Row
 from services.store.sql.statements import directory, messages
 from services.store.transaction import MailboxRow, Transaction
-from services.store.writes.filing import Incoming, check_room, flag_bits, ready
+from services.store.writes.filing import Incoming, check_room, file_message, flag_bits, index_of, ready
 from services.store.writes.transfer import leave
 from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
 from shared.errors import BadRequest, NoSuchMessage
@@ -45,24 +44,11 @@ def append_all(
     uids = []
     for position, message in enumerate(new):
         content = ready(incoming, position)
-        index = message.index or incoming[position].index
-        if index is None:
-            raise BadRequest("an upload without an index")
+        index = index_of(incoming, position, message.index)
         date = int(transaction.now) if message.internal_date is None else message.internal_date
         # RFC 4314 §4: flags that the account may not set are left out, without a word
         bits = flag_bits(transaction, row, permitted_names(message.flags, rights), create=True)
-        placement = Placement(address, row.name, row.uid_next, date, bits)
-        uids.append(
-            transaction.add_message(
-                row,
-                content_id=transaction.add_content(content, index, [placement], 1),
-                modseq=modseq,
-                flags=bits,
-                octets=content.raw_octets,
-                header_octets=index.header_octets,
-                internal_date=date,
-            )
-        )
+        uids.append(file_message(transaction, row, address, content, index, modseq=modseq, flags=bits, date=date))
     transaction.journal("imap", "appended", row.id, uids)
     replaced_modseq = 0
     if source is not None:

@@ -298,6 +298,44 @@ def append_named(
     return AppendNamedResult(MailboxId(row.id), filed.uidvalidity, filed.uid, filed.modseq)
 
 
+def index_of(incoming: Sequence[Incoming], position: int, given: MessageIndex | None) -> MessageIndex:
+    """What came with the message, or with its upload. Raises BadRequest."""
+    index = given or incoming[position].index
+    if index is None:
+        raise BadRequest("an upload without an index")
+    return index
+
+
+def file_message(
+    transaction: Transaction,
+    row: MailboxRow,
+    address: str,
+    content: EncodedContent,
+    index: MessageIndex,
+    *,
+    modseq: int,
+    flags: int,
+    date: int,
+    email_id: int | None = None,
+    thread_id: int | None = None,
+    uidl: str = "",
+) -> int:
+    """One message with its content at the end of a mailbox; its UID. ``address``: whose record of it the pack keeps."""
+    placement = Placement(address, row.name, row.uid_next, date, flags)
+    return transaction.add_message(
+        row,
+        content_id=transaction.add_content(content, index, [placement], 1),
+        modseq=modseq,
+        flags=flags,
+        octets=content.raw_octets,
+        header_octets=index.header_octets,
+        internal_date=date,
+        email_id=email_id,
+        thread_id=thread_id,
+        uidl=uidl,
+    )
+
+
 def _append(
     transaction: Transaction,
     incoming: Sequence[Incoming],
@@ -315,17 +353,7 @@ def _append(
     date = int(transaction.now) if internal_date is None else internal_date
     bits = flag_bits(transaction, row, flags, create=True)
     address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, row.account_id)
-    placement = Placement(address, row.name, row.uid_next, date, bits)
-    content_id = transaction.add_content(content, index, [placement], 1)
     modseq = transaction.next_modseq(row)
-    uid = transaction.add_message(
-        row,
-        content_id=content_id,
-        modseq=modseq,
-        flags=bits,
-        octets=content.raw_octets,
-        header_octets=index.header_octets,
-        internal_date=date,
-    )
+    uid = file_message(transaction, row, address, content, index, modseq=modseq, flags=bits, date=date)
     transaction.journal("imap", "appended", row.id, (uid,))
     return AppendResult(row.uidvalidity, Uid(uid), ModSeq(modseq))

@@ -8,10 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from services.store.packs.record import Placement
 from services.store.sql.statements import bookkeeping, directory, mailboxes
 from services.store.transaction import MailboxRow, Transaction
-from services.store.writes.filing import Incoming, flag_bits, ready
+from services.store.writes.filing import Incoming, file_message, flag_bits, index_of, ready
 from services.store.writes.mailboxes import UIDVALIDITY
 from shared.contract.moving_types import MAX_MOVED, UIDVALIDITY_MOST, MovedMessage, MovedResult
 from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox
@@ -78,23 +77,20 @@ def file(
     uids = []
     for position, message in enumerate(moved):
         content = ready(incoming, position)
-        index = message.index or incoming[position].index
-        if index is None:
-            raise BadRequest("an upload without an index")
+        index = index_of(incoming, position, message.index)
         if message.flags not in bits_of:
             bits_of[message.flags] = flag_bits(transaction, row, message.flags, create=True)
-        bits = bits_of[message.flags]
         row.uid_next = message.uid or row.uid_next
-        placement = Placement(address, row.name, row.uid_next, message.internal_date, bits)
         uids.append(
-            transaction.add_message(
+            file_message(
+                transaction,
                 row,
-                content_id=transaction.add_content(content, index, [placement], 1),
+                address,
+                content,
+                index,
                 modseq=modseq,
-                flags=bits,
-                octets=content.raw_octets,
-                header_octets=index.header_octets,
-                internal_date=message.internal_date,
+                flags=bits_of[message.flags],
+                date=message.internal_date,
                 uidl=message.uidl,
             )
         )

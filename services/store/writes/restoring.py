@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.store.domain.names import NameLimits, lookup_name
-from services.store.packs.record import Placement
 from services.store.sql.statements import mailboxes as statements
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writes import mailboxes
-from services.store.writes.filing import Incoming, check_room, flag_bits, ready
+from services.store.writes.filing import Incoming, check_room, file_message, flag_bits, ready
 from services.store.writes.sharing import account_named
 from shared.contract.restore_types import RestoredMessage
 from shared.errors import BadRequest, LimitExceeded
@@ -39,17 +38,16 @@ def restore_messages(
     uids = []
     for position, message in enumerate(messages):
         content = ready(incoming, position)
-        bits = _bits(transaction, row, message.flags)
-        placement = Placement(address, row.name, row.uid_next, message.internal_date, bits)
         uids.append(
-            transaction.add_message(
+            file_message(
+                transaction,
                 row,
-                content_id=transaction.add_content(content, message.index, [placement], 1),
+                address,
+                content,
+                message.index,
                 modseq=modseq,
-                flags=bits,
-                octets=content.raw_octets,
-                header_octets=message.index.header_octets,
-                internal_date=message.internal_date,
+                flags=_bits(transaction, row, message.flags),
+                date=message.internal_date,
                 email_id=message.email_id,
                 thread_id=message.thread_id,
                 uidl=message.uidl,

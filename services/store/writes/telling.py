@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from services.store.domain.names import INBOX
-from services.store.packs.record import Placement
 from services.store.sql.statements import directory
 from services.store.transaction import Transaction
-from services.store.writes.filing import Incoming, check_room, ready
+from services.store.writes.filing import Incoming, check_room, file_message, ready
 from services.store.writes.sending import was_told
 from shared.model.message_index import MessageIndex
 
@@ -26,17 +25,7 @@ def tell_owner(
         return False
     now = int(transaction.now)
     address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, account_id)
-    placement = Placement(address, row.name, row.uid_next, now)
-    content_id = transaction.add_content(content, index, [placement], 1)
     modseq = transaction.next_modseq(row)
-    uid = transaction.add_message(
-        row,
-        content_id=content_id,
-        modseq=modseq,
-        flags=0,
-        octets=content.raw_octets,
-        header_octets=index.header_octets,
-        internal_date=now,
-    )
+    uid = file_message(transaction, row, address, content, index, modseq=modseq, flags=0, date=now)
     transaction.journal("store", "delivered", row.id, (uid,), trace)
     return True
