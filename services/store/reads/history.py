@@ -10,6 +10,7 @@ import attrs
 import msgpack
 
 from services.store.readers import Snapshot
+from services.store.sql.like import literal
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import history, mailboxes
 from shared.contract.codec import decoder
@@ -50,8 +51,7 @@ def find(snapshot: Snapshot, query: str, stories: int) -> History:
 
 def _pattern(query: str) -> str:
     """LIKE's, for the list of addresses, in which a space stands around each."""
-    literal = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{literal} %" if query.startswith("@") else f"% {literal} %"
+    return f"%{literal(query)} %" if query.startswith("@") else f"% {literal(query)} %"
 
 
 def _newest_whole(details: Sequence[bytes], traces: Sequence[str]) -> tuple[list[Passage], bool]:

@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from services.store.readers import Snapshot
+from services.store.sql.like import literal
 from services.store.sql.statements import queue
 from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem
 from shared.contract.types import OutcomeKind
@@ -43,8 +44,7 @@ def _pattern(text: str, any_: str = "%") -> str:
     """LIKE's pattern of one of ours. Raises BadRequest."""
     if len(text) > MAX_PATTERN_CHARACTERS:
         raise BadRequest("a pattern that is too long")
-    literal = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return literal.replace("*", "%").lower() or any_
+    return literal(text).replace("*", "%").lower() or any_
 
 
 def item(snapshot: Snapshot, entry: int) -> QueueItem:

@@ -13,12 +13,13 @@ from typing import Final
 import attrs
 
 from services.store.pace import Pace
+from services.store.packs import scan
 from services.store.packs.paths import pack_path
 from services.store.packs.record import CorruptRecordError, RecordFlag
 from services.store.sql import plain_verify as sql
 from services.store.verify.findings import Findings
 from services.store.verify.owners import name_owners
-from services.store.verify.walk import PackFile, Torn
+from services.store.verify.walk import PackFile
 from shared.contract.verify_types import Damage, DamageKind
 
 PAGE: Final = 500
@@ -90,7 +91,7 @@ class ContentCheck:
             except CorruptRecordError as error:
                 self.findings.add(Damage(DamageKind.PACK, f"pack {number}: {error}"))
             for found in file.walk(end):
-                if isinstance(found, Torn):
+                if isinstance(found, scan.Damage):
                     what = f"pack {number}, octets {found.start} to {found.end}: {found.reason}"
                     self.findings.add(Damage(DamageKind.PACK, what))
                     continue

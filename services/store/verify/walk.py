@@ -31,6 +31,7 @@ from services.store.packs.record import (
     decode_table,
     table_octets,
 )
+from services.store.packs.scan import Damage
 
 WINDOW_OCTETS: Final = 1024 * 1024
 _META_AT: Final = slice(6, 8)
@@ -47,15 +48,6 @@ class Sound:
     @property
     def end(self) -> int:
         return self.offset + self.header.record_octets
-
-
-@attrs.frozen
-class Torn:
-    """Octets ``start`` to ``end`` hold no sound record."""
-
-    start: int
-    end: int
-    reason: str
 
 
 class PackFile:
@@ -154,7 +146,7 @@ class PackFile:
             raise CorruptRecordError("payload has another length")
         return raw
 
-    def walk(self, end: int) -> Iterator[Sound | Torn]:
+    def walk(self, end: int) -> Iterator[Sound | Damage]:
         """All records and torn stretches up to ``end``, where the last committed record ends."""
         offset = PACK_HEADER.size
         while offset < end:
@@ -164,7 +156,7 @@ class PackFile:
                 offset = found.end
             except CorruptRecordError as error:
                 following = self._next_sound(offset + 1, end)
-                yield Torn(offset, following, str(error))
+                yield Damage(offset, following, str(error))
                 offset = following
 
     def _next_sound(self, start: int, end: int) -> int:

@@ -10,7 +10,8 @@ from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, content_digest, encode_content
 from services.store.packs.paths import pack_path
 from services.store.packs.record import FRAME_OCTETS, PACK_HEADER, CorruptRecordError, Placement, encode_meta
-from services.store.verify.walk import PackFile, Sound, Torn
+from services.store.packs.scan import Damage
+from services.store.verify.walk import PackFile, Sound
 
 META = encode_meta([Placement("a@b.test", "INBOX", 1, 1)])
 
@@ -58,7 +59,7 @@ def test_any_octet_that_changes_is_found(tmp_path: Path) -> None:
         path.write_bytes(bad)
         with PackFile(path, Pace(0)) as file:
             found = list(file.walk(end))
-        torn = [each for each in found if isinstance(each, Torn)]
+        torn = [each for each in found if isinstance(each, Damage)]
         mine = max(start for start in starts if start <= place)
         following = min((start for start in [*starts, end] if start > place), default=end)
         assert [(each.start, each.end) for each in torn] == [(mine, following)], place
@@ -76,7 +77,7 @@ def test_a_digest_that_is_not_the_contents(tmp_path: Path) -> None:
     with PackFile(pack_path(tmp_path, 1), Pace(0)) as file:
         (found,) = file.walk(appender.end)
     appender.close()
-    assert isinstance(found, Torn)
+    assert isinstance(found, Damage)
     assert found.reason == "digest"
 
 
@@ -85,5 +86,5 @@ def test_a_pack_that_ends_early(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: end - 1])
     with PackFile(path, Pace(0)) as file:
         found = list(file.walk(end))
-    assert isinstance(found[-1], Torn)
+    assert isinstance(found[-1], Damage)
     assert found[-1].start == starts[-1]
