@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from shared.cli.output import size_text
+from shared.cli.progress import share_bar
 
 BAR_COLUMNS: Final = 24
 SHOW_SECONDS: Final = 0.2
@@ -23,8 +24,7 @@ def time_text(seconds: float) -> str:
 def progress_line(done: int, total: int, octets: int, total_octets: int, seconds: float) -> str:
     """`[####    ]  50 %  500 of 1000 messages, 1.2 MB, 900/s, 2 s left`; the share is that of octets."""
     share = min(octets / total_octets, 1.0) if total_octets else min(done / total, 1.0) if total else 1.0
-    filled = int(share * BAR_COLUMNS)
-    line = f"[{'#' * filled}{' ' * (BAR_COLUMNS - filled)}] {share * 100:3.0f} %  {done} of {total} messages, {size_text(octets)}"
+    line = f"{share_bar(share, BAR_COLUMNS)}  {done} of {total} messages, {size_text(octets)}"
     if seconds > 0 and done:
         line += f", {done / seconds:.0f}/s"
         if 0 < share < 1:

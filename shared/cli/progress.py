@@ -8,11 +8,15 @@ from shared.cli.output import size_text, width_of
 BAR_COLUMNS: Final = 30
 
 
+def share_bar(share: float, columns: int = BAR_COLUMNS) -> str:
+    """`[#####     ]  50 %`; the share is 0 to 1."""
+    filled = int(share * columns)
+    return f"[{'#' * filled}{' ' * (columns - filled)}] {share * 100:3.0f} %"
+
+
 def bar_line(stage: str, done: int, total: int) -> str:
     """Octets; a total of 0 is nothing to do."""
-    share = min(done / total, 1.0) if total else 1.0
-    filled = int(share * BAR_COLUMNS)
-    shown = f"[{'#' * filled}{' ' * (BAR_COLUMNS - filled)}] {share * 100:3.0f} %  {stage}"
+    shown = f"{share_bar(min(done / total, 1.0) if total else 1.0)}  {stage}"
     return f"{shown}, {size_text(min(done, total))} of {size_text(total)}" if total else shown
 
 

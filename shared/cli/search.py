@@ -9,12 +9,12 @@ import trio
 from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import print_json, printable, size_text
+from shared.cli.progress import share_bar
 from shared.cli.store_access import StoreClient, ask
 from shared.contract.search_types import SearchStatus
 
 ASK_SECONDS: Final = 0.3
 """Between two looks at a rebuild."""
-BAR_COLUMNS: Final = 30
 
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
@@ -63,10 +63,7 @@ def show_status(invocation: Invocation) -> int:
 def bar(done: int, total: int) -> str:
     """`[#####     ] 50 %  100 of 200 messages`"""
     share = min(done / total, 1.0) if total else 1.0
-    filled = int(share * BAR_COLUMNS)
-    return (
-        f"[{'#' * filled}{' ' * (BAR_COLUMNS - filled)}] {share * 100:3.0f} %  {min(done, total)} of {total} messages"
-    )
+    return f"{share_bar(share)}  {min(done, total)} of {total} messages"
 
 
 def rebuild(invocation: Invocation) -> int:

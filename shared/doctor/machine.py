@@ -17,6 +17,7 @@ from cryptography import x509
 
 from shared.dns.answers import DnsFailure, parse_mx
 from shared.dns.drive import ask, look_up
+from shared.dns.list_name import list_name
 from shared.dns.resolver import Resolver
 from shared.doctor.findings import Finding, Level
 from shared.mailauth.iprev import IprevResult, check_iprev
@@ -125,8 +126,7 @@ async def look_at_block_lists(resolver: Resolver, addresses: Sequence[str], zone
     """What the list that most servers ask says of this server. RFC 5782 §2.1."""
     found = []
     for address in addresses:
-        name = ip_address(address).reverse_pointer.removesuffix(".arpa").rpartition(".")[0]
-        reply = await ask(resolver, f"{name}.{zone}", "A")
+        reply = await ask(resolver, list_name(address, zone), "A")
         if isinstance(reply, DnsFailure) or any(text.startswith("127.255.255.") for text in reply.records):
             found.append(Finding(address, Level.UNKNOWN, f"{zone} does not answer this resolver"))
         elif reply.records and set(reply.records) <= {"127.0.0.10", "127.0.0.11"}:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from ipaddress import AddressValueError, IPv4Address, ip_address
+from ipaddress import AddressValueError, IPv4Address
 from typing import Final
 
 import trio
@@ -26,6 +26,7 @@ from services.smtp_in.transaction import Client, Standing, Transaction
 from shared.config.dns_list import DnsList
 from shared.dns.answers import DnsAnswer, DnsFailure
 from shared.dns.drive import ask
+from shared.dns.list_name import list_name
 from shared.dns.resolver import Resolver
 from shared.observe.log import Logger
 from shared.observe.metrics import Counter
@@ -41,13 +42,6 @@ class Answer(StrEnum):
     CLEAR = "clear"
     TROUBLE = "trouble"
     REFUSED = "refused"
-
-
-def question_for(ip: str, zone: str) -> str:
-    """The name that is asked. RFC 5782 §2.1 (octets of IPv4 reversed), §2.4 (nibbles of IPv6). Raises ValueError."""
-    address = ip_address(ip)
-    reversed_address, _, _ = address.reverse_pointer.removesuffix(".arpa").rpartition(".")  # in-addr, ip6
-    return f"{reversed_address}.{zone}"
 
 
 def judge(wanted: DnsList, reply: DnsAnswer | DnsFailure) -> Answer:
@@ -124,7 +118,7 @@ class DnsLists(Policy):
         found: set[DnsList] = set()
 
         async def look(wanted: DnsList) -> None:
-            answer = judge(wanted, await ask(self._resolver, question_for(ip, wanted.zone), "A"))
+            answer = judge(wanted, await ask(self._resolver, list_name(ip, wanted.zone), "A"))
             self._note(wanted.zone, answer)
             if answer is Answer.LISTED:
                 found.add(wanted)

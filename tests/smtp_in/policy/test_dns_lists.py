@@ -2,10 +2,11 @@
 
 import pytest
 
-from services.smtp_in.policy.dns_lists import Answer, is_postmaster, judge, question_for
+from services.smtp_in.policy.dns_lists import Answer, is_postmaster, judge
 from services.smtp_in.protocol.grammar import Mailbox
 from shared.config.dns_list import DnsList, parse_dns_list
 from shared.dns.answers import DnsAnswer, DnsFailure, DnsStatus
+from shared.dns.list_name import list_name
 
 
 def answer(*records: str) -> DnsAnswer:
@@ -13,10 +14,10 @@ def answer(*records: str) -> DnsAnswer:
 
 
 def test_names() -> None:
-    assert question_for("192.0.2.99", "bad.example.net") == "99.2.0.192.bad.example.net"
+    assert list_name("192.0.2.99", "bad.example.net") == "99.2.0.192.bad.example.net"
     # RFC 5782 §2.4
     name = "1.0.0.0." + "0." * 20 + "8.b.d.0.1.0.0.2.bad.example.net"
-    assert question_for("2001:db8::1", "bad.example.net") == name
+    assert list_name("2001:db8::1", "bad.example.net") == name
 
 
 @pytest.mark.parametrize(

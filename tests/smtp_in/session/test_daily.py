@@ -38,10 +38,10 @@ class Sending:
         self.asked.append(limit)
 
     async def show(self, address: str) -> SendingState:
-        raise NotImplementedError
+        raise NotImplementedError  # of the interface, never called by what is tested here
 
     async def set(self, address: str, messages: int | None, new_recipients: int | None) -> SendingState:
-        raise NotImplementedError
+        raise NotImplementedError  # of the interface, never called by what is tested here
 
 
 def submission(account: bool = True) -> Transaction:

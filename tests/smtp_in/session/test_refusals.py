@@ -29,7 +29,7 @@ class Notes:
         self.batches.append(passages)
 
     async def find(self, query: str, stories: int) -> History:
-        raise NotImplementedError
+        raise NotImplementedError  # of the interface, never called by what is tested here
 
 
 def make(notes: Notes, most: int, lines: list[str]) -> Refusals:

@@ -31,6 +31,7 @@ from shared.contract.types import ContentSource, Delivery, FlagOperation, LocalR
 from shared.mail.index import build_index
 from shared.model.packed import pack_u32
 from shared.testing.process import ROOT, ProcessFailed, clean_environment
+from shared.testing.runner import missing
 from shared.testing.stack import PASSWORD, Stack
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
@@ -231,7 +232,7 @@ def test_without_links_each_pack_is_copied(stack: Stack, tmp_path: Path, other_f
 def other_file_system(tmp_path: Path) -> Iterator[Path]:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev or not os.access(memory, os.W_OK):
-        pytest.skip("there is one file system only")
+        missing("there is one file system only")
     place = memory / f"pillarbox-test-{os.getpid()}-{random.randrange(1 << 40)}"
     place.mkdir()
     yield place
