@@ -32,6 +32,8 @@ from shared.model.ids import MailboxId, ModSeq, Uid
 from shared.model.packed import I64, U32, U64, unpack_i64, unpack_u32, unpack_u64
 
 MAX_LOG_ENTRIES: Final = 4096
+MAX_AHEAD: Final = 64
+"""Changes of our own sessions that are in the columns before some that are not; beyond it the store is asked for them."""
 _BLOCK: Final = 1024
 _LOW_OCTET: Final = 0 if sys.byteorder == "little" else 7
 _WITHOUT: Final = {flag: bytes(0 if octet & flag.value else 1 for octet in range(256)) for flag in SystemFlag}
@@ -82,6 +84,8 @@ class Columns:
         self._lent = False
         self.largest_modseq = 0
         """Of everything in the columns: what sessions did themselves may be ahead of what others did."""
+        self._ahead: set[int] = set()
+        """Modseqs above the highest one that are in the columns."""
         self._largest_uid = 0
         self._log: deque[Change] = deque()
         self._log_weight = 0
@@ -139,10 +143,16 @@ class Columns:
     # --- feeding ---
 
     def note_own(self, modseq: int) -> None:
-        """One of our sessions made the change of this modseq, and it is in the columns: nothing is missing if it is the next one."""
+        """One of our sessions made the change of this modseq, and it is in the columns: nothing is missing if all before it are, too.
+
+        Answers that come together are taken in in any order.
+        """
         self.largest_modseq = max(self.largest_modseq, modseq)
-        if modseq == self.highest_modseq + 1:
-            self.highest_modseq = ModSeq(modseq)
+        self._ahead = {each for each in (*self._ahead, modseq) if each > self.highest_modseq}
+        while self.highest_modseq + 1 in self._ahead:
+            self.highest_modseq = ModSeq(self.highest_modseq + 1)
+        if len(self._ahead) > MAX_AHEAD:
+            self._ahead.clear()
 
     def apply_page(self, page: ChangesPage) -> bool:
         """Take a page in; whether anything was new."""

@@ -4,8 +4,8 @@ One task per view keeps the watch, survives restarts of the store, and resynchro
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import trio
@@ -21,6 +21,8 @@ from shared.rpc.store_client import StoreClient
 
 PAGE_MESSAGES: Final = 20_000
 RETRY_SECONDS: Final = 1.0
+OWN_CALLS_SECONDS: Final = 0.05
+"""How long the news of others may wait for the results of our sessions' own calls."""
 MESSAGES_PER_SECOND: Final = 2_000
 """A view that nobody uses stays a second longer for so many messages, LONGEST_SECONDS at the most."""
 LONGEST_SECONDS: Final = 600.0
@@ -42,6 +44,22 @@ class View(Columns):
         self._lock = trio.Lock()
         self._started = 0
         self._finished = 0
+        self._own_calls: set[trio.Event] = set()
+
+    @contextmanager
+    def own_call(self) -> Iterator[None]:
+        """Around a session's call that changes this mailbox, until its result is in the columns: the watch does not ask for that again."""
+        done = trio.Event()
+        self._own_calls.add(done)
+        try:
+            yield
+        finally:
+            self._own_calls.discard(done)
+            done.set()
+
+    async def _own_calls_done(self) -> None:
+        while self._own_calls:
+            await next(iter(self._own_calls)).wait()
 
     def attach(self, wake: Wake, seat: Seat | None = None) -> None:
         """Call ``wake`` after each change, and when the seat's rights have changed or it is lost."""
@@ -146,6 +164,9 @@ class View(Columns):
                 async with self._store.watch_mailbox(grant, self.mailbox_id) as watch:
                     while True:
                         await watch.wait()
+                        # a session that never rests must not keep the news of others away
+                        with trio.move_on_after(OWN_CALLS_SECONDS):
+                            await self._own_calls_done()
                         await self.refresh()
             except StoreError as error:
                 if isinstance(error, GONE):

@@ -58,10 +58,12 @@ async def _one_step(context: Context, uids: bytes, target: MailboxId, *, moving:
     messages = context.store.messages
     if not moving:
         return await messages.copy(context.grant, context.mailbox_id, uids, target)
-    result = await messages.move(context.grant, context.mailbox_id, uids, target)
+    with context.view.own_call():
+        result = await messages.move(context.grant, context.mailbox_id, uids, target)
+        if result.sources:
+            context.view.apply_vanished(unpack_u32(result.sources))
+            context.view.note_own(result.source_modseq)
     if result.sources:
-        context.view.apply_vanished(unpack_u32(result.sources))
-        context.view.note_own(result.source_modseq)
         context.view.wake_all()
     return result
 

@@ -50,10 +50,12 @@ def _is_deleted(context: Context, uid: int) -> bool:
 
 async def _expunge(context: Context, uids: bytes | None) -> bool:
     """Whether anything was removed."""
-    result = await context.store.messages.expunge(context.grant, context.mailbox_id, uids, True)
+    with context.view.own_call():
+        result = await context.store.messages.expunge(context.grant, context.mailbox_id, uids, True)
+        if result.uids:
+            context.view.apply_vanished(unpack_u32(result.uids))
+            context.view.note_own(result.modseq)
     if result.uids:
-        context.view.apply_vanished(unpack_u32(result.uids))
-        context.view.note_own(result.modseq)
         context.view.wake_all()
     return bool(result.uids)
 

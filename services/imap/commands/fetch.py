@@ -226,15 +226,17 @@ class _Fetch:
         unseen = [uid for uid in uids if (at := view.position(uid)) >= 0 and not view.flags[at] & seen]
         if not unseen:
             return frozenset()
-        result = await context.store.messages.store_flags(
-            context.grant, context.mailbox_id, pack_u32(unseen), FlagOperation.ADD, ("\\Seen",), None
-        )
-        changed = unpack_u32(result.uids)
-        flags, modseqs = unpack_u64(result.flags), unpack_u64(result.modseqs)
-        if view.apply_flags(changed, flags, modseqs, result.keywords, context.mailbox):
+        with view.own_call():
+            result = await context.store.messages.store_flags(
+                context.grant, context.mailbox_id, pack_u32(unseen), FlagOperation.ADD, ("\\Seen",), None
+            )
+            changed = unpack_u32(result.uids)
+            flags, modseqs = unpack_u64(result.flags), unpack_u64(result.modseqs)
+            news = view.apply_flags(changed, flags, modseqs, result.keywords, context.mailbox)
+            if result.modseq:
+                view.note_own(result.modseq)
+        if news:
             view.wake_all()
-        if result.modseq:
-            view.note_own(result.modseq)
         return frozenset(changed)
 
     # --- sending ---

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import trio
 
@@ -9,6 +10,7 @@ from services.imap.context import Context, arguments_of
 from services.imap.protocol.arguments import Command, StoreArguments, StoreMode
 from services.imap.protocol.capability import Extension
 from services.imap.protocol.responses import Reply, build_ok, code_modified
+from services.imap.pump import run_ahead
 from shared.contract.types import FlagOperation, StoreFlagsResult
 from shared.model.flags import FIRST_KEYWORD_BIT, split_flag_names
 from shared.model.ids import ModSeq
@@ -33,35 +35,61 @@ async def handle_store(context: Context, command: Command) -> Reply:
     if arguments.unchanged_since is not None:
         # RFC 7162 §3.1: an enabling command
         context.enable(Extension.CONDSTORE)
-    done = 0
-    failed: array[int] = array(U32)
-    for start in range(0, len(uids), UIDS_AT_ONCE):
-        step = uids[start : start + UIDS_AT_ONCE]
-        before = _flags_of(context, step) if arguments.silent else ()
-        others = context.mailbox.pending_flags() if arguments.silent else frozenset()
-        generation = context.view.generation
-        result = await _one_step(context, arguments, pack_u32(step))
-        done += len(result.uids) // 4
-        failed.extend(unpack_u32(result.failed))
-        if arguments.silent and context.view.generation != generation:
-            known = {uid: flags for uid, flags in zip(step, before, strict=True) if uid not in others}
-            _keep_quiet(context, arguments, result, known)
-        await _tell(context, arguments, result)
+    run = _Run(context, arguments)
+    steps = (uids[start : start + UIDS_AT_ONCE] for start in range(0, len(uids), UIDS_AT_ONCE))
+    with context.view.own_call():
+        await run_ahead((partial(run.change, step) for step in steps), run.tell, width=1)
+    failed = run.failed
     if failed:
         numbers = failed if by_uid else [n for n in map(context.mailbox.number_of, failed) if n]
         reply = build_ok("Conditional STORE failed for some", code_modified(numbers))
-    elif done < len(uids):
+    elif run.done < len(uids):
         reply = build_ok("Some messages were already expunged", "EXPUNGEISSUED")
     else:
         reply = build_ok(f"{command.name} completed")
     return context.say_limit(reply, asked, uids)
 
 
-async def _one_step(context: Context, arguments: StoreArguments, uids: bytes) -> StoreFlagsResult:
-    since = None if arguments.unchanged_since is None else ModSeq(arguments.unchanged_since)
-    return await context.store.messages.store_flags(
-        context.grant, context.mailbox_id, uids, _OPERATIONS[arguments.mode], arguments.flags, since
-    )
+class _Run:
+    """One STORE: the store works on the next part of the messages while the client is told of the last one."""
+
+    def __init__(self, context: Context, arguments: StoreArguments) -> None:
+        self._context = context
+        self._arguments = arguments
+        self._own = 0
+        """Changes of the view that this command has made itself."""
+        self.done = 0
+        self.failed: array[int] = array(U32)
+
+    def _generation(self) -> int:
+        """Changes of the view that others have made."""
+        return self._context.view.generation - self._own
+
+    async def change(self, uids: "array[int]") -> StoreFlagsResult:
+        """What the store made of some of the messages; it is in the view, too. Raises StoreError."""
+        context, arguments = self._context, self._arguments
+        before = _flags_of(context, uids) if arguments.silent else ()
+        others = context.mailbox.pending_flags() if arguments.silent else frozenset()
+        generation = self._generation()
+        since = None if arguments.unchanged_since is None else ModSeq(arguments.unchanged_since)
+        result = await context.store.messages.store_flags(
+            context.grant, context.mailbox_id, pack_u32(uids), _OPERATIONS[arguments.mode], arguments.flags, since
+        )
+        if arguments.silent and self._generation() != generation:
+            known = {uid: flags for uid, flags in zip(uids, before, strict=True) if uid not in others}
+            _keep_quiet(context, arguments, result, known)
+        earlier = context.view.generation
+        changed = _apply(context, arguments, result)
+        self._own += context.view.generation - earlier
+        if changed:
+            context.view.wake_all()
+        return result
+
+    async def tell(self, result: StoreFlagsResult) -> None:
+        """To the client."""
+        self.done += len(result.uids) // 4
+        self.failed.extend(unpack_u32(result.failed))
+        await _tell(self._context, self._arguments, result)
 
 
 def _flags_of(context: Context, uids: Sequence[int]) -> Sequence[int]:
@@ -107,28 +135,32 @@ def _expectation(arguments: StoreArguments, keywords: tuple[str, ...]) -> Callab
     return lambda old: bits
 
 
-async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsResult) -> None:
-    """RFC 3501 §6.4.6: FETCH responses, unless .SILENT; with CONDSTORE the modseqs even then (RFC 7162 §3.1.3)."""
-    selected, view = context.mailbox, context.view
-    uids = unpack_u32(result.uids)
-    changed = view.apply_flags(
-        uids,
+def _apply(context: Context, arguments: StoreArguments, result: StoreFlagsResult) -> bool:
+    """Whether the view was changed by it."""
+    changed = context.view.apply_flags(
+        unpack_u32(result.uids),
         unpack_u64(result.flags),
         unpack_u64(result.modseqs),
         result.keywords,
-        selected,
+        context.mailbox,
         _expectation(arguments, result.keywords) if arguments.silent else None,
     )
     if result.modseq:
-        view.note_own(result.modseq)
+        context.view.note_own(result.modseq)
+    return changed
+
+
+async def _tell(context: Context, arguments: StoreArguments, result: StoreFlagsResult) -> None:
+    """RFC 3501 §6.4.6: FETCH responses, unless .SILENT; with CONDSTORE the modseqs even then (RFC 7162 §3.1.3)."""
+    selected = context.mailbox
     context.client.write(selected.render_keywords())
-    if not arguments.silent or context.condstore:
-        if not arguments.silent:
-            selected.forget_pending_flags(uids)
-        for start in range(0, len(uids), _LINES_AT_ONCE):
-            lines = selected.flags_lines(uids[start : start + _LINES_AT_ONCE], flags=not arguments.silent)
-            context.client.write(lines)
-            await context.client.drain()
-            await trio.lowlevel.checkpoint()
-    if changed:
-        view.wake_all()
+    if arguments.silent and not context.condstore:
+        return
+    uids = unpack_u32(result.uids)
+    if not arguments.silent:
+        selected.forget_pending_flags(uids)
+    for start in range(0, len(uids), _LINES_AT_ONCE):
+        lines = selected.flags_lines(uids[start : start + _LINES_AT_ONCE], flags=not arguments.silent)
+        context.client.write(lines)
+        await context.client.drain()
+        await trio.lowlevel.checkpoint()

@@ -7,9 +7,10 @@ the same new modseq.
 import json
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final
 
-from services.store.domain.flags import flag_change, permitted_mask
+from services.store.domain.flags import FlagChange, flag_change, permitted_mask
 from services.store.domain.runs import Runs, runs_of
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import mailboxes, messages
@@ -46,7 +47,7 @@ def store_flags(
     transaction.flush()
     cursor = transaction.cursor
     runs = runs_of(uids)
-    there, old, modseqs = _state(cursor, mailbox_id, runs)
+    there, old, modseqs = _state(cursor, mailbox_id, runs, None if unchanged_since is not None else change)
     failed: list[int] = []
     if unchanged_since is not None:
         failed = [uid for uid, modseq in zip(there, modseqs, strict=True) if modseq > unchanged_since]
@@ -85,13 +86,24 @@ def store_flags(
     )
 
 
-def _state(cursor: Cursor, mailbox_id: int, runs: Runs) -> tuple[list[int], list[int], list[int]]:
-    """UIDs (ascending), flags and modseqs of messages that are there."""
+def _state(
+    cursor: Cursor, mailbox_id: int, runs: Runs, change: FlagChange | None
+) -> tuple[list[int], list[int], list[int]]:
+    """UIDs (ascending), flags and modseqs of messages that are there.
+
+    With a ``change`` the modseqs of those that it will change may be 0: they are about to be replaced.
+    """
     columns: tuple[list[int], list[int], list[int]] = ([], [], [])
     for low, high in runs.ranges:
+        if change is not None:
+            count, least, most = messages.ALIKE_BETWEEN.one(cursor, mailbox_id, low, high) or (0, None, None)
+            if count == high - low + 1 and least == most != change.of(least):
+                for column, more in zip(columns, (range(low, high + 1), repeat(least, count), repeat(0, count)), strict=True):
+                    column += more
+                continue
         found = messages.FLAGS_BETWEEN.one(cursor, mailbox_id, low, high) or ()
-        for column, more in zip(columns, found, strict=True):
-            column += json.loads(more)
+        for column, values in zip(columns, found, strict=True):
+            column += json.loads(values)
     rows = messages.FLAGS_OF.all(cursor, runs.singles, mailbox_id)
     if runs.ranges and not rows:
         return columns

@@ -1,10 +1,13 @@
 """STORE .SILENT when the view hears of the change before the session does."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
 import trio
+import trio.testing
 
+from services.imap.commands import store as store_command
 from services.imap.commands.store import _keep_quiet, handle_store
 from services.imap.context import Context, Login
 from services.imap.protocol.arguments import Command, StoreArguments, StoreMode
@@ -14,7 +17,7 @@ from services.imap.view import Columns
 from shared.contract.types import ChangesPage, StoreFlagsResult
 from shared.model.flags import SystemFlag
 from shared.model.ids import AccountId, Grant, MailboxId, ModSeq, Uid
-from shared.model.packed import pack_i64, pack_u32, pack_u64
+from shared.model.packed import pack_i64, pack_u32, pack_u64, unpack_u32
 from shared.testing import trio_test
 
 SEEN, FLAGGED = SystemFlag.SEEN.value, SystemFlag.FLAGGED.value
@@ -60,6 +63,9 @@ class Watched(Columns):
 
     def wake_all(self):
         return
+
+    def own_call(self):
+        return nullcontext()
 
 
 class Session(Context):
@@ -141,3 +147,34 @@ async def test_what_was_to_be_told_before_the_command_is_told():
         session.view.apply_page(page([(1, SEEN | FLAGGED, 5)], 5))
         session.answer.set()
     assert session.selected.render(expunge=True) == BOTH_TOLD
+
+
+@trio_test
+async def test_parts_are_taken_in_in_any_order(monkeypatch):
+    """The store is asked for the next part before the last one has been told."""
+    monkeypatch.setattr(store_command, "UIDS_AT_ONCE", 1)
+    session = Session()
+    session.view.highest_modseq = ModSeq(1)
+    answers = {1: trio.Event(), 2: trio.Event()}
+    asked = trio.Event()
+
+    async def store_flags(grant, mailbox_id, uids, *_):
+        (uid,) = unpack_u32(uids)
+        if uid == 2:
+            asked.set()
+        await answers[uid].wait()
+        return StoreFlagsResult(ModSeq(uid + 1), uids, pack_u64([SEEN]), pack_u64([uid + 1]), b"", ())
+
+    session.store_flags = store_flags
+    both = StoreArguments(SequenceSet(((1, 2),)), StoreMode.ADD, silent=True, flags=("\\Seen",))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(handle_store, session, Command(b"a", "STORE", both))
+        await asked.wait()
+        answers[2].set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.view.highest_modseq == 1
+        answers[1].set()
+    assert session.view.highest_modseq == 3
+    assert list(session.view.flags) == [SEEN, SEEN]
+    assert b"".join(session.written) == b""
+    assert session.selected.render(expunge=True) == b""

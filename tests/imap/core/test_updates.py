@@ -9,7 +9,7 @@ from services.imap import view as view_module
 from services.imap.protocol import sequence_set
 from services.imap.protocol.responses import vanished_lines
 from services.imap.updates import PLAIN, Dialect, Selected, missing
-from services.imap.view import Columns
+from services.imap.view import MAX_AHEAD, Columns
 from shared.contract.types import ChangesPage
 from shared.model.flags import SystemFlag
 from shared.model.ids import MailboxId, ModSeq, Uid
@@ -197,6 +197,21 @@ def test_a_held_back_expunge_holds_highestmodseq_back():
     assert session.render(expunge=False) == b"* OK [HIGHESTMODSEQ 99] Told up to here\r\n"
     assert session.render(expunge=True) == b"* VANISHED 8\r\n* OK [HIGHESTMODSEQ 103] Told up to here\r\n"
     assert session.render(expunge=True) == b""
+
+
+def test_own_modseqs_in_any_order():
+    columns = make((1, 0, 1))
+    columns.highest_modseq = 1
+    columns.note_own(4)
+    columns.note_own(3)
+    assert (columns.highest_modseq, columns.largest_modseq) == (1, 4)
+    columns.note_own(2)
+    assert columns.highest_modseq == 4
+    # the memory is bounded: the store is asked instead
+    for modseq in range(6, 6 + MAX_AHEAD + 1):
+        columns.note_own(modseq)
+    columns.note_own(5)
+    assert columns.highest_modseq == 5
 
 
 def test_the_next_modseq_of_ours_leaves_no_gap():

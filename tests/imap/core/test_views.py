@@ -126,6 +126,27 @@ def test_refreshes_share_one_call():
     run(test)
 
 
+def test_the_watch_waits_for_our_own_calls():
+    async def test(store: Store, views: Views):
+        view = await views.acquire(GRANT, BOX, 7)
+        await settle()
+        store.calls = 0
+        with view.own_call():
+            store.deliver(3)
+            await settle()
+            assert store.calls == 0
+        await settle()
+        assert list(view.uids) == [1, 2, 3]
+        # not for ever: a session that never rests does not keep the news of others away
+        with view.own_call():
+            store.deliver(4)
+            await trio.sleep(views_module.OWN_CALLS_SECONDS)
+            await settle()
+            assert list(view.uids) == [1, 2, 3, 4]
+
+    run(test)
+
+
 def test_a_store_that_is_away_for_long():
     async def test(store: Store, views: Views):
         view = await views.acquire(GRANT, BOX, 7)

@@ -81,6 +81,15 @@ FLAGS_BETWEEN: Final = Prepared(
     "high",
 )
 """Three columns, each as JSON, by ascending UID: SQLite gives the interpreter up at every row, and here there is one."""
+ALIKE_BETWEEN: Final = Prepared(
+    sa.select(sa.func.count(), sa.func.min(_m.flags), sa.func.max(_m.flags)).where(
+        _in_mailbox, _m.uid >= b("low"), _m.uid <= b("high")
+    ),
+    "mailbox",
+    "low",
+    "high",
+)
+"""How many there are, and whether all of them have the same flags: a third of what FLAGS_BETWEEN costs."""
 _WHOLE: Final = (
     _m.uid,
     _m.content_id,
