@@ -20,13 +20,15 @@ from pathlib import Path
 
 import cases_imap
 import cases_mail
+import cases_outbound
 from bench import Bench
 from drive import build_driver, build_slow_disk
 from measure import memory_kib
+from outside import Outside
 from servers import Pillarbox, PostfixDovecot
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("deliver", "retrieve", *cases_imap.PARTS)
+PARTS = ("deliver", "outbound", "retrieve", *cases_imap.PARTS)
 GROUPS = {"imap": cases_imap.PARTS, "bodies": ("body4k", "body100k"), "all": PARTS}
 
 
@@ -66,13 +68,17 @@ def main() -> int:
             library = build_slow_disk(Path(scratch), compiler)
             preload = {"LD_PRELOAD": str(library), "SLOWSYNC_MS": str(options.slow_disk)}
         driver = build_driver(Path(scratch), compiler)
-        with PostfixDovecot(preload) as peer, Pillarbox(preload, options.profile) as ours:
+        with (
+            Outside() as outside,
+            PostfixDovecot(preload, outside) as peer,
+            Pillarbox(preload, outside, options.profile) as ours,
+        ):
             memory = {server.name: memory_kib(server.roots.values()) // 1024 for server in (peer, ours)}
             bench = Bench(driver, (peer, ours), rounds)
             if options.smoke:
-                smoke(bench)
+                smoke(bench, outside)
             else:
-                run(bench, parts, full=options.full)
+                run(bench, outside, parts, full=options.full)
             after = {server.name: memory_kib(server.roots.values()) // 1024 for server in (peer, ours)}
     report = "\n".join(
         [
@@ -98,21 +104,26 @@ def main() -> int:
     return 0
 
 
-def run(bench: Bench, parts: Sequence[str], *, full: bool) -> None:
+def run(bench: Bench, outside: Outside, parts: Sequence[str], *, full: bool) -> None:
     """The cases."""
     if "deliver" in parts:
         for size, factor in ((4096, 1.0), (102400, 0.25)):
             for connections, count in ((1, 400), (16, 2000), (64, 2000)):
                 if full or size == 4096 or connections == 16:
                     cases_mail.deliver(bench, connections, size, int(count * factor * (2 if full else 1)))
+    if "outbound" in parts:
+        cases_outbound.outbound(bench, outside, 16, 2000)
+        cases_outbound.dead(bench, outside, 2000)
     if "retrieve" in parts:
         cases_mail.retrieve(bench, 1000)
     cases_imap.run(bench, parts, count=10_000, large=1000, small=2000)
 
 
-def smoke(bench: Bench) -> None:
+def smoke(bench: Bench, outside: Outside) -> None:
     """Every kind of case once, small."""
     cases_mail.deliver(bench, 4, 4096, 60)
+    cases_outbound.outbound(bench, outside, 4, 60)
+    cases_outbound.dead(bench, outside, 400)
     cases_mail.retrieve(bench, 40)
     cases_imap.run(bench, cases_imap.PARTS, count=100, large=10, small=40)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import trio
+from outside import Outside
 
 from shared.rpc.store_client import StoreClient
 from shared.testing.dnsmasq import free_port
@@ -136,7 +137,7 @@ def wait_port(address: str, port: int, seconds: float = 20.0) -> None:
 
 
 class _BenchPostfix(Postfix):
-    def __init__(self, lmtp_socket: Path, preload: dict[str, str]) -> None:
+    def __init__(self, lmtp_socket: Path, preload: dict[str, str], outside: Outside) -> None:
         concurrency = str(50 if preload else LMTP_CONCURRENCY)
         super().__init__(
             DOMAIN,
@@ -161,6 +162,7 @@ class _BenchPostfix(Postfix):
                 "minimal_backoff_time": "300s",
                 "maximal_backoff_time": "4000s",
                 "queue_run_delay": "300s",
+                "relayhost": outside.relay,
             },
         )
         self._settings["maillog_file"] = f"{self.base}/maillog"
@@ -177,10 +179,10 @@ class PostfixDovecot:
     readers = ("dovecot/imap", "dovecot/imap-login")
     """What the polling for "visible" costs is not the delivery's."""
 
-    def __init__(self, preload: dict[str, str]) -> None:
+    def __init__(self, preload: dict[str, str], outside: Outside) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
         self.base.chmod(0o755)
-        self._postfix = _BenchPostfix(self.base / "run/lmtp", preload)
+        self._postfix = _BenchPostfix(self.base / "run/lmtp", preload, outside)
         config = self.base / "dovecot.conf"
         self._dovecot = Process("dovecot", [require("dovecot"), "-F", "-c", str(config)], {**os.environ, **preload})
         self.imap, self.pop3 = free_port("127.0.0.1"), free_port("127.0.0.1")
@@ -196,7 +198,7 @@ class PostfixDovecot:
         self._dovecot.start()
         wait_port("127.0.0.1", self.imap)
         self._postfix.start()
-        self.smtp = (self._postfix.address, self._postfix.port)
+        self.smtp = self.submission = (self._postfix.address, self._postfix.port)
         self.roots = {"postfix": self._postfix.pid, "dovecot": self._dovecot.pid}
         return self
 
@@ -221,9 +223,13 @@ class Pillarbox:
     name = "Pillarbox"
     readers = ("imap/python", "imap/python3")
 
-    def __init__(self, preload: dict[str, str], profile: Path | None = None) -> None:
+    def __init__(self, preload: dict[str, str], outside: Outside, profile: Path | None = None) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-bench-"))
         settings = {
+            "PILLARBOX_DNS__RESOLVERS": outside.resolver,
+            "PILLARBOX_SMTP_OUT__ALLOW_PRIVATE": "true",
+            "PILLARBOX_SMTP_OUT__MTA_STS": "false",
+            "PILLARBOX_SMTP_OUT__MX_PORT": str(outside.port),
             "PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8",
             "PILLARBOX_STORE__SEARCH_WAIT_SECONDS": "1",
             **preload,
@@ -236,6 +242,7 @@ class Pillarbox:
         self._stack.start()
         self._stack.add_accounts(dict.fromkeys(users(), PASSWORD))
         self.smtp = ("127.0.0.1", self._stack.port("smtp"))
+        self.submission = ("127.0.0.1", self._stack.port("submission"))
         self.imap, self.pop3 = self._stack.port("imap"), self._stack.port("pop3")
         self.roots = {name: service.pid for name, service in self._stack.services.items()}
         return self

@@ -13,6 +13,7 @@ from shared.testing.runner import require_root
 
 CASES = (
     "deliver, 4 connections",
+    "outbound, 4 connections",
     "POP3 RETR of 40, 32",
     "FETCH metadata of 100, first",
     "FETCH bodies of 100, 4 KB",
