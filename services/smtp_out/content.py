@@ -1,4 +1,7 @@
-"""A queued message's content, read from the store in pieces as the remote takes it: memory is one piece per delivery."""
+"""A queued message's content, read from the store in pieces as the remote takes it: memory is one piece per delivery.
+
+What is one piece as a whole is read once, however often it is wanted: signed, sent, sent to more recipients.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ class ContentReader:
         self._first: bytes | None = None
         self._front = b""
         self._front_given = False
+        self._whole_given = False
 
     @property
     def octets(self) -> int:
@@ -43,7 +47,7 @@ class ContentReader:
 
     def rewind(self) -> None:
         """Begin again, for another transaction; a first piece that was not yet given is kept."""
-        self._front_given = False
+        self._front_given = self._whole_given = False
         if self._first is None:
             self._offset = 0
 
@@ -52,10 +56,15 @@ class ContentReader:
         if self._front and not self._front_given:
             self._front_given = True
             return self._front
-        if self._first is not None:
+        if self._first is None:
+            return await self._fetch()
+        if len(self._first) < self._octets:
             piece, self._first = self._first, None
             return piece
-        return await self._fetch()
+        if self._whole_given:
+            return b""
+        self._whole_given = True
+        return self._first
 
     async def _fetch(self) -> bytes:
         wanted = min(CHUNK_OCTETS, self._octets - self._offset)

@@ -22,6 +22,7 @@ from services.smtp_out.bounce import Failure, build_bounce, returns_all, told_ac
 from services.smtp_out.destination import Job
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
+from services.smtp_out.recorder import Recorder
 from shared.contract.types import MAX_INLINE_OCTETS, Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
 from shared.errors import StoreError
 from shared.mail.dsn import DsnAction
@@ -63,6 +64,7 @@ class Reporter:
         self._log = log
         self._rng = rng
         self.now = now
+        self._recorder = Recorder(lambda outcomes: store.queue.report(worker, outcomes, ()))
         self._attempts = metrics.counter("pillarbox_smtp_out_attempts_total", "Attempts per recipient.", ("kind",))
         self._bounces = metrics.counter("pillarbox_smtp_out_bounces_total", "Bounces made.")
         self._seconds = metrics.histogram(
@@ -187,7 +189,10 @@ class Reporter:
 
     async def _call(self, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         data = bounces[0].content.inline if bounces else None
-        if data is None or len(data) <= MAX_INLINE_OCTETS:
+        if data is None:
+            await self._recorder.record(outcomes)
+            return
+        if len(data) <= MAX_INLINE_OCTETS:
             await self._store.queue.report(self._worker, outcomes, bounces)
             return
 

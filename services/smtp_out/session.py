@@ -30,6 +30,7 @@ from shared.wire.dots import DotWriter
 T = TypeVar("T")
 Content = Callable[[], Awaitable[bytes]]  # the message's next piece, empty at its end
 _RECEIVE_OCTETS = 16384
+_SEND_OCTETS = 16384  # small pieces of a message go out together
 
 
 class SessionBroken(Exception):
@@ -201,15 +202,15 @@ class Session:
         writer = DotWriter()
         held = head
         while chunk := await content():
-            # One piece is held back, so that the dot travels with the last one.
-            if not await self._send_piece(held):
-                return
-            held = writer.feed(chunk)
+            # The last piece is held back, so that the dot travels with it.
+            if len(held) >= _SEND_OCTETS:
+                if not await self._send_piece(held):
+                    return
+                held = b""
+            held += writer.feed(chunk)
         await self._send_piece(held + writer.finish())
 
     async def _send_piece(self, piece: bytes) -> bool:
-        if not piece:
-            return True
         with trio.move_on_after(self._seconds(Step.CONTENT)):
             try:
                 await self._stream.send_all(piece)

@@ -24,7 +24,7 @@ from shared.contract.types import QueueEntry
 from shared.errors import StoreError
 from shared.mail.header import header_end
 from shared.mailauth.authors import read_authors, to_a_labels
-from shared.mailauth.dkim_sign import BodyHash, draft_signature
+from shared.mailauth.dkim_sign import BodyHash, choose_fields
 from shared.observe.log import Logger
 from shared.wire.dots import normalise_newlines
 
@@ -97,9 +97,10 @@ class Signer:
         content.rewind()
         body_hash = body.digest()
         now = int(self._clock())
+        chosen = choose_fields(header)
         fields = []
         for key in keys:
-            draft = draft_signature(header, body_hash, domain, key.selector, key.algorithm, now)
+            draft = chosen.draft(body_hash, domain, key.selector, key.algorithm, now)
             fields.append(draft.finish(key.sign(draft.to_sign)))
         content.put_in_front(b"".join(fields))
 

@@ -2,7 +2,8 @@
 
     body = BodyHash()
     for piece in body_pieces: body.feed(piece)
-    draft = draft_signature(header, body.digest(), domain, selector, algorithm, now)
+    chosen = choose_fields(header)
+    draft = chosen.draft(body.digest(), domain, selector, algorithm, now)
     field = draft.finish(sign(draft.to_sign))
 
 Laws: header and body are given with CRLF line ends, as they go on the wire; the same body gives the same hash however it is split;
@@ -73,6 +74,9 @@ class BodyHash:
 
 def _relaxed_lines(text: bytes) -> bytes:
     """Runs of white space made one, white space at line ends gone."""
+    # looking is much cheaper than replacing, and most text is already so
+    if b"  " not in text and b"\t" not in text and b" \r\n" not in text:
+        return text
     return _BLANKS.sub(b" ", _BLANKS_BEFORE_END.sub(b"", text))
 
 
@@ -91,10 +95,31 @@ class Draft:
         return self.field + b"\r\n\t".join(lines) + b"\r\n"
 
 
-def draft_signature(
-    header: bytes, body_hash: bytes, domain: str, selector: str, algorithm: str, now: int
-) -> Draft:
-    """``header``: the whole block. ``domain`` in A-labels; ``now``: seconds since 1970."""
+@attrs.frozen
+class ChosenFields:
+    """What of a header is signed: the same for every key."""
+
+    names: tuple[bytes, ...]
+    """For the h= tag; a name that is signed once more than it is there stands there once more."""
+    relaxed: bytes
+    """The fields in the "relaxed" form, each with its CRLF."""
+
+    def draft(self, body_hash: bytes, domain: str, selector: str, algorithm: str, now: int) -> Draft:
+        """``domain`` in A-labels; ``now``: seconds since 1970."""
+        own = b"\r\n\t".join(
+            [
+                f"DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed; d={domain};".encode(),
+                f"s={selector}; t={now};".encode(),
+                *_folded(b"h=", self.names),
+                b"bh=" + base64.b64encode(body_hash) + b";",
+                b"b=",
+            ]
+        )
+        return Draft(self.relaxed + _relaxed(b"dkim-signature", own.partition(b":")[2]), own)
+
+
+def choose_fields(header: bytes) -> ChosenFields:
+    """``header``: the whole block."""
     instances: dict[bytes, list[bytes]] = {}
     for field in iter_fields(header, 0, len(header)):
         if field.name in _SIGNED_SET:
@@ -105,20 +130,10 @@ def draft_signature(
         values = instances.get(name, [])[-_MAX_INSTANCES:]
         for value in reversed(values):  # RFC 6376 §5.4.2: from the bottom up
             names.append(name)
-            signed.append(_relaxed(name, value))
+            signed.append(_relaxed(name, value) + b"\r\n")
         if name in _ONCE_MORE:
             names.append(name)
-    own = b"\r\n\t".join(
-        [
-            f"DKIM-Signature: v=1; a={algorithm}; c=relaxed/relaxed; d={domain};".encode(),
-            f"s={selector}; t={now};".encode(),
-            *_folded(b"h=", names),
-            b"bh=" + base64.b64encode(body_hash) + b";",
-            b"b=",
-        ]
-    )
-    signed.append(_relaxed(b"dkim-signature", own.partition(b":")[2]))
-    return Draft(b"\r\n".join(signed), own)
+    return ChosenFields(tuple(names), b"".join(signed))
 
 
 _SIGNED_SET: Final = frozenset(_SIGNED)
@@ -127,7 +142,9 @@ _SIGNED_SET: Final = frozenset(_SIGNED)
 def _relaxed(name: bytes, value: bytes) -> bytes:
     """RFC 6376 §3.4.2, without the CRLF."""
     unfolded = value.replace(b"\r\n", b"")
-    return name + b":" + _BLANKS.sub(b" ", unfolded).strip(b" ")
+    if b"  " in unfolded or b"\t" in unfolded:
+        unfolded = _BLANKS.sub(b" ", unfolded)
+    return name + b":" + unfolded.strip(b" ")
 
 
 def _folded(start: bytes, names: Iterable[bytes]) -> list[bytes]:
