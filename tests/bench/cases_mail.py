@@ -1,17 +1,21 @@
 """Delivery by SMTP until the message is visible, and POP3."""
 
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import Bench, Server
-from drive import Imap, load
+from drive import PASSWORD, Imap, corpus, fill, load
 from measure import Meter
 from servers import DOMAIN
 
 DELIVERY_USERS = 48
 """user0..47 take deliveries; the later ones hold the mailboxes for reading."""
 VISIBLE_SECONDS = 300.0
+EMPTY = 53
+EMPTY_USERS = 4
+"""user53..56 have no mail; user52 has some only while it is deleted."""
 
 
 def deliver(bench: Bench, connections: int, size: int, count: int) -> None:
@@ -62,6 +66,48 @@ def _deliver(
             raise SystemExit(f"{server.name}: messages of {len(waiting)} users did not become visible")
         else:
             time.sleep(0.01)
+
+
+def pop3_login(bench: Bench, connections: int, count: int) -> None:
+    """Sessions of an empty maildrop: connect, greeting, USER, PASS, UIDL, QUIT."""
+
+    def once(server: Server, number: int) -> tuple[float, float]:
+        who = ("-b", EMPTY, "-u", EMPTY_USERS)
+        if number == 0:
+            load(bench.driver, "pop3", "-P", server.pop3, "-c", 4, "-n", 32, *who)  # passwords are known
+        with Meter(server.roots) as meter:
+            answer = load(bench.driver, "pop3", "-P", server.pop3, "-c", connections, "-n", count, *who)
+        if answer["failed"]:
+            raise SystemExit(f"{server.name}: {answer['failed']} POP3 sessions failed")
+        bench.note(f"POP3 login {connections}", server, meter, count)
+        return count / answer["wall"], 1e3 * meter.total / count
+
+    bench.case(f"POP3 login, {connections} connections", once)
+
+
+def pop3_delete(bench: Bench, count: int) -> None:
+    """DELE of `count` messages, pipelined, and QUIT."""
+    user = f"user{EMPTY - 1}@{DOMAIN}"
+
+    def once(server: Server, number: int) -> tuple[float, float]:
+        fill(server.imap, user, corpus(count, 1024))
+        server.settle()
+        with socket.create_connection(("127.0.0.1", server.pop3)) as connection, connection.makefile("rb") as replies:
+            connection.sendall(f"USER {user}\r\nPASS {PASSWORD}\r\n".encode())
+            opened = [replies.readline() for _ in range(3)]
+            commands = [b"DELE %d\r\n" % index for index in range(1, count + 1)]
+            with Meter(server.roots) as meter:
+                for start in range(0, count, 100):
+                    connection.sendall(b"".join(commands[start : start + 100]))
+                    opened += [replies.readline() for _ in commands[start : start + 100]]
+                connection.sendall(b"QUIT\r\n")
+                opened.append(replies.readline())
+        if not all(reply.startswith(b"+OK") for reply in opened):
+            raise SystemExit(f"{server.name}: not all of {count} messages were deleted by POP3")
+        bench.note("DELE", server, meter, count)
+        return count / meter.wall, 1e3 * meter.total / count
+
+    bench.case(f"POP3 DELE of {count} and QUIT", once)
 
 
 def retrieve(bench: Bench, count: int) -> None:

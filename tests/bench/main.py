@@ -116,6 +116,9 @@ def run(bench: Bench, outside: Outside, parts: Sequence[str], *, full: bool) -> 
         cases_outbound.dead(bench, outside, 2000)
     if "retrieve" in parts:
         cases_mail.retrieve(bench, 1000)
+        cases_mail.pop3_login(bench, 1, 500)
+        cases_mail.pop3_login(bench, 16, 2000)
+        cases_mail.pop3_delete(bench, 10_000)
     cases_imap.run(bench, parts, count=10_000, large=1000, small=2000)
 
 
@@ -125,6 +128,8 @@ def smoke(bench: Bench, outside: Outside) -> None:
     cases_outbound.outbound(bench, outside, 4, 60)
     cases_outbound.dead(bench, outside, 400)
     cases_mail.retrieve(bench, 40)
+    cases_mail.pop3_login(bench, 4, 40)
+    cases_mail.pop3_delete(bench, 40)
     cases_imap.run(bench, cases_imap.PARTS, count=100, large=10, small=40)
 
 

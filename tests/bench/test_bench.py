@@ -15,6 +15,8 @@ CASES = (
     "deliver, 4 connections",
     "outbound, 4 connections",
     "POP3 RETR of 40, 32",
+    "POP3 login, 4 connections",
+    "POP3 DELE of 40",
     "FETCH metadata of 100, first",
     "FETCH bodies of 100, 4 KB",
     "FETCH bodies of 10, 100 KB",
