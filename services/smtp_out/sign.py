@@ -12,9 +12,10 @@ A store that is away defers the message (ContentLost), as it does everywhere.
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -28,10 +29,6 @@ from shared.mailauth.dkim_sign import BodyHash, choose_fields
 from shared.observe.log import Logger
 from shared.wire.dots import normalise_newlines
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
 KEEP_SECONDS: Final = 60.0
 _DOMAINS_MAX: Final = 1000
 
@@ -40,19 +37,7 @@ _DOMAINS_MAX: Final = 1000
 class _Key:
     selector: str
     algorithm: str
-    private: RSAPrivateKey | Ed25519PrivateKey = attrs.field(repr=False)
-
-    def sign(self, octets: bytes) -> bytes:
-        import hashlib
-
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
-        if isinstance(self.private, RSAPrivateKey):
-            return self.private.sign(octets, PKCS1v15(), hashes.SHA256())
-        # RFC 8463 §3: PureEdDSA over the SHA-256 of the data
-        return self.private.sign(hashlib.sha256(octets).digest())
+    sign: Callable[[bytes], bytes] = attrs.field(repr=False)
 
 
 class Signer:
@@ -128,7 +113,9 @@ class Signer:
 
 def _load(selector: str, algorithm: str, private_key: bytes) -> _Key | None:
     """A key from PKCS #8; None where it is none."""
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
@@ -136,5 +123,11 @@ def _load(selector: str, algorithm: str, private_key: bytes) -> _Key | None:
         private = load_der_private_key(private_key, None)
     except (ValueError, TypeError):
         return None
-    wanted = RSAPrivateKey if algorithm == "rsa-sha256" else Ed25519PrivateKey
-    return _Key(selector, algorithm, private) if isinstance(private, wanted) else None
+    if algorithm == "rsa-sha256" and isinstance(private, RSAPrivateKey):
+        rsa, padding, digest = private, PKCS1v15(), hashes.SHA256()
+        return _Key(selector, algorithm, lambda octets: rsa.sign(octets, padding, digest))
+    if algorithm != "rsa-sha256" and isinstance(private, Ed25519PrivateKey):
+        ed25519 = private
+        # RFC 8463 §3: PureEdDSA over the SHA-256 of the data
+        return _Key(selector, algorithm, lambda octets: ed25519.sign(hashlib.sha256(octets).digest()))
+    return None

@@ -23,8 +23,8 @@ import attrs
 
 from shared.mail.header import iter_fields
 
-_BLANKS: Final = re.compile(rb"[ \t]+")
-_BLANKS_BEFORE_END: Final = re.compile(rb"[ \t]+(?=\r\n)")
+_BLANKS: Final = re.compile(rb"[ \t]{2,}|\t")
+"""What is not yet the one space that it is to become."""
 # RFC 6376 §5.4.1, and what mail programs show
 _SIGNED: Final = (
     b"from", b"sender", b"reply-to", b"subject", b"date", b"message-id", b"to", b"cc", b"in-reply-to", b"references",
@@ -74,10 +74,12 @@ class BodyHash:
 
 def _relaxed_lines(text: bytes) -> bytes:
     """Runs of white space made one, white space at line ends gone."""
+    return _one_space(text).replace(b" \r\n", b"\r\n")
+
+
+def _one_space(text: bytes) -> bytes:
     # looking is much cheaper than replacing, and most text is already so
-    if b"  " not in text and b"\t" not in text and b" \r\n" not in text:
-        return text
-    return _BLANKS.sub(b" ", _BLANKS_BEFORE_END.sub(b"", text))
+    return _BLANKS.sub(b" ", text) if b"  " in text or b"\t" in text else text
 
 
 @attrs.frozen
@@ -142,9 +144,7 @@ _SIGNED_SET: Final = frozenset(_SIGNED)
 def _relaxed(name: bytes, value: bytes) -> bytes:
     """RFC 6376 §3.4.2, without the CRLF."""
     unfolded = value.replace(b"\r\n", b"")
-    if b"  " in unfolded or b"\t" in unfolded:
-        unfolded = _BLANKS.sub(b" ", unfolded)
-    return name + b":" + unfolded.strip(b" ")
+    return name + b":" + _one_space(unfolded).strip(b" ")
 
 
 def _folded(start: bytes, names: Iterable[bytes]) -> list[bytes]:
