@@ -155,6 +155,12 @@ class LimitSettings:
         minimum=0,
         maximum=100_000_000,
     )
+    quota_warning_percent: int = key(
+        80, "how much of its quota an account or a domain uses when its owner is warned by mail; 0: never", minimum=0, maximum=99
+    )
+    quota_last_warning_percent: int = key(
+        95, "when for the second time; 0: never", minimum=0, maximum=99
+    )
     new_recipients_per_day: int = key(
         200,
         "recipients elsewhere that an account has not sent to before, on one day; 0: no limit",

@@ -55,7 +55,7 @@ class MessagesArea:
             core.rules,
             core.queue_times,
             all_limited=not delivery.remote
-            and all(core.directory.is_limited(recipient.account_id) for recipient in delivery.local),
+            and all(core.directory.quotas.is_limited(recipient.account_id) for recipient in delivery.local),
             daily=core.sending.defaults,
         )
         sources = (delivery.content, *(report.content for report in delivery.reports))

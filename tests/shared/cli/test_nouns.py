@@ -164,8 +164,18 @@ def test_quota(pillarbox: Pillarbox) -> None:
     assert pillarbox("quota", "set", "full@example.test", "512MiB", "--json").json == {
         **nothing, "most_messages": 10000, "most_octets": 512 << 20
     }  # fmt: skip
-    assert [row["address"] for row in pillarbox("quota", "show", "--json").json] == ["full@example.test"]
-    assert pillarbox("quota", "recount", "full@example.test").code == 0
+    assert [row["address"] for row in pillarbox("quota", "show", "--json").json] == ["@example.test", "full@example.test"]
+    recounted = pillarbox("quota", "recount", "full@example.test")
+    assert (recounted.code, recounted.out.splitlines()[-1]) == (0, "all counters were right")
+    # a domain, with or without its at
+    domain = {**nothing, "address": "@example.test"}
+    assert pillarbox("quota", "set", "example.test", "50G", "--json").json == {**domain, "most_octets": 50 * 10**9}
+    assert pillarbox("quota", "set", "@example.test", "none", "--json").json == domain
+    for words in ((), ("example.test",)):
+        counted = pillarbox("quota", "recount", *words, "--json").json
+        assert [row["address"] for row in counted] == ["full@example.test", "@example.test"]
+        assert [row["before"]["octets"] for row in counted] == [0, 0]
+    assert pillarbox("quota", "show", "nowhere.test").err == "pillarbox: domain nowhere.test: not found (@nowhere.test)\n"
     assert pillarbox("quota", "set", "full@example.test", "none", "--json").json == nothing
     wrong = pillarbox("quota", "set", "full@example.test", "lots")
     assert wrong == Answer(1, "", "pillarbox: lots: neither a size (2G, 500M) nor a number of messages\n")
