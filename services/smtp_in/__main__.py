@@ -15,6 +15,7 @@ from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.daily import DailyAllowance
 from services.smtp_in.policy.device import DevicePort, DeviceRecipients
+from services.smtp_in.policy.groups import TruePoster
 from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
@@ -134,6 +135,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
             HeaderLimits(own.hops, own.header_octets),
             AuthorOwnership(directory, own.check_from, service.log),
             *_authenticity(service, profiles.hostname, clients, resolver),
+            TruePoster(),
             *correspondents,
         )
     )

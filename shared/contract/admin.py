@@ -4,6 +4,7 @@ from typing import Protocol
 
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.group_types import Posting
 from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.registry import Role, call
 from shared.contract.restore_types import HeldContents, RestoredMessage
@@ -79,6 +80,14 @@ class AdminApi(Protocol):
     @call(Role.ADMIN, write=True)
     async def alias_add(self, address: str, targets: tuple[str, ...]) -> AliasInfo:
         """Add targets to an alias, making it if need be. Raises NotFound (domain), AlreadyExists (an account), BadRequest (loop)."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def alias_posting(self, address: str, posting: Posting, owners: tuple[str, ...]) -> AliasInfo:
+        """Who may post to an alias from now on, in place of who might until now.
+
+        Raises NotFound, BadRequest (OWNERS without any, a postmaster, a catch-all), LimitExceeded.
+        """
         ...
 
     @call(Role.ADMIN)

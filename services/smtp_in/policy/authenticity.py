@@ -22,7 +22,7 @@ import trio
 from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.replies import Reply
-from services.smtp_in.transaction import Transaction
+from services.smtp_in.transaction import Transaction, Vouched
 from shared.dns.answers import DnsFailure
 from shared.dns.drive import ask, look_up
 from shared.dns.resolver import Resolver
@@ -104,6 +104,7 @@ class Authenticity(Policy):
         findings = await self._find(transaction, header, received, authors)
         transaction.authentication = build_results(self._options.hostname, _lines(transaction, findings, authors))
         transaction.verdicts = _in_words(findings, authors)
+        transaction.vouched = _vouched(findings)
         reply, junk = self._decide(findings, authors)
         transaction.junk = junk
         self._log.info(
@@ -198,11 +199,21 @@ class Authenticity(Policy):
             return None, authors.fault is AuthorFault.TOO_MANY
         worst = max(failed, key=lambda each: _STRICTNESS[each.disposition])
         if worst.disposition is Disposition.REJECT:
-            unsure = findings.spf.result is SpfResult.TEMPERROR or any(
-                each.result is DkimResult.TEMPERROR for each in findings.dkim
-            )
-            return (replies.AUTHENTICITY_UNKNOWN if unsure else replies.DISOWNED), False
+            return (replies.AUTHENTICITY_UNKNOWN if _is_unsure(findings) else replies.DISOWNED), False
         return None, worst.disposition is Disposition.QUARANTINE
+
+
+def _is_unsure(findings: _Findings) -> bool:
+    return findings.spf.result is SpfResult.TEMPERROR or any(
+        each.result is DkimResult.TEMPERROR for each in findings.dkim
+    )
+
+
+def _vouched(findings: _Findings) -> Vouched:
+    domains = {each.domain for each in findings.dmarc if each.result is DmarcResult.PASS}
+    if findings.spf.result is SpfResult.PASS:
+        domains.add(findings.spf.domain)
+    return Vouched(frozenset(domains), _is_unsure(findings))
 
 
 def _faulty(verdict: DmarcVerdict) -> DmarcVerdict:

@@ -16,15 +16,17 @@ from services.store.reads import directory as reads
 from services.store.reads import dkim as dkim_reads
 from services.store.reads import queue as queue_reads
 from services.store.reads import quota as quota_reads
+from services.store.reads.groups import alias_page
 from services.store.reads.restoring import held_contents
 from services.store.writer import Command
-from services.store.writes import aliases, filing, quota, restoring
+from services.store.writes import aliases, filing, groups, quota, restoring
 from services.store.writes import directory as writes
 from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.group_types import Posting
 from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
@@ -105,8 +107,15 @@ class AdminArea:
         added: AliasInfo = await self._write(call, "alias_add", aliases.alias_add, address, targets, limits)
         return added
 
+    async def alias_posting(
+        self, call: Call, address: str, posting: Posting, owners: tuple[str, ...]
+    ) -> AliasInfo:
+        most = self._core.settings.store.alias_targets
+        info: AliasInfo = await self._write(call, "alias_posting", groups.alias_posting, address, posting, owners, most)
+        return info
+
     async def alias_list(self, call: Call, after: str) -> tuple[AliasInfo, ...]:
-        return await self._core.readers.run(reads.aliases, after)
+        return await self._core.readers.run(alias_page, after)
 
     async def alias_remove(self, call: Call, address: str, targets: tuple[str, ...]) -> None:
         await self._write(call, "alias_remove", aliases.alias_remove, address, targets)

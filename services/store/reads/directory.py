@@ -11,7 +11,8 @@ from services.store.forwarding import Forwarding
 from services.store.readers import Snapshot
 from services.store.reads.devices import devices_of
 from services.store.sql.prepared import Cursor
-from services.store.sql.statements import directory, queue
+from services.store.sql.statements import directory, groups, queue
+from shared.contract.group_types import Posting
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, Resolution
 from shared.errors import NotFound
 from shared.model.ids import AccountId
@@ -37,6 +38,10 @@ def lookups(cursor: Cursor, rules: Rules) -> Lookups:
         row = directory.ACCOUNT_ID.one(cursor, address)
         return None if row is None else int(row[0])
 
+    def restricted(address: str) -> bool:
+        row = groups.POSTING.one(cursor, address)
+        return row is not None and row[0] != Posting.EVERYBODY
+
     return Lookups(
         domain=lambda name: stands_for(cursor, name),
         account=account,
@@ -44,6 +49,7 @@ def lookups(cursor: Cursor, rules: Rules) -> Lookups:
         separator=rules.separator,
         depth=rules.depth,
         returned=rules.forwarding.returned,
+        restricted=restricted,
     )
 
 

@@ -110,6 +110,16 @@ known_recipient: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Who may post to an alias; without a row: everybody.
+alias_posting: Final = sa.Table(
+    "alias_posting",
+    metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("posting", sa.Text, nullable=False),  # shared.contract.group_types.Posting
+    sa.Column("owners", sa.Text, nullable=False),  # addresses, a line each
+    sqlite_with_rowid=False,
+)
+
 dkim_key: Final = sa.Table(
     "dkim_key",
     metadata,

@@ -120,7 +120,9 @@ def test_domain_aliases(pillarbox: Pillarbox) -> None:
 def test_catch_all(pillarbox: Pillarbox) -> None:
     caught = pillarbox("domain", "catch-all", "example.test", "me@far.test")
     assert caught == Answer(0, "all other addresses of example.test lead to me@far.test\n", "")
-    assert pillarbox("alias", "list", "--json").json == [{"address": "@example.test", "targets": ["me@far.test"]}]
+    assert pillarbox("alias", "list", "--json").json == [
+        {"address": "@example.test", "targets": ["me@far.test"], "posting": "everybody", "owners": []}
+    ]  # fmt: skip
     looping = pillarbox("domain", "catch-all", "example.test", "nobody@example.test")
     assert (looping.code, "a loop: @example.test -> @example.test" in looping.err) == (1, True)
     for words in ((), ("me@far.test", "--off"), ("no-address",)):
@@ -217,10 +219,18 @@ def test_aliases(pillarbox: Pillarbox) -> None:
     added = pillarbox("alias", "add", "info@example.test", "erin@example.test", "carol@remote.test")
     assert added == Answer(0, "alias info@example.test leads to carol@remote.test, erin@example.test\n", "")
     listed = pillarbox("alias", "list", "--json").json
-    assert listed == [{"address": "info@example.test", "targets": ["carol@remote.test", "erin@example.test"]}]
+    targets = ["carol@remote.test", "erin@example.test"]
+    assert listed == [{"address": "info@example.test", "targets": targets, "posting": "everybody", "owners": []}]
+    few = pillarbox("alias", "posting", "info@example.test", "members", "--owner", "boss@far.test")
+    assert few == Answer(0, "alias info@example.test takes mail from members (boss@far.test)\n", "")
+    (row,) = pillarbox("alias", "list", "--json").json
+    assert (row["posting"], row["owners"]) == ("members", ["boss@far.test"])
+    nobody = pillarbox("alias", "posting", "info@example.test", "owners")
+    assert nobody == Answer(1, "", "pillarbox: alias info@example.test: no owner: nobody could post\n")
+    assert pillarbox("alias", "posting", "info@example.test", "everybody").code == 0
     less = pillarbox("alias", "remove", "info@example.test", "carol@remote.test")
     assert less.out == "alias info@example.test no longer leads to carol@remote.test\n"
-    assert pillarbox("alias", "list").out.splitlines()[1].split() == ["info@example.test", "erin@example.test"]
+    assert pillarbox("alias", "list").out.splitlines()[1].split() == ["info@example.test", "everybody", "erin@example.test"]
     assert pillarbox("alias", "remove", "info@example.test").out == "alias info@example.test removed\n"
     assert pillarbox("alias", "remove", "info@example.test").code == 1
     assert pillarbox("account", "remove", "erin@example.test").code == 0

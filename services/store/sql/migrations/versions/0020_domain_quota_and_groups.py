@@ -1,4 +1,4 @@
-"""What the accounts of a domain hold together and may hold, and which warning was given last.
+"""What the accounts of a domain hold together and may hold, which warning was given last, and who may post to a group.
 
 Revision 0020, after 0013.
 """
@@ -21,4 +21,12 @@ def upgrade() -> None:
         "UPDATE domain SET "
         "messages = (SELECT coalesce(sum(account.messages), 0) FROM account WHERE account.domain_id = domain.id), "
         "octets = (SELECT coalesce(sum(account.octets), 0) FROM account WHERE account.domain_id = domain.id)"
+    )
+    op.create_table(
+        "alias_posting",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("posting", sa.Text(), nullable=False),
+        sa.Column("owners", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("address", name="pk_alias_posting"),
+        sqlite_with_rowid=False,
     )
