@@ -24,9 +24,10 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
-from shared.config.smtp import DmarcHandling, OverQuotaReply
+from shared.config.smtp import DmarcHandling, DmarcOrganisation, OverQuotaReply
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
+from shared.mailauth.suffix_list import load_suffix_list
 from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
@@ -172,6 +173,7 @@ def _authenticity(service: Service, hostname: str, clients: ClientsWatch, resolv
         wanted.dmarc is DmarcHandling.ENFORCE,
         wanted.seconds,
         clients.trusted(wanted.unchecked_networks),
+        load_suffix_list() if wanted.dmarc_organisational is DmarcOrganisation.SUFFIX_LIST else None,
     )
     return (Authenticity(resolver, options, service.log),)
 

@@ -23,11 +23,25 @@ class DmarcHandling(StrEnum):
     """Only write it down."""
 
 
+class DmarcOrganisation(StrEnum):
+    """How the domain is found that others belong to."""
+
+    TREE = "tree"
+    """By asking the DNS (RFC 9989)."""
+    SUFFIX_LIST = "suffix-list"
+    """From the list of public suffixes that came with this version (RFC 7489)."""
+
+
 @attrs.frozen
 class AuthenticitySettings:
     check: bool = key(True, "whether mail from other servers is checked with SPF, DKIM and DMARC")
     dmarc: DmarcHandling = key(
         DmarcHandling.ENFORCE, "enforce (refuse or file into Junk what the domain's owner disowns), or report"
+    )
+    dmarc_organisational: DmarcOrganisation = key(
+        DmarcOrganisation.TREE,
+        "how DMARC finds the organisational domain: tree (asking the DNS, RFC 9989), or suffix-list (the list of public suffixes that came "
+        "with this version, RFC 7489)",
     )
     seconds: float = key(10.0, "how long the checks of one message may wait for the DNS", minimum=0.1, maximum=120)
     unchecked_networks: tuple[str, ...] = key(

@@ -38,7 +38,7 @@ from shared.mailauth.dkim import (
     check_signatures,
     key_names,
 )
-from shared.mailauth.dmarc import DmarcResult, DmarcVerdict, Identifiers, evaluate_dmarc
+from shared.mailauth.dmarc import DmarcResult, DmarcVerdict, Identifiers, Organisations, evaluate_dmarc
 from shared.mailauth.dmarc_record import Disposition
 from shared.mailauth.iprev import IprevResult, IprevVerdict, check_iprev
 from shared.mailauth.lookups import Question
@@ -65,6 +65,8 @@ class Options:
     """Act on DMARC policies; otherwise they are only written down."""
     seconds: float
     unchecked: Container[str]
+    organisations: Organisations | None = None
+    """Of the list of public suffixes; None: the tree is walked."""
 
 
 _NO_NAME: Final = IprevVerdict(IprevResult.TEMPERROR, "", "the DNS did not answer in time")
@@ -138,7 +140,8 @@ class Authenticity(Policy):
                 tuple(each.domain for each in findings.dkim if each.result is DkimResult.PASS),
             )
             verdicts = [
-                await look_up(evaluate_dmarc(domain, identifiers), self._resolver) for domain in authors.domains
+                await look_up(evaluate_dmarc(domain, identifiers, self._options.organisations), self._resolver)
+                for domain in authors.domains
             ]
             findings.dmarc = tuple(map(_faulty, verdicts)) if authors.fault else tuple(verdicts)
         if scope.cancelled_caught and not findings.dmarc:
