@@ -22,6 +22,7 @@ from services.smtp_in.policy.sender import SenderOwnership
 from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
 from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
+from services.smtp_in.rejects import Rejects
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
 from shared.config.smtp import DmarcHandling, DmarcOrganisation, OverQuotaReply
@@ -143,13 +144,14 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     full = (
         replies.MAILBOX_FULL_FOR_GOOD if own.over_quota is OverQuotaReply.PERMANENT else replies.MAILBOX_FULL
     )
+    rejects = Rejects(service.store.messages, service.log, own.keep_rejects_per_minute) if own.keep_rejects_days else None
     budget = MemoryBudget(own.memory_total_octets)
     gauge = service.metrics.gauge("smtp_in_memory_octets", "Contents under way that are held in memory.")
     gauge.read_from(lambda: budget.used)
     return Front(
         store=service.store,
         policy=policy,
-        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full),
+        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full, rejects=rejects),
         profiles=profiles,
         limits=limits_of(settings),
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),

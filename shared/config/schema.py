@@ -241,6 +241,10 @@ class StoreSettings:
     retention_seconds: float = key(
         3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=0.1, maximum=86400
     )
+    rejects_messages: int = key(
+        200, "refused messages kept for an account (smtp_in.keep_rejects_days); for a newer one the oldest goes", minimum=1, maximum=100_000
+    )
+    rejects_octets: int = key(20 * MIB, "octets of these", minimum=64 * KIB, maximum=2**40)
     retention_rules: int = key(1000, "rules of retention", minimum=1, maximum=100_000)
     compact_live_percent: int = key(
         50, "a pack of which less than this is still needed is written anew to give back its space; 0: never", minimum=0, maximum=90

@@ -107,6 +107,14 @@ class SmtpInSettings:
     noted_refusals_per_minute: int = key(
         300, "refusals a minute that are kept for pillarbox trace; more are only logged", minimum=0, maximum=100_000
     )
+    keep_rejects_days: int = key(
+        0,
+        "days for which a message that a check refused is kept in the mailbox Rejects of its recipients, though its sender is told that it "
+        "was refused; 0: none",
+        minimum=0,
+        maximum=365,
+    )
+    keep_rejects_per_minute: int = key(60, "such messages a minute; more are only refused", minimum=1, maximum=10_000)
     banner_delay_seconds: float = key(
         1.0, "how long a new client on port 25 must wait for the greeting without a word; 0: not", minimum=0, maximum=30
     )
