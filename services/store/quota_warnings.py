@@ -95,8 +95,9 @@ class QuotaWarnings:
         if now > warned and quota is not None:
             held = {"messages": quota.messages, "octets": quota.octets}
             self.log.warning("quota nearly used", root=quota.address, percent=now, told=told, **held)
-        # what was counted meanwhile may have moved it further
-        self.look([root])
+        if now != warned:
+            # what was counted in the same commit was compared with the old mark
+            self.look([root])
 
     def _build(self, quota: Quota, percent: int) -> tuple[bytes, MessageIndex]:
         unique, seconds = secrets.token_hex(12), self.clock()
