@@ -34,6 +34,8 @@ class QuotaWarnings:
     """Percent; 0 stands for none."""
     hostname: str
     rules: Rules
+    administrators: tuple[str, ...]
+    """Told of a domain whose postmaster is nobody here."""
     log: Logger
     quota_of: Callable[[Root], Quota | None]
     """From memory; None: there is no limit."""
@@ -86,7 +88,7 @@ class QuotaWarnings:
         if quota is not None and expected > warned:
             content, index = await trio.to_thread.run_sync(self._build, quota, expected)
             incoming = (Incoming(None, content),)
-        arguments = (incoming, index, root, expected, self.marks, self.rules)
+        arguments = (incoming, index, root, expected, self.marks, self.rules, self.administrators)
         command = Command("", None, settle_mark, arguments, prepare=filing.prepare_contents)
         now, told = await writer.submit(command)
         self._warned[root] = now

@@ -188,7 +188,9 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     directory = DirectoryCache()
     rules = Rules(store.subaddress_separator, store.alias_depth, Forwarding(opened.forwarding_key))
     marks = (settings.limits.quota_warning_percent, settings.limits.quota_last_warning_percent)
-    warnings = QuotaWarnings(marks, server_hostname(settings), rules, log, directory.quotas.get)
+    warnings = QuotaWarnings(
+        marks, server_hostname(settings), rules, settings.auth.administrators, log, directory.quotas.get
+    )
     notifier = Notifier()
     pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
     search = Search(

@@ -53,7 +53,7 @@ class ServerSettings:
 @attrs.frozen
 class AuthSettings:
     administrators: tuple[str, ...] = key(
-        (), "addresses of accounts that may see and set everybody's quota over IMAP (SETQUOTA)"
+        (), "addresses of accounts that may see and set everybody's quota over IMAP (SETQUOTA), and hear of domains without a postmaster"
     )
     plaintext_networks: tuple[str, ...] = key(
         (), "networks (CIDR) from which a password is accepted without TLS; empty: from nowhere", form=NETWORKS

@@ -17,7 +17,7 @@ from shared.model.message_index import MessageIndex
 
 QUOTA_MAX: Final = 2**62
 WARNED_MOST: Final = 10
-"""Accounts behind a domain's postmaster that get its warning."""
+"""Accounts that get the warning of a domain."""
 
 
 def quota_set(transaction: Transaction, name: str, messages: int | None, octets: int | None) -> Quota:
@@ -91,6 +91,7 @@ def settle_mark(
     expected: int,
     marks: Sequence[int],
     rules: Rules,
+    administrators: Sequence[str],
 ) -> tuple[int, int]:
     """Set the mark of a root to where its counters are; the mark, and how many mailboxes got the warning that is handed in.
 
@@ -108,7 +109,7 @@ def settle_mark(
     now = mark(held, warned, marks)
     if now == warned or (now > warned and (now != expected or index is None)):
         return warned, 0
-    targets = _warned_inboxes(transaction, root, held, rules) if now > warned else []
+    targets = _warned_inboxes(transaction, root, held, rules, administrators) if now > warned else []
     for target in targets:
         check_room(target, 1)
     write = quota.SET_WARNED if root.kind is RootKind.ACCOUNT else quota.SET_WARNED_DOMAIN
@@ -119,13 +120,17 @@ def settle_mark(
     return now, len(targets)
 
 
-def _warned_inboxes(transaction: Transaction, root: Root, held: Quota, rules: Rules) -> list[MailboxRow]:
-    """The account's own INBOX; of a domain those of the accounts here that its postmaster's mail goes to."""
+def _warned_inboxes(
+    transaction: Transaction, root: Root, held: Quota, rules: Rules, administrators: Sequence[str]
+) -> list[MailboxRow]:
+    """The account's own INBOX; of a domain those of the accounts here that its postmaster's mail goes to, else of the administrators."""
     accounts: Sequence[int] = (root.id,)
     if root.kind is RootKind.DOMAIN:
-        found = resolve(f"postmaster{held.address}", lookups(transaction.cursor, rules))
-        accounts = found.accounts[:WARNED_MOST]
-    rows = (transaction.mailbox_named(account, INBOX) for account in accounts)
+        found = lookups(transaction.cursor, rules)
+        accounts = resolve(f"postmaster{held.address}", found).accounts
+        if not accounts:
+            accounts = list(dict.fromkeys(each for name in administrators for each in resolve(name, found).accounts))
+    rows = (transaction.mailbox_named(account, INBOX) for account in accounts[:WARNED_MOST])
     return [row for row in rows if row is not None]
 
 

@@ -284,3 +284,18 @@ def test_a_warning_that_a_crash_prevented_comes_at_the_start(tmp_path: Path) -> 
     spoil(data, "UPDATE account SET quota_messages = 100")
     with Stack(data, services=()):
         trio.run(wait)
+
+
+def test_administrators_hear_of_a_domain_without_a_postmaster(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    async def fill() -> None:
+        async with clients(stack) as (admin, _, imap):
+            _, boss, _ = await enter(admin, imap, "boss@example.test")
+            _, grant, inbox = await enter(admin, imap, "a@example.test")
+            await append(imap, grant, inbox, bytes(250_000))
+            await admin.admin.quota_set("@example.test", None, 262_500)
+            await wait_for_messages(imap, boss, 1)
+
+    with Stack(data, services=(), settings={"PILLARBOX_AUTH__ADMINISTRATORS": "boss@example.test"}) as stack:
+        trio.run(fill)
