@@ -15,17 +15,20 @@ from services.smtp_in.policy.chain import Chain, Policy
 from services.smtp_in.policy.content import HeaderLimits
 from services.smtp_in.policy.daily import DailyAllowance
 from services.smtp_in.policy.device import DevicePort, DeviceRecipients
+from services.smtp_in.policy.groups import TruePoster
 from services.smtp_in.policy.pauses import Pauses
 from services.smtp_in.policy.recipient import KnownRecipient
 from services.smtp_in.policy.sender import SenderOwnership
 from services.smtp_in.ports import LMTP, LMTP_MODE, Profiles, endpoints_of, limits_of
 from services.smtp_in.protocol import replies
 from services.smtp_in.refusals import Refusals
+from services.smtp_in.rejects import Rejects
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
-from shared.config.smtp import DmarcHandling, OverQuotaReply
+from shared.config.smtp import DmarcHandling, DmarcOrganisation, OverQuotaReply
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
+from shared.mailauth.suffix_list import load_suffix_list
 from shared.net.configure import listen_limits_of, watch_clients
 from shared.net.hidden import ClientsWatch
 from shared.net.limits import Refusal
@@ -134,19 +137,21 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
             HeaderLimits(own.hops, own.header_octets),
             AuthorOwnership(directory, own.check_from, service.log),
             *_authenticity(service, profiles.hostname, clients, resolver),
+            TruePoster(),
             *correspondents,
         )
     )
     full = (
         replies.MAILBOX_FULL_FOR_GOOD if own.over_quota is OverQuotaReply.PERMANENT else replies.MAILBOX_FULL
     )
+    rejects = Rejects(service.store.messages, service.log, own.keep_rejects_per_minute) if own.keep_rejects_days else None
     budget = MemoryBudget(own.memory_total_octets)
     gauge = service.metrics.gauge("smtp_in_memory_octets", "Contents under way that are held in memory.")
     gauge.read_from(lambda: budget.used)
     return Front(
         store=service.store,
         policy=policy,
-        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full),
+        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full, rejects=rejects),
         profiles=profiles,
         limits=limits_of(settings),
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),
@@ -170,6 +175,7 @@ def _authenticity(service: Service, hostname: str, clients: ClientsWatch, resolv
         wanted.dmarc is DmarcHandling.ENFORCE,
         wanted.seconds,
         clients.trusted(wanted.unchecked_networks),
+        load_suffix_list() if wanted.dmarc_organisational is DmarcOrganisation.SUFFIX_LIST else None,
     )
     return (Authenticity(resolver, options, service.log),)
 

@@ -22,6 +22,7 @@ from services.smtp_in.protocol import data, replies
 from services.smtp_in.protocol.data import HeaderFacts
 from services.smtp_in.protocol.replies import Reply
 from services.smtp_in.receipts import build_receipt
+from services.smtp_in.rejects import Rejects
 from services.smtp_in.spool import Spool, Spooled
 from services.smtp_in.transaction import Transaction
 from shared.contract.types import Bounce, ContentSource, Delivery, DeliveryResult
@@ -61,13 +62,15 @@ class Deliverer:
         hostname: str,
         clock: Callable[[], float] = time.time,
         full: Reply = replies.MAILBOX_FULL,
+        rejects: Rejects | None = None,
     ) -> None:
-        """``full`` is said when the store finds all recipients over their quota."""
+        """``full`` is said when the store finds all recipients over their quota. ``rejects`` keeps some of what is refused."""
         self._store = store
         self._policy = policy
         self._hostname = hostname
         self._clock = clock
         self._full = full
+        self._rejects = rejects
         self._large = trio.Semaphore(LARGE_AT_ONCE)
 
     def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
@@ -119,6 +122,8 @@ class Deliverer:
         try:
             objection = await self._policy.on_content(Received(transaction, spooled.header, spooled.data))
             if objection is not None:
+                if self._rejects is not None:
+                    await self._rejects.keep(transaction, objection, spooled, len(_return_path(transaction)))
                 return Result(objection, octets)
             if transaction.authentication:
                 fronted = await spool.insert(spooled, len(_return_path(transaction)), transaction.authentication)

@@ -101,6 +101,16 @@ class Receipt:
     orcpt: str
 
 
+@frozen
+class Vouched:
+    """Domains that stand for the message: SPF of the envelope, or DMARC of From, passed."""
+
+    domains: frozenset[str]
+    """In A-labels, lower case."""
+    unsure: bool = False
+    """The DNS owes an answer."""
+
+
 @define
 class DailyTally:
     """What of the account's daily allowance the recipients so far may take."""
@@ -143,6 +153,10 @@ class Transaction:
     """Set by the first recipient elsewhere of a submission."""
     junk: bool = False
     """Local copies go to Junk."""
+    vouched: Vouched | None = None
+    """Once the checks have run; None: this client's mail is not checked."""
+    groups: list[str] = field(factory=list)
+    """Recipients that take mail from few, and from this sender if it is true."""
     spf_passed: bool | None = None
     """Once greylisting asked for it."""
 

@@ -2,5 +2,6 @@
 
 Read in this order: ``server``, ``core``, ``areas``, ``writes`` and ``reads``, ``writer``, ``transaction``, ``readers``,
 ``domain``, ``sql``, ``packs``, ``recover``, ``layout``; then ``forwarding``, ``grants``, ``passwords``, ``scram``, ``devices``, ``guard``,
-``sending``, ``notice``, ``uploads``, ``notify``, ``directory_cache``, ``jobs``, ``measure``.
+``usage``, ``quota_warnings``, ``quota_notice``, ``sending``, ``notice``, ``uploads``, ``notify``,
+``directory_cache``, ``quota_cache``, ``jobs``, ``measure``.
 """

@@ -13,6 +13,7 @@ from services.store.guard import Guard
 from services.store.news import Changes
 from services.store.notify import Notifier
 from services.store.passwords import Passwords
+from services.store.quota_warnings import QuotaWarnings
 from services.store.readers import Readers
 from services.store.reads.directory import Rules
 from services.store.scram import Scram
@@ -51,6 +52,7 @@ class Core:
     guard: Guard
     devices: Devices
     sending: Sending
+    quota_warnings: QuotaWarnings
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
@@ -72,20 +74,28 @@ class Committed:
     """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
 
     def __init__(
-        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search, guard: Guard
+        self,
+        notifier: Notifier,
+        directory: DirectoryCache,
+        warnings: QuotaWarnings,
+        passwords: Passwords,
+        search: Search,
+        guard: Guard,
     ) -> None:
         self._notifier = notifier
         self._search = search
         self._directory = directory
+        self._warnings = warnings
         self._passwords = passwords
         self._guard = guard
 
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
             self._directory.changed(changes.added_accounts, changes.removed_accounts)
+            self._directory.quotas.forget(changes.removed_domains, changes.removed_accounts)
             self._directory.devices_changed(changes.added_devices, changes.removed_devices)
-        if changes.usage or changes.quotas:
-            self._directory.counted(changes.quotas, changes.usage)
+        if changes.usage or changes.quotas or changes.domain_quotas:
+            self._warnings.look(self._directory.quotas.counted(changes))
         for address in changes.passwords:
             self._passwords.forget(address)
             self._guard.forget(address)

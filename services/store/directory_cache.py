@@ -10,8 +10,8 @@ from typing import Final
 
 import attrs
 
+from services.store.quota_cache import QuotaCache
 from services.store.reads.directory import Credentials
-from shared.contract.sharing_types import Quota
 from shared.contract.types import Resolution
 
 RESOLUTIONS_MAX: Final = 10_000
@@ -24,53 +24,24 @@ class DirectoryCache:
     def __init__(self) -> None:
         self._resolutions: OrderedDict[str, Resolution] = OrderedDict()
         self._credentials: OrderedDict[str, Credentials] = OrderedDict()
-        self._accounts: set[int] = set()
+        self._accounts: dict[int, int] = {}
         self._devices: set[int] = set()
-        self._limited: dict[int, Quota] = {}
+        self.quotas = QuotaCache(self._accounts.get)
         self.generation = 0
-
-    def load_quotas(self, quotas: Mapping[int, Quota]) -> None:
-        """Accounts with a limit."""
-        self._limited.update(quotas)
-
-    def counted(self, quotas: Mapping[int, Quota], usage: Mapping[int, tuple[int, int]]) -> None:
-        """After a commit: limits or counters that were set anew, then what accounts hold more than before."""
-        for account_id, quota in quotas.items():
-            if quota.most_messages is None and quota.most_octets is None:
-                self._limited.pop(account_id, None)
-            else:
-                self._limited[account_id] = quota
-        for account_id, (messages, octets) in usage.items():
-            known = self._limited.get(account_id)
-            if known is not None:
-                self._limited[account_id] = attrs.evolve(
-                    known, messages=known.messages + messages, octets=known.octets + octets
-                )
-
-    def is_limited(self, account_id: int) -> bool:
-        return account_id in self._limited
-
-    def room_octets(self, account_id: int) -> int | None:
-        """What an account may still take; None: there is no limit on octets and it is not full."""
-        quota = self._limited.get(account_id)
-        if quota is None:
-            return None
-        if quota.most_messages is not None and quota.messages >= quota.most_messages:
-            return 0
-        return None if quota.most_octets is None else max(0, quota.most_octets - quota.octets)
 
     def with_room(self, found: Resolution) -> Resolution:
         """``room_octets`` where all who stand behind an address have a limit: one member who is full does not stop a group's mail."""
-        if not self._limited or not found.accounts or found.remotes:
+        if not self.quotas.limited or not found.accounts or found.remotes:
             return found
         most = 0
-        for room in map(self.room_octets, found.accounts):
+        for room in map(self.quotas.room_octets, found.accounts):
             if room is None:
                 return found
             most = max(most, room)
         return attrs.evolve(found, room_octets=most)
 
-    def load_accounts(self, accounts: Iterable[int]) -> None:
+    def load_accounts(self, accounts: Mapping[int, int]) -> None:
+        """With the domain of each."""
         self._accounts.update(accounts)
 
     def has_account(self, account_id: int) -> bool:
@@ -87,15 +58,14 @@ class DirectoryCache:
         self._devices.update(added)
         self._devices.difference_update(removed)
 
-    def changed(self, added: Iterable[int], removed: Iterable[int]) -> None:
+    def changed(self, added: Mapping[int, int], removed: Iterable[int]) -> None:
         """After a commit that touched domains, accounts or aliases."""
         self.generation += 1
         self._resolutions.clear()
         self._credentials.clear()
         self._accounts.update(added)
         for account_id in removed:
-            self._accounts.discard(account_id)
-            self._limited.pop(account_id, None)
+            self._accounts.pop(account_id, None)
 
     def get(self, address: str) -> Resolution | None:
         found = self._resolutions.get(address)

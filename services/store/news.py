@@ -21,10 +21,15 @@ class Changes:
     """Messages and octets that accounts hold more (or less) than before."""
     quotas: dict[int, Quota] = attrs.field(factory=dict)
     """Accounts whose limits or counters were set anew."""
+    domain_usage: dict[int, tuple[int, int]] = attrs.field(factory=dict)
+    domain_quotas: dict[int, Quota] = attrs.field(factory=dict)
+    """The same of domains."""
     passwords: set[str] = attrs.field(factory=set)
     """Addresses whose remembered passwords are void."""
-    added_accounts: set[int] = attrs.field(factory=set)
+    added_accounts: dict[int, int] = attrs.field(factory=dict)
+    """With the domain of each."""
     removed_accounts: set[int] = attrs.field(factory=set)
+    removed_domains: set[int] = attrs.field(factory=set)
     added_devices: set[int] = attrs.field(factory=set)
     removed_devices: set[int] = attrs.field(factory=set)
     owners: dict[int, int] = attrs.field(factory=dict)
@@ -53,12 +58,22 @@ class Changes:
             self.quotas[account_id] = quota
         for account_id, counts in other.usage.items():
             self.add_usage(account_id, *counts)
+        for domain_id, quota in other.domain_quotas.items():
+            self.domain_usage.pop(domain_id, None)
+            self.domain_quotas[domain_id] = quota
+        for domain_id, counts in other.domain_usage.items():
+            self.add_domain_usage(domain_id, *counts)
         self.passwords |= other.passwords
-        self.added_accounts |= other.added_accounts
+        self.added_accounts.update(other.added_accounts)
         self.removed_accounts |= other.removed_accounts
+        self.removed_domains |= other.removed_domains
         self.added_devices |= other.added_devices
         self.removed_devices |= other.removed_devices
 
     def add_usage(self, account_id: int, more_messages: int, more_octets: int) -> None:
         known = self.usage.get(account_id, (0, 0))
         self.usage[account_id] = (known[0] + more_messages, known[1] + more_octets)
+
+    def add_domain_usage(self, domain_id: int, more_messages: int, more_octets: int) -> None:
+        known = self.domain_usage.get(domain_id, (0, 0))
+        self.domain_usage[domain_id] = (known[0] + more_messages, known[1] + more_octets)

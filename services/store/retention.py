@@ -10,8 +10,11 @@ import time
 import trio
 
 from services.store.core import Core
+from services.store.domain.retention import DAY
 from services.store.reads import retention as reads
+from services.store.reads.rejects import with_old
 from services.store.writer import Command
+from services.store.writes import rejects
 from services.store.writes import retention as writes
 from shared.contract.retention_types import Due
 from shared.errors import NoSuchMailbox, StoreError
@@ -44,9 +47,29 @@ async def look(core: Core) -> None:
             except NoSuchMailbox:
                 continue  # its owner was faster
         if not page.next:
-            return
+            break
         after = page.next
         await trio.sleep(BETWEEN_PIECES_SECONDS)
+    if clock.trusted:
+        await _let_rejects_go(core, clock.seen_at)
+
+
+async def _let_rejects_go(core: Core, now: int) -> None:
+    """Refused messages that were kept for their days. Raises StoreError, sqlite3.Error."""
+    seconds = core.settings.smtp_in.keep_rejects_days * DAY
+    after = 0
+    while True:
+        found, after = await core.readers.run(with_old, after, now - seconds)
+        for mailbox_id in found:
+            gone = rejects.PIECE
+            while gone == rejects.PIECE:
+                try:
+                    gone = await core.writer.submit(Command("", None, rejects.let_go, (mailbox_id, seconds)))
+                except NoSuchMailbox:
+                    break  # its owner was faster
+                await trio.sleep(BETWEEN_PIECES_SECONDS)
+        if not after:
+            return
 
 
 async def _expire(core: Core, due: Due, *, by_age: bool) -> None:

@@ -44,10 +44,12 @@ from services.store.notify import Notifier
 from services.store.packs.append import PackAppender
 from services.store.packs.read import PackReader
 from services.store.passwords import Passwords
+from services.store.quota_warnings import QuotaWarnings
 from services.store.readers import Readers
 from services.store.reads.bans import all_bans, known_addresses
 from services.store.reads.devices import device_ids
-from services.store.reads.directory import Rules, account_ids, limited_accounts
+from services.store.reads.directory import Rules, account_domains
+from services.store.reads.quota import limited_roots, warned_roots
 from services.store.recover import open_appender, record_dead, recover_packs
 from services.store.retention import keep_retention
 from services.store.scram import Scram
@@ -124,9 +126,10 @@ async def serve(service: Service) -> None:
     core.readers.start()
     core.search.readers.start()
     try:
-        core.directory.load_accounts(await core.readers.run(account_ids))
+        core.directory.load_accounts(await core.readers.run(account_domains))
         core.directory.load_devices(await core.readers.run(device_ids))
-        core.directory.load_quotas(await core.readers.run(limited_accounts))
+        core.directory.quotas.load(await core.readers.run(limited_roots))
+        core.quota_warnings.load(await core.readers.run(warned_roots), core.directory.quotas.limited)
         core.guard.load(await core.readers.run(all_bans), await core.readers.run(known_addresses))
         await core.passwords.start()
         async with trio.open_nursery() as nursery:
@@ -137,6 +140,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
+            nursery.start_soon(core.quota_warnings.run, core.writer)
             nursery.start_soon(core.verification.run)
             nursery.start_soon(core.backup_tests.run)
             accepting = await nursery.start(_accept, nursery, server, str(paths.socket))
@@ -182,6 +186,11 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     store = settings.store
     database = layout.database_path(paths)
     directory = DirectoryCache()
+    rules = Rules(store.subaddress_separator, store.alias_depth, Forwarding(opened.forwarding_key))
+    marks = (settings.limits.quota_warning_percent, settings.limits.quota_last_warning_percent)
+    warnings = QuotaWarnings(
+        marks, server_hostname(settings), rules, settings.auth.administrators, log, directory.quotas.get
+    )
     notifier = Notifier()
     pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
     search = Search(
@@ -201,7 +210,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, passwords, search, guard),
+        on_changes=Committed(notifier, directory, warnings, passwords, search, guard),
         on_commit=checkpointer.written,
         log=log,
     )
@@ -253,10 +262,11 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
             server_hostname(settings),
             log,
         ),
+        quota_warnings=warnings,
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
-        rules=Rules(store.subaddress_separator, store.alias_depth, Forwarding(opened.forwarding_key)),
+        rules=rules,
     )
     areas = {
         "directory": DirectoryArea(core),

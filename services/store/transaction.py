@@ -10,12 +10,13 @@ other exception rolls back to the savepoint and drops what was collected since.
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import attrs
 import msgpack
 
+from services.store import usage
 from services.store.access import demand, rights_on
 from services.store.changed import ChangedMessages
 from services.store.news import Changes
@@ -23,8 +24,9 @@ from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Location, Placement, encode_meta
 from services.store.sql.prepared import Row
-from services.store.sql.statements import bookkeeping, contents, directory, history, mailboxes, messages, queue, sharing
-from shared.errors import NoSuchMailbox, OverQuota
+from services.store.sql.statements import bookkeeping, contents, history, mailboxes, messages, queue, sharing
+from services.store.usage import DomainsOfAccounts, Leaving
+from shared.errors import NoSuchMailbox
 from shared.model.flags import SystemFlag
 from shared.model.message_index import MessageIndex
 from shared.model.packed import pack_u32
@@ -97,6 +99,7 @@ class Ids:
     """The ids that the writer gives out itself. They only ever go up: a rolled-back transaction leaves a gap."""
 
     def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self.domains = DomainsOfAccounts()
         self._last: dict[str, int] = {}
         for table in bookkeeping.NUMBERED_TABLES:
             row = bookkeeping.LAST_ID.one(cursor, table)
@@ -380,40 +383,17 @@ class Transaction:
         if self._dirty:
             rows = self._dirty.values()
             mailboxes.UPDATE_STATE.run_many(cursor, [_state(row) for row in rows])
-            self._count_accounts(rows)
+            usage.count(cursor, rows, self.ids.domains, self.changes)
             self._dirty.clear()
         if self._outer is None:
             self._changed.write(cursor)
 
-    def _count_accounts(self, rows: Iterable[MailboxRow]) -> None:
-        """Bring the counters of accounts up to those of their mailboxes."""
-        more: dict[int, tuple[int, int]] = {}
-        for row in rows:
-            if row.messages != row.told_messages or row.octets != row.told_octets:
-                known = more.get(row.account_id, (0, 0))
-                more[row.account_id] = (
-                    known[0] + row.messages - row.told_messages, known[1] + row.octets - row.told_octets
-                )  # fmt: skip
-                row.told_messages, row.told_octets = row.messages, row.octets
-        if more:
-            directory.ADD_USAGE.run_many(self.cursor, [(*counts, account_id) for account_id, counts in more.items()])
-            for account_id, counts in more.items():
-                self.changes.add_usage(account_id, *counts)
-
-    def check_quota(self, account_id: int, more_messages: int, more_octets: int) -> None:
-        """Whether an account has room for so much more. Raises OverQuota (RFC 9208 §4.3.1)."""
-        _, held, octets, most_messages, most_octets = directory.USAGE.all(self.cursor, account_id)[0]
-        if most_messages is None and most_octets is None:
-            return
-        # what this transaction has counted and not written yet
-        for row in self._dirty.values():
-            if row.account_id == account_id:
-                held += row.messages - row.told_messages
-                octets += row.octets - row.told_octets
-        if more_messages > 0 and most_messages is not None and held + more_messages > most_messages:
-            raise OverQuota(f"{most_messages} messages")
-        if more_octets > 0 and most_octets is not None and octets + more_octets > most_octets:
-            raise OverQuota(f"{most_octets} octets")
+    def check_quota(
+        self, account_id: int, more_messages: int, more_octets: int, leaving: Leaving | None = None
+    ) -> None:
+        """Whether an account and its domain have room for so much more. Raises OverQuota (RFC 9208 §4.3.1)."""
+        pending = self._dirty.values()
+        usage.check_room(self.cursor, pending, self.ids.domains, account_id, more_messages, more_octets, leaving)
 
     def next_meta(self, name: str, least: int) -> int:
         """A counter that never repeats: the last value plus one, or ``least`` when that is higher."""

@@ -1,4 +1,4 @@
-"""`pillarbox alias add|list|remove ADDRESS [TARGET ...]`: addresses that lead to others."""
+"""`pillarbox alias add|posting|list|remove ADDRESS ...`: addresses that lead to others, and who may post to them."""
 
 import argparse
 from typing import Any
@@ -8,6 +8,7 @@ from shared.cli.invocation import EXIT_OK, Invocation
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import print_json, print_table
 from shared.cli.store_access import StoreClient, ask
+from shared.contract.group_types import Posting
 from shared.contract.types import AliasInfo
 
 
@@ -19,6 +20,16 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         "alias",
         "addresses that lead to others",
         Verb("add", add, "add targets to an address", (address, ("targets", {"metavar": "TARGET", "nargs": "+"}))),
+        Verb(
+            "posting",
+            posting,
+            "say who may post to an address: everybody, its members (whom it leads to, and owners), or its owners alone",
+            (
+                address,
+                ("posting", {"choices": [each.value for each in Posting]}),
+                ("--owner", {"metavar": "ADDRESS", "action": "append", "default": [], "help": "an owner; in place of those until now"}),
+            ),
+        ),
         Verb("list", list_aliases, "show all aliases"),
         Verb(
             "remove",
@@ -31,7 +42,29 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
 
 def as_json(alias: AliasInfo) -> dict[str, Any]:
     """Stable fields."""
-    return {"address": alias.address, "targets": list(alias.targets)}
+    return {
+        "address": alias.address,
+        "targets": list(alias.targets),
+        "posting": alias.posting.value,
+        "owners": list(alias.owners),
+    }
+
+
+def posting(invocation: Invocation) -> int:
+    """Prints what holds now."""
+    address = check_address(invocation.options.address)
+    wanted = Posting(invocation.options.posting)
+    owners = tuple(check_address(owner) for owner in invocation.options.owner)
+    alias = ask(invocation, lambda store: store.admin.alias_posting(address, wanted, owners), f"alias {address}")
+    if invocation.json:
+        print_json(as_json(alias))
+    else:
+        print(f"alias {alias.address} takes mail from {_posters(alias)}")
+    return EXIT_OK
+
+
+def _posters(alias: AliasInfo) -> str:
+    return f"{alias.posting} ({', '.join(alias.owners)})" if alias.owners else str(alias.posting)
 
 
 def add(invocation: Invocation) -> int:
@@ -62,7 +95,7 @@ def list_aliases(invocation: Invocation) -> int:
     if invocation.json:
         print_json([as_json(alias) for alias in aliases])
     else:
-        print_table(("ALIAS", "TARGETS"), [(a.address, ", ".join(a.targets)) for a in aliases])
+        print_table(("ALIAS", "POSTING", "TARGETS"), [(a.address, _posters(a), ", ".join(a.targets)) for a in aliases])
     return EXIT_OK
 
 

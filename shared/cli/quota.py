@@ -1,15 +1,16 @@
-"""`pillarbox quota set|show|recount ADDRESS`: what accounts hold, and what they may hold."""
+"""`pillarbox quota set|show|recount ADDRESS|DOMAIN`: what accounts and domains hold, and what they may hold."""
 
 import argparse
 import re
 from typing import Any, Final
 
 from shared.cli.account import check_address
-from shared.cli.invocation import EXIT_OK, CommandFailed, Invocation
+from shared.cli.invocation import EXIT_DAMAGED, EXIT_OK, CommandFailed, Invocation
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import print_json, print_table, size_text
 from shared.cli.store_access import StoreClient, ask
-from shared.contract.sharing_types import Quota
+from shared.contract.sharing_types import Quota, Recounted
+from shared.errors import NotFound
 
 NONE: Final = "none"
 _SIZE: Final = re.compile(r"(\d{1,15})([kmgt])(i?)b?", re.ASCII | re.IGNORECASE)
@@ -19,20 +20,38 @@ _STEPS: Final = "kmgt"
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     """The noun's words."""
-    address = ("address", {"metavar": "ADDRESS"})
+    root = {"metavar": "ADDRESS|DOMAIN"}
     add_noun(
         nouns,
         "quota",
-        "what accounts hold and may hold",
+        "what accounts and domains hold and may hold",
         Verb(
             "set",
             set_quota,
-            "limit an account: a size (2G, 500M), a number of messages (10000), or none for no limit; what is not named stays",
-            (address, ("limits", {"metavar": "SIZE|COUNT|none", "nargs": "+"})),
+            "limit an account, or all accounts of a domain together: a size (2G, 500M), a number of messages (10000), or none for no "
+            "limit; what is not named stays",
+            (("root", root), ("limits", {"metavar": "SIZE|COUNT|none", "nargs": "+"})),
         ),
-        Verb("show", show, "show one account or all", (("address", {"metavar": "ADDRESS", "nargs": "?"}),)),
-        Verb("recount", recount, "count anew what an account holds", (address,)),
+        Verb("show", show, "show one or all", (("root", {**root, "nargs": "?"}),)),
+        Verb(
+            "recount",
+            recount,
+            "count anew what one or all hold, and say whether the counters were right",
+            (("root", {**root, "nargs": "?"}),),
+        ),
     )
+
+
+def check_root(text: str) -> str:
+    """An address, or ``@domain`` for a domain with or without its at. Raises CommandFailed."""
+    if text.startswith("@") or "@" not in text:
+        return f"@{text.removeprefix('@')}"
+    return check_address(text)
+
+
+def name_of(root: str) -> str:
+    """As it is called in what is printed."""
+    return f"domain {root[1:]}" if root.startswith("@") else f"account {root}"
 
 
 def parse_limit(text: str) -> tuple[str, int]:
@@ -73,19 +92,19 @@ def _print(quotas: list[Quota]) -> None:
 
 
 def set_quota(invocation: Invocation) -> int:
-    """Prints what the account holds and may hold now."""
-    address = check_address(invocation.options.address)
+    """Prints what the account or domain holds and may hold now."""
+    root = check_root(invocation.options.root)
     words: list[str] = invocation.options.limits
     unlimited = [word.lower() for word in words] == [NONE]
     limits: dict[str, int | None] = {"messages": None, "octets": None} if unlimited else dict(map(parse_limit, words))
 
     async def question(store: StoreClient) -> Quota:
-        now = await store.admin.quota_show(address)
+        now = await store.admin.quota_show(root)
         messages = limits.get("messages", now.most_messages)
         octets = limits.get("octets", now.most_octets)
-        return await store.admin.quota_set(address, messages, octets)
+        return await store.admin.quota_set(root, messages, octets)
 
-    quota = ask(invocation, question, f"account {address}")
+    quota = ask(invocation, question, name_of(root))
     if invocation.json:
         print_json(as_json(quota))
     else:
@@ -94,22 +113,22 @@ def set_quota(invocation: Invocation) -> int:
 
 
 async def all_quotas(store: StoreClient) -> list[Quota]:
-    """Page by page."""
-    quotas: list[Quota] = []
+    """Of domains, then of accounts, page by page."""
+    accounts: list[Quota] = []
     while True:
-        page = await store.admin.quota_list(quotas[-1].address if quotas else "")
+        page = await store.admin.quota_list(accounts[-1].address if accounts else "")
         if not page:
-            return quotas
-        quotas.extend(page)
+            return [*await store.admin.quota_domains(), *accounts]
+        accounts.extend(page)
 
 
 def show(invocation: Invocation) -> int:
-    """One account, or all by address."""
-    if invocation.options.address is None:
+    """One, or all."""
+    if invocation.options.root is None:
         quotas = ask(invocation, all_quotas)
     else:
-        address = check_address(invocation.options.address)
-        quotas = [ask(invocation, lambda store: store.admin.quota_show(address), f"account {address}")]
+        root = check_root(invocation.options.root)
+        quotas = [ask(invocation, lambda store: store.admin.quota_show(root), name_of(root))]
     if invocation.json:
         print_json([as_json(quota) for quota in quotas])
     else:
@@ -117,12 +136,37 @@ def show(invocation: Invocation) -> int:
     return EXIT_OK
 
 
+async def _recount(store: StoreClient, root: str | None) -> list[Recounted]:
+    """Accounts, each from its messages, before the domains that they add up to. Raises NotFound for what was named."""
+    quotas = await all_quotas(store)
+    roots = [quota.address for quota in sorted(quotas, key=lambda quota: quota.address.startswith("@"))]
+    if root is not None:
+        first = await store.admin.quota_show(root)
+        wanted = first.address
+        roots = [each for each in roots if each == wanted or (wanted.startswith("@") and each.endswith(wanted))]
+    counted = []
+    for each in roots:
+        try:
+            counted.append(await store.admin.quota_recount(each))
+        except NotFound:
+            continue  # removed meanwhile
+    return counted
+
+
 def recount(invocation: Invocation) -> int:
-    """From the counters of its mailboxes, which every write keeps right."""
-    address = check_address(invocation.options.address)
-    quota = ask(invocation, lambda store: store.admin.quota_recount(address), f"account {address}")
+    """EXIT_DAMAGED where a counter was wrong; it is right afterwards."""
+    named = invocation.options.root
+    root = None if named is None else check_root(named)
+    counted = ask(invocation, lambda store: _recount(store, root), "" if root is None else name_of(root))
+    wrong = [each for each in counted if each.before != each.now or each.mailboxes]
     if invocation.json:
-        print_json(as_json(quota))
+        rows = [{**as_json(each.now), "before": as_json(each.before), "wrong_mailboxes": each.mailboxes} for each in counted]
+        print_json(rows)
     else:
-        _print([quota])
-    return EXIT_OK
+        _print([each.now for each in counted])
+        for each in wrong:
+            before = each.before
+            print(f"{before.address}: {before.messages} messages, {before.octets} octets were noted; put right")
+        if not wrong:
+            print("all counters were right")
+    return EXIT_DAMAGED if wrong else EXIT_OK

@@ -53,7 +53,7 @@ class ServerSettings:
 @attrs.frozen
 class AuthSettings:
     administrators: tuple[str, ...] = key(
-        (), "addresses of accounts that may see and set everybody's quota over IMAP (SETQUOTA)"
+        (), "addresses of accounts that may see and set everybody's quota over IMAP (SETQUOTA), and hear of domains without a postmaster"
     )
     plaintext_networks: tuple[str, ...] = key(
         (), "networks (CIDR) from which a password is accepted without TLS; empty: from nowhere", form=NETWORKS
@@ -155,6 +155,12 @@ class LimitSettings:
         minimum=0,
         maximum=100_000_000,
     )
+    quota_warning_percent: int = key(
+        80, "how much of its quota an account or a domain uses when its owner is warned by mail; 0: never", minimum=0, maximum=99
+    )
+    quota_last_warning_percent: int = key(
+        95, "when for the second time; 0: never", minimum=0, maximum=99
+    )
     new_recipients_per_day: int = key(
         200,
         "recipients elsewhere that an account has not sent to before, on one day; 0: no limit",
@@ -235,6 +241,10 @@ class StoreSettings:
     retention_seconds: float = key(
         3600.0, "how often it is looked for what the rules let go (pillarbox retention)", minimum=0.1, maximum=86400
     )
+    rejects_messages: int = key(
+        200, "refused messages kept for an account (smtp_in.keep_rejects_days); for a newer one the oldest goes", minimum=1, maximum=100_000
+    )
+    rejects_octets: int = key(20 * MIB, "octets of these", minimum=64 * KIB, maximum=2**40)
     retention_rules: int = key(1000, "rules of retention", minimum=1, maximum=100_000)
     compact_live_percent: int = key(
         50, "a pack of which less than this is still needed is written anew to give back its space; 0: never", minimum=0, maximum=90

@@ -23,11 +23,25 @@ class DmarcHandling(StrEnum):
     """Only write it down."""
 
 
+class DmarcOrganisation(StrEnum):
+    """How the domain is found that others belong to."""
+
+    TREE = "tree"
+    """By asking the DNS (RFC 9989)."""
+    SUFFIX_LIST = "suffix-list"
+    """From the list of public suffixes that came with this version (RFC 7489)."""
+
+
 @attrs.frozen
 class AuthenticitySettings:
     check: bool = key(True, "whether mail from other servers is checked with SPF, DKIM and DMARC")
     dmarc: DmarcHandling = key(
         DmarcHandling.ENFORCE, "enforce (refuse or file into Junk what the domain's owner disowns), or report"
+    )
+    dmarc_organisational: DmarcOrganisation = key(
+        DmarcOrganisation.TREE,
+        "how DMARC finds the organisational domain: tree (asking the DNS, RFC 9989), or suffix-list (the list of public suffixes that came "
+        "with this version, RFC 7489)",
     )
     seconds: float = key(10.0, "how long the checks of one message may wait for the DNS", minimum=0.1, maximum=120)
     unchecked_networks: tuple[str, ...] = key(
@@ -93,6 +107,14 @@ class SmtpInSettings:
     noted_refusals_per_minute: int = key(
         300, "refusals a minute that are kept for pillarbox trace; more are only logged", minimum=0, maximum=100_000
     )
+    keep_rejects_days: int = key(
+        0,
+        "days for which a message that a check refused is kept in the mailbox Rejects of its recipients, though its sender is told that it "
+        "was refused; 0: none",
+        minimum=0,
+        maximum=365,
+    )
+    keep_rejects_per_minute: int = key(60, "such messages a minute; more are only refused", minimum=1, maximum=10_000)
     banner_delay_seconds: float = key(
         1.0, "how long a new client on port 25 must wait for the greeting without a word; 0: not", minimum=0, maximum=30
     )

@@ -4,11 +4,12 @@ from typing import Protocol
 
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.group_types import Posting
 from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.registry import Role, call
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
-from shared.contract.sharing_types import Quota
+from shared.contract.sharing_types import Quota, Recounted
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, StoreStatus
 from shared.contract.verify_types import VerifyStatus
 from shared.model.ids import EntryId
@@ -81,6 +82,14 @@ class AdminApi(Protocol):
         """Add targets to an alias, making it if need be. Raises NotFound (domain), AlreadyExists (an account), BadRequest (loop)."""
         ...
 
+    @call(Role.ADMIN, write=True)
+    async def alias_posting(self, address: str, posting: Posting, owners: tuple[str, ...]) -> AliasInfo:
+        """Who may post to an alias from now on, in place of who might until now.
+
+        Raises NotFound, BadRequest (OWNERS without any, a postmaster, a catch-all), LimitExceeded.
+        """
+        ...
+
     @call(Role.ADMIN)
     async def alias_list(self, after: str) -> tuple[AliasInfo, ...]:
         """By address, at most 1,000 after the given one."""
@@ -92,8 +101,8 @@ class AdminApi(Protocol):
         ...
 
     @call(Role.ADMIN)
-    async def quota_show(self, address: str) -> Quota:
-        """Raises NotFound."""
+    async def quota_show(self, root: str) -> Quota:
+        """Of an account by its address, or a domain as ``@domain``. Raises NotFound."""
         ...
 
     @call(Role.ADMIN)
@@ -101,14 +110,19 @@ class AdminApi(Protocol):
         """Of all accounts by address, at most 1,000 after the given one."""
         ...
 
+    @call(Role.ADMIN)
+    async def quota_domains(self) -> tuple[Quota, ...]:
+        """Of all domains that may have accounts, by name."""
+        ...
+
     @call(Role.ADMIN, write=True)
-    async def quota_set(self, address: str, messages: int | None, octets: int | None) -> Quota:
+    async def quota_set(self, root: str, messages: int | None, octets: int | None) -> Quota:
         """New limits (None: no limit). Raises NotFound, BadRequest."""
         ...
 
     @call(Role.ADMIN, write=True)
-    async def quota_recount(self, address: str) -> Quota:
-        """Count anew from the mailboxes' counters; what is held now. Raises NotFound."""
+    async def quota_recount(self, root: str) -> Recounted:
+        """Count an account anew from its messages, a domain from its accounts, and keep that. Raises NotFound."""
         ...
 
     @call(Role.ADMIN)

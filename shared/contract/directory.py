@@ -20,3 +20,11 @@ class DirectoryApi(Protocol):
         What only a catch-all takes belongs to an account that gets all of it alone.
         """
         ...
+
+    @call(Role.SMTP_IN)
+    async def may_post(self, address: str, sender: str, grant: Grant | None) -> bool:
+        """Whether a ``restricted`` address takes mail: from the grant's account, or without one from a sender who is no liar.
+
+        ``sender`` is the reverse-path, empty for ``<>``, who may not. That it is true is for the caller to find out.
+        """
+        ...

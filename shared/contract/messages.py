@@ -8,6 +8,7 @@ from typing import Protocol
 from shared.contract.append_types import AppendAllResult, AppendNamedResult, NewMessage, Replaced
 from shared.contract.contents import Contents
 from shared.contract.registry import Role, call
+from shared.contract.reject_types import Rejected
 from shared.contract.types import (
     AppendResult,
     ChangesPage,
@@ -32,6 +33,14 @@ class MessagesApi(Protocol):
         """File local copies and queue remote recipients in one transaction; returns when it is durable.
 
         Raises NoSuchUpload, NotFound where an account is gone, GrantExpired where the submitting device is, OverQuota, OutOfSpace.
+        """
+        ...
+
+    @call(Role.SMTP_IN, write=True)
+    async def keep_rejected(self, rejected: Rejected) -> int:
+        """File a message that was refused in the mailbox Rejects of its accounts; of how many. Who has no room for it is passed over.
+
+        It goes by itself after ``smtp_in.keep_rejects_days``. Raises OutOfSpace, BadRequest.
         """
         ...
 

@@ -48,12 +48,15 @@ class SharingApi(Protocol):
 
     @call(Role.IMAP)
     async def quota(self, grant: Grant, name: str) -> Quota:
-        """Of the account that a mailbox belongs to; one's own need not be there (RFC 9208 §4.1.2). Raises NoSuchMailbox, NoPermission."""
+        """Of the account that a mailbox belongs to; one's own need not be there (RFC 9208 §4.1.2). Raises NoSuchMailbox, NoPermission.
+
+        The limits are those that are met first: the account's own, or what is left of its domain's.
+        """
         ...
 
     @call(Role.IMAP)
     async def quota_root(self, grant: Grant, root: str) -> Quota:
-        """Of an account by its address: one's own, or any to an administrator. Raises NoSuchMailbox."""
+        """One's own as ``quota`` has it; to an administrator any, as it was set, also a domain's (``@domain``). Raises NoSuchMailbox."""
         ...
 
     @call(Role.IMAP, write=True)

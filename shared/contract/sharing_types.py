@@ -47,10 +47,20 @@ class Annotations:
 
 @attrs.frozen
 class Quota:
-    """What an account holds and may hold (None: no limit)."""
+    """What an account holds and may hold (None: no limit), or all accounts of a domain, whose ``address`` is ``@domain``."""
 
     address: str
     messages: int
     octets: int
     most_messages: int | None
     most_octets: int | None
+
+
+@attrs.frozen
+class Recounted:
+    """Counters as they were kept, and as they are after everything was counted anew: equal where all is well."""
+
+    before: Quota
+    now: Quota
+    mailboxes: int = 0
+    """Of which the counters were wrong."""

@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from shared.contract.device_types import LoginDevice
+from shared.contract.group_types import Posting
 from shared.model.ids import AccountId, DeviceId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import ALL_RIGHTS_BITS
@@ -41,6 +42,8 @@ class Resolution:
     """What fits into the roomiest of the accounts; 0: all of them are full; None: there is no limit, or a remote target."""
     catch_all: bool = False
     """Only the domain's catch-all takes it."""
+    restricted: bool = False
+    """A group to which not everybody may post: ``directory.may_post`` says who."""
 
 
 @attrs.frozen
@@ -438,6 +441,9 @@ class AccountInfo:
 class AliasInfo:
     address: str
     targets: tuple[str, ...]
+    posting: Posting = Posting.EVERYBODY
+    owners: tuple[str, ...] = ()
+    """Who may post to it besides its members, or alone."""
 
 
 @attrs.frozen

@@ -1,12 +1,15 @@
 """DMARC (RFC 9989, successor of RFC 7489): does what passed SPF or DKIM belong to the domain in From, and what does its owner ask for.
 
-The organisational domain is found by a walk up the DNS tree (RFC 9989 §4.10). Laws: at most MAX_QUERIES questions for each domain;
-a failed look-up of a policy is temperror, never "no policy"; any input ends in a verdict.
+The organisational domain is found by a walk up the DNS tree (RFC 9989 §4.10), or by the older rule, from a list of public suffixes
+(RFC 7489 §3.2): then the author's domain and that one are asked and no others, and what records say of public suffixes is passed over.
+
+Laws: at most MAX_QUERIES questions for each domain; a failed look-up of a policy is temperror, never "no policy"; any input ends in a
+verdict.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -49,17 +52,26 @@ class Identifiers:
 
 
 _Walk = list[tuple[str, DmarcRecord]]
+Organisations = Callable[[str], str]
+"""The organisational domain of a domain, from a list of public suffixes."""
 
 
 class _TemporaryError(Exception):
     pass
 
 
-def evaluate_dmarc(author_domain: str, found: Identifiers) -> Evaluation[DmarcVerdict]:
-    """The verdict for one domain of the From field (lower case, A-labels)."""
+def evaluate_dmarc(
+    author_domain: str, found: Identifiers, listed: Organisations | None = None
+) -> Evaluation[DmarcVerdict]:
+    """The verdict for one domain of the From field (lower case, A-labels). Without ``listed`` by the tree walk."""
     try:
-        walk = yield from _walk(author_domain)
-        applied = _policy(author_domain, walk)
+        if listed is None:
+            walk = yield from _walk(author_domain)
+            organisation = _organisation(author_domain, walk)
+        else:
+            organisation = listed(author_domain)
+            walk = yield from _listed_records(author_domain, organisation)
+        applied = _policy(author_domain, organisation, walk)
         if applied is None:
             return DmarcVerdict(
                 DmarcResult.NONE, author_domain, Disposition.NONE, f"{author_domain} publishes no policy"
@@ -67,7 +79,7 @@ def evaluate_dmarc(author_domain: str, found: Identifiers) -> Evaluation[DmarcVe
         record, disposition = applied
         if disposition is None:
             disposition = yield from _inherited(author_domain, record)
-        aligned = yield from _aligned(author_domain, _organisation(author_domain, walk), record, found)
+        aligned = yield from _aligned(author_domain, organisation, record, found, listed)
     except _TemporaryError as error:
         return DmarcVerdict(DmarcResult.TEMPERROR, author_domain, Disposition.NONE, str(error))
     if aligned:
@@ -77,14 +89,13 @@ def evaluate_dmarc(author_domain: str, found: Identifiers) -> Evaluation[DmarcVe
     )
 
 
-def _policy(author_domain: str, walk: _Walk) -> tuple[DmarcRecord, Disposition | None] | None:
+def _policy(author_domain: str, organisation: str, walk: _Walk) -> tuple[DmarcRecord, Disposition | None] | None:
     """RFC 9989 §4.10.1: the record that applies; the disposition None where it is that of a subdomain."""
     if not walk:
         return None
     name, record = walk[0]
     if name == author_domain:
         return record, _gentler(record.policy, record)
-    organisation = _organisation(author_domain, walk)
     for name, record in walk:
         if name == organisation:
             return record, None
@@ -110,7 +121,9 @@ def _gentler(disposition: Disposition, record: DmarcRecord) -> Disposition:
     return Disposition.QUARANTINE if disposition is Disposition.REJECT else Disposition.NONE
 
 
-def _aligned(author_domain: str, organisation: str, record: DmarcRecord, found: Identifiers) -> Evaluation[str]:
+def _aligned(
+    author_domain: str, organisation: str, record: DmarcRecord, found: Identifiers, listed: Organisations | None
+) -> Evaluation[str]:
     """What of that which was authenticated belongs to the author's domain, in words; empty: nothing (RFC 9989 §4.4)."""
     relaxed: list[tuple[str, str]] = []
     for kind, domain, strict in (
@@ -124,7 +137,8 @@ def _aligned(author_domain: str, organisation: str, record: DmarcRecord, found: 
     for kind, domain in relaxed:
         if not _may_share(domain, organisation):
             continue
-        if _organisation(domain, (yield from _walk(domain))) == organisation:
+        theirs = _organisation(domain, (yield from _walk(domain))) if listed is None else listed(domain)
+        if theirs == organisation:
             return f"{kind} {domain}"
     return ""
 
@@ -148,8 +162,18 @@ def _organisation(domain: str, walk: _Walk) -> str:
 
 def _walk(domain: str) -> Evaluation[_Walk]:
     """RFC 9989 §4.10: the records from the domain up, until one says that it is, or is not, a public suffix."""
+    return _records(walk_names(domain), lambda record: record.psd is not PublicSuffix.UNKNOWN)
+
+
+def _listed_records(author_domain: str, organisation: str) -> Evaluation[_Walk]:
+    """RFC 7489 §6.6.3: of the domain, else of its organisational domain."""
+    found = yield from _records(dict.fromkeys((author_domain, organisation)), lambda record: True)
+    return [(name, attrs.evolve(record, psd=PublicSuffix.UNKNOWN)) for name, record in found]
+
+
+def _records(names: Iterable[str], is_last: Callable[[DmarcRecord], bool]) -> Evaluation[_Walk]:
     found: _Walk = []
-    for name in walk_names(domain):
+    for name in names:
         reply = yield Question(f"_dmarc.{name}", "TXT")
         if isinstance(reply, DnsFailure):
             raise _TemporaryError(f"the policy of {name} could not be asked for: {reply.reason}")
@@ -157,7 +181,7 @@ def _walk(domain: str) -> Evaluation[_Walk]:
         # RFC 9989 §4.10: more than one is none
         if len(records) == 1:
             found.append((name, records[0]))
-            if records[0].psd is not PublicSuffix.UNKNOWN:
+            if is_last(records[0]):
                 break
     return found
 

@@ -22,7 +22,7 @@ import trio
 from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.replies import Reply
-from services.smtp_in.transaction import Transaction
+from services.smtp_in.transaction import Transaction, Vouched
 from shared.dns.answers import DnsFailure
 from shared.dns.drive import ask, look_up
 from shared.dns.resolver import Resolver
@@ -38,7 +38,7 @@ from shared.mailauth.dkim import (
     check_signatures,
     key_names,
 )
-from shared.mailauth.dmarc import DmarcResult, DmarcVerdict, Identifiers, evaluate_dmarc
+from shared.mailauth.dmarc import DmarcResult, DmarcVerdict, Identifiers, Organisations, evaluate_dmarc
 from shared.mailauth.dmarc_record import Disposition
 from shared.mailauth.iprev import IprevResult, IprevVerdict, check_iprev
 from shared.mailauth.lookups import Question
@@ -65,6 +65,8 @@ class Options:
     """Act on DMARC policies; otherwise they are only written down."""
     seconds: float
     unchecked: Container[str]
+    organisations: Organisations | None = None
+    """Of the list of public suffixes; None: the tree is walked."""
 
 
 _NO_NAME: Final = IprevVerdict(IprevResult.TEMPERROR, "", "the DNS did not answer in time")
@@ -104,6 +106,7 @@ class Authenticity(Policy):
         findings = await self._find(transaction, header, received, authors)
         transaction.authentication = build_results(self._options.hostname, _lines(transaction, findings, authors))
         transaction.verdicts = _in_words(findings, authors)
+        transaction.vouched = _vouched(findings)
         reply, junk = self._decide(findings, authors)
         transaction.junk = junk
         self._log.info(
@@ -137,7 +140,8 @@ class Authenticity(Policy):
                 tuple(each.domain for each in findings.dkim if each.result is DkimResult.PASS),
             )
             verdicts = [
-                await look_up(evaluate_dmarc(domain, identifiers), self._resolver) for domain in authors.domains
+                await look_up(evaluate_dmarc(domain, identifiers, self._options.organisations), self._resolver)
+                for domain in authors.domains
             ]
             findings.dmarc = tuple(map(_faulty, verdicts)) if authors.fault else tuple(verdicts)
         if scope.cancelled_caught and not findings.dmarc:
@@ -198,11 +202,21 @@ class Authenticity(Policy):
             return None, authors.fault is AuthorFault.TOO_MANY
         worst = max(failed, key=lambda each: _STRICTNESS[each.disposition])
         if worst.disposition is Disposition.REJECT:
-            unsure = findings.spf.result is SpfResult.TEMPERROR or any(
-                each.result is DkimResult.TEMPERROR for each in findings.dkim
-            )
-            return (replies.AUTHENTICITY_UNKNOWN if unsure else replies.DISOWNED), False
+            return (replies.AUTHENTICITY_UNKNOWN if _is_unsure(findings) else replies.DISOWNED), False
         return None, worst.disposition is Disposition.QUARANTINE
+
+
+def _is_unsure(findings: _Findings) -> bool:
+    return findings.spf.result is SpfResult.TEMPERROR or any(
+        each.result is DkimResult.TEMPERROR for each in findings.dkim
+    )
+
+
+def _vouched(findings: _Findings) -> Vouched:
+    domains = {each.domain for each in findings.dmarc if each.result is DmarcResult.PASS}
+    if findings.spf.result is SpfResult.PASS:
+        domains.add(findings.spf.domain)
+    return Vouched(frozenset(domains), _is_unsure(findings))
 
 
 def _faulty(verdict: DmarcVerdict) -> DmarcVerdict:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from services.smtp_in.policy.chain import Policy
 from services.smtp_in.policy.daily import DailyAllowance
+from services.smtp_in.policy.groups import posting_objection
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.grammar import Mailbox
 from services.smtp_in.protocol.replies import Reply
@@ -46,7 +47,9 @@ class KnownRecipient(Policy):
         except BadRequest:
             return replies.BAD_RECIPIENT
         if resolution.kind is ResolutionKind.DELIVERABLE:
-            objection = self._room_objection(resolution.room_octets, transaction.mail.size)
+            objection = await posting_objection(self._directory, transaction, recipient, resolution)
+            if objection is None:
+                objection = self._room_objection(resolution.room_octets, transaction.mail.size)
             if objection is None:
                 remotes = [RemoteRecipient(remote, recipient.address) for remote in resolution.remotes]
                 objection = await self._daily.objection(transaction, remotes)

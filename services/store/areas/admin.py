@@ -15,19 +15,22 @@ from services.store.domain.names import NameLimits
 from services.store.reads import directory as reads
 from services.store.reads import dkim as dkim_reads
 from services.store.reads import queue as queue_reads
+from services.store.reads import quota as quota_reads
+from services.store.reads.groups import alias_page
 from services.store.reads.restoring import held_contents
 from services.store.writer import Command
-from services.store.writes import aliases, filing, restoring, sharing
+from services.store.writes import aliases, filing, groups, quota, restoring
 from services.store.writes import directory as writes
 from services.store.writes import dkim as dkim_writes
 from services.store.writes import queue as queue_writes
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.group_types import Posting
 from shared.contract.queue_types import QueueFilter, QueueItem
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
-from shared.contract.sharing_types import Quota
+from shared.contract.sharing_types import Quota, Recounted
 from shared.contract.types import AccountInfo, AliasInfo, Connection, DomainInfo, StoreStatus
 from shared.contract.verify_types import VerifyStatus
 from shared.errors import BadRequest
@@ -104,25 +107,35 @@ class AdminArea:
         added: AliasInfo = await self._write(call, "alias_add", aliases.alias_add, address, targets, limits)
         return added
 
+    async def alias_posting(
+        self, call: Call, address: str, posting: Posting, owners: tuple[str, ...]
+    ) -> AliasInfo:
+        most = self._core.settings.store.alias_targets
+        info: AliasInfo = await self._write(call, "alias_posting", groups.alias_posting, address, posting, owners, most)
+        return info
+
     async def alias_list(self, call: Call, after: str) -> tuple[AliasInfo, ...]:
-        return await self._core.readers.run(reads.aliases, after)
+        return await self._core.readers.run(alias_page, after)
 
     async def alias_remove(self, call: Call, address: str, targets: tuple[str, ...]) -> None:
         await self._write(call, "alias_remove", aliases.alias_remove, address, targets)
 
-    async def quota_show(self, call: Call, address: str) -> Quota:
-        return await self._core.readers.run(reads.quota_show, address)
+    async def quota_show(self, call: Call, root: str) -> Quota:
+        return await self._core.readers.run(quota_reads.quota_show, root)
 
     async def quota_list(self, call: Call, after: str) -> tuple[Quota, ...]:
-        return await self._core.readers.run(reads.quotas, after)
+        return await self._core.readers.run(quota_reads.quotas, after)
 
-    async def quota_set(self, call: Call, address: str, messages: int | None, octets: int | None) -> Quota:
-        quota: Quota = await self._write(call, "quota_set", sharing.quota_set, address, messages, octets)
-        return quota
+    async def quota_domains(self, call: Call) -> tuple[Quota, ...]:
+        return await self._core.readers.run(quota_reads.domain_quotas)
 
-    async def quota_recount(self, call: Call, address: str) -> Quota:
-        quota: Quota = await self._write(call, "quota_recount", sharing.quota_recount, address)
-        return quota
+    async def quota_set(self, call: Call, root: str, messages: int | None, octets: int | None) -> Quota:
+        found: Quota = await self._write(call, "quota_set", quota.quota_set, root, messages, octets)
+        return found
+
+    async def quota_recount(self, call: Call, root: str) -> Recounted:
+        recounted: Recounted = await self._write(call, "quota_recount", quota.quota_recount, root)
+        return recounted
 
     async def queue_list(self, call: Call, after: EntryId, limit: int) -> tuple[QueueItem, ...]:
         return await self._core.readers.run(queue_reads.items, after, limit)

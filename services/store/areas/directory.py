@@ -4,6 +4,7 @@ from services.store.core import Core
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.domain.directory import may_send
 from services.store.reads import directory as reads
+from services.store.reads.groups import may_account_post
 from shared.contract.types import Resolution, ResolutionKind
 from shared.mail.srs import is_srs
 from shared.model.ids import Grant
@@ -34,3 +35,7 @@ class DirectoryArea:
     async def may_send_as(self, call: Call, grant: Grant, address: str) -> bool:
         account = self._core.account_of(call, grant)
         return may_send(account, await self.resolve(call, address))
+
+    async def may_post(self, call: Call, address: str, sender: str, grant: Grant | None) -> bool:
+        account = None if grant is None else self._core.account_of(call, grant)
+        return await self._core.readers.run(may_account_post, address, sender, account, self._core.rules)

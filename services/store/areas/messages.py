@@ -5,14 +5,17 @@ from typing import Any
 
 from services.store.areas.incoming import contents, inline_content
 from services.store.core import Core
+from services.store.domain.names import NameLimits
+from services.store.domain.rejects import RejectLimits
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
 from services.store.sending import limit_of
 from services.store.writer import Command
-from services.store.writes import appending, filing, transfer
+from services.store.writes import appending, filing, rejects, transfer
 from services.store.writes.flags import store_flags
 from shared.contract.append_types import AppendAllResult, AppendNamedResult, NewMessage, Replaced
 from shared.contract.contents import Contents
+from shared.contract.reject_types import Rejected
 from shared.contract.types import (
     AppendResult,
     ChangesPage,
@@ -55,7 +58,7 @@ class MessagesArea:
             core.rules,
             core.queue_times,
             all_limited=not delivery.remote
-            and all(core.directory.is_limited(recipient.account_id) for recipient in delivery.local),
+            and all(core.directory.quotas.is_limited(recipient.account_id) for recipient in delivery.local),
             daily=core.sending.defaults,
         )
         sources = (delivery.content, *(report.content for report in delivery.reports))
@@ -97,6 +100,16 @@ class MessagesArea:
         )
         result: DeliveryResult = await self._core.writer.submit(command)
         return result
+
+    async def keep_rejected(self, call: Call, rejected: Rejected) -> int:
+        store = self._core.settings.store
+        limits = RejectLimits(store.rejects_messages, store.rejects_octets)
+        names = NameLimits(store.mailbox_name_octets, store.mailbox_depth, store.mailboxes_per_account)
+        incoming = (inline_content(self._core, rejected.content),)
+        arguments = (incoming, rejected, limits, names)
+        command = Command("messages.keep_rejected", call.op_id, rejects.keep, arguments, prepare=filing.prepare_contents)
+        kept: int = await self._core.writer.submit(command)
+        return kept
 
     async def append(
         self,

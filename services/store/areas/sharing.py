@@ -5,8 +5,10 @@ from typing import Any
 
 from services.store.core import Core
 from services.store.domain.addresses import InvalidAddressError, normalize_address
+from services.store.reads import quota as quota_reads
 from services.store.reads import sharing as reads
 from services.store.writer import Command
+from services.store.writes import quota as quota_writes
 from services.store.writes import sharing as writes
 from shared.contract.sharing_types import AclChange, AclEntry, Annotation, AnnotationDepth, Annotations, Quota
 from shared.model.ids import Grant
@@ -57,19 +59,19 @@ class SharingArea:
 
     async def quota_root(self, call: Call, grant: Grant, root: str) -> Quota:
         account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.quota_root, account, root, self._administrators)
+        return await self._core.readers.run(quota_reads.quota_root, account, root, self._administrators)
 
     async def set_quota(self, call: Call, grant: Grant, root: str, messages: int | None, octets: int | None) -> Quota:
         account = self._core.account_of(call, grant)
         arguments = (account, root, messages, octets, self._administrators)
         quota: Quota = await self._core.writer.submit(
-            Command("sharing.set_quota", call.op_id, writes.set_quota, arguments)
+            Command("sharing.set_quota", call.op_id, quota_writes.set_quota, arguments)
         )
         return quota
 
     async def quota(self, call: Call, grant: Grant, name: str) -> Quota:
         account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.quota, account, name)
+        return await self._core.readers.run(quota_reads.quota_of_mailbox, account, name)
 
 
 def _normal(address: str) -> str:

@@ -26,6 +26,10 @@ def _nobody(_: str) -> None:
     return None
 
 
+def _is_not(_: str) -> bool:
+    return False
+
+
 @attrs.frozen
 class Lookups:
     """What the rule asks."""
@@ -40,6 +44,8 @@ class Lookups:
     """Alias to alias to alias: what is deeper is taken for a mistake."""
     returned: Callable[[str], str | None] = _nobody
     """The sender for whom an address was made by SRS; None where we did not make it."""
+    restricted: Callable[[str], bool] = _is_not
+    """Whether not everybody may post to an alias."""
 
 
 @attrs.frozen
@@ -66,7 +72,17 @@ def resolve(address: str, lookups: Lookups) -> Resolution:
     walk = _Walk(lookups)
     walk.follow(normal, 0)
     hit = look_up(ours, lookups)
-    return walk.resolution(catch_all=hit is not None and hit.key.startswith("@"))
+    found = walk.resolution(catch_all=hit is not None and hit.key.startswith("@"))
+    if hit is not None and hit.account is None and lookups.restricted(hit.key):
+        return attrs.evolve(found, restricted=True)
+    return found
+
+
+def key_of(normal: str, lookups: Lookups) -> str | None:
+    """Under which address the directory has a normal one; None: it is nobody's here."""
+    ours = _ours(normal, lookups)
+    hit = None if ours is None else look_up(ours, lookups)
+    return None if hit is None else hit.key
 
 
 def _resolve_returned(address: str, lookups: Lookups) -> Resolution:

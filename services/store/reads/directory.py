@@ -11,8 +11,8 @@ from services.store.forwarding import Forwarding
 from services.store.readers import Snapshot
 from services.store.reads.devices import devices_of
 from services.store.sql.prepared import Cursor
-from services.store.sql.statements import directory, queue
-from shared.contract.sharing_types import Quota
+from services.store.sql.statements import directory, groups, queue
+from shared.contract.group_types import Posting
 from shared.contract.types import AccountInfo, AliasInfo, DomainInfo, Resolution
 from shared.errors import NotFound
 from shared.model.ids import AccountId
@@ -38,6 +38,10 @@ def lookups(cursor: Cursor, rules: Rules) -> Lookups:
         row = directory.ACCOUNT_ID.one(cursor, address)
         return None if row is None else int(row[0])
 
+    def restricted(address: str) -> bool:
+        row = groups.POSTING.one(cursor, address)
+        return row is not None and row[0] != Posting.EVERYBODY
+
     return Lookups(
         domain=lambda name: stands_for(cursor, name),
         account=account,
@@ -45,6 +49,7 @@ def lookups(cursor: Cursor, rules: Rules) -> Lookups:
         separator=rules.separator,
         depth=rules.depth,
         returned=rules.forwarding.returned,
+        restricted=restricted,
     )
 
 
@@ -79,8 +84,9 @@ def credentials(snapshot: Snapshot, username: str) -> Credentials | None:
     return Credentials(row[0], normal, row[1], scram, devices_of(snapshot.cursor, row[0]))
 
 
-def account_ids(snapshot: Snapshot) -> frozenset[int]:
-    return frozenset(row[0] for row in directory.ACCOUNT_IDS.all(snapshot.cursor))
+def account_domains(snapshot: Snapshot) -> dict[int, int]:
+    """All accounts, with the domain of each."""
+    return {row[0]: row[1] for row in directory.ACCOUNT_DOMAINS.all(snapshot.cursor)}
 
 
 def domains(snapshot: Snapshot) -> tuple[DomainInfo, ...]:
@@ -114,21 +120,6 @@ def account_of(snapshot: Snapshot, address: str) -> tuple[AccountId, str]:
     if found is None:
         raise NotFound(address)
     return AccountId(found[0]), kept
-
-
-def quota_show(snapshot: Snapshot, address: str) -> Quota:
-    """Raises NotFound."""
-    account, _ = account_of(snapshot, address)
-    return Quota(*directory.USAGE.all(snapshot.cursor, account)[0])
-
-
-def quotas(snapshot: Snapshot, after: str) -> tuple[Quota, ...]:
-    return tuple(Quota(*row) for row in directory.USAGES.all(snapshot.cursor, after, PAGE))
-
-
-def limited_accounts(snapshot: Snapshot) -> dict[int, Quota]:
-    """What the accounts that have a limit hold and may hold."""
-    return {row[0]: Quota(*row[1:]) for row in directory.LIMITED.all(snapshot.cursor)}
 
 
 def totals(snapshot: Snapshot, now: float) -> tuple[int, int, int, int, int, int]:

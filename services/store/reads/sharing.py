@@ -9,7 +9,7 @@ from services.store.domain.annotations import EntryName, matches, parse_entry
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import annotations, directory, sharing
-from shared.contract.sharing_types import AclEntry, Annotation, AnnotationDepth, Annotations, Quota
+from shared.contract.sharing_types import AclEntry, Annotation, AnnotationDepth, Annotations
 from shared.contract.types import MAX_REPLY_OCTETS
 from shared.errors import BadRequest, NoPermission, NoSuchMailbox, NotFound
 from shared.model.rights import ALL_RIGHTS_BITS, ANYONE, Rights
@@ -130,31 +130,3 @@ def annotated(cursor: Cursor, account_id: int, name: str) -> tuple[int, Rights]:
     if not found.rights & _MAY_READ:
         raise NoPermission
     return found.row[0], found.rights
-
-
-def quota(snapshot: Snapshot, account_id: int, name: str) -> Quota:
-    """Of the account that a mailbox belongs to. Raises NoSuchMailbox, NoPermission."""
-    place = access.place_of(snapshot.cursor, account_id, name)
-    if place is not None and not place.owner:
-        return quota_of(snapshot.cursor, account_id)
-    found = access.find(snapshot.cursor, account_id, name, Rights.READ)
-    return quota_of(snapshot.cursor, found.row[1])
-
-
-def quota_root(snapshot: Snapshot, account_id: int, root: str, administrators: frozenset[str]) -> Quota:
-    """Raises NoSuchMailbox."""
-    own = quota_of(snapshot.cursor, account_id)
-    try:
-        address = normalize_address(root)
-    except InvalidAddressError:
-        raise NoSuchMailbox from None
-    if address == own.address:
-        return own
-    found = directory.ACCOUNT_ID.one(snapshot.cursor, address) if own.address in administrators else None
-    if found is None:
-        raise NoSuchMailbox
-    return quota_of(snapshot.cursor, found[0])
-
-
-def quota_of(cursor: Cursor, account_id: int) -> Quota:
-    return Quota(*directory.USAGE.all(cursor, account_id)[0])

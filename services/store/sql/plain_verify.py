@@ -19,6 +19,10 @@ ACCOUNTS: Final = (
     "SELECT a.address, a.mailboxes, a.messages, a.octets, count(b.id), coalesce(sum(b.messages), 0), coalesce(sum(b.octets), 0) "
     "FROM account AS a LEFT JOIN mailbox AS b ON b.account_id = a.id GROUP BY a.id"
 )
+DOMAINS: Final = (
+    "SELECT d.name, d.messages, d.octets, coalesce(sum(a.messages), 0), coalesce(sum(a.octets), 0) "
+    "FROM domain AS d LEFT JOIN account AS a ON a.domain_id = d.id GROUP BY d.id"
+)
 UNINDEXED: Final = (
     "SELECT c.id FROM content AS c LEFT JOIN content_index AS i ON i.content_id = c.id WHERE i.content_id IS NULL LIMIT ?"
 )

@@ -27,6 +27,12 @@ domain: Final = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),  # A-labels, lower case
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("alias_of", BigId),  # the domain it stands for, which is no alias itself; NULL: a domain of its own
+    # what all of its accounts hold, kept right like their counters
+    sa.Column("messages", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("octets", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("quota_messages", sa.BigInteger),  # NULL: no limit
+    sa.Column("quota_octets", sa.BigInteger),
+    sa.Column("quota_warned", sa.Integer, nullable=False, server_default=sa.text("0")),  # percent; 0: nobody is warned now
     sqlite_autoincrement=True,
 )
 
@@ -44,6 +50,7 @@ account: Final = sa.Table(
     sa.Column("mailboxes", sa.Integer, nullable=False, server_default=sa.text("0")),
     sa.Column("quota_messages", sa.Integer),  # NULL: no limit
     sa.Column("quota_octets", sa.BigInteger),
+    sa.Column("quota_warned", sa.Integer, nullable=False, server_default=sa.text("0")),  # percent; 0: its owner is not warned now
     sqlite_autoincrement=True,
 )
 
@@ -100,6 +107,16 @@ known_recipient: Final = sa.Table(
     sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True),
     sa.Column("address", sa.Text, primary_key=True),  # as it is compared
     sa.Column("used_day", sa.Integer, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Who may post to an alias; without a row: everybody.
+alias_posting: Final = sa.Table(
+    "alias_posting",
+    metadata,
+    sa.Column("address", sa.Text, primary_key=True),
+    sa.Column("posting", sa.Text, nullable=False),  # shared.contract.group_types.Posting
+    sa.Column("owners", sa.Text, nullable=False),  # addresses, a line each
     sqlite_with_rowid=False,
 )
 

@@ -59,6 +59,7 @@ class DatabaseCheck:
                 self._part("contents", self._contents)
                 self._part("mailboxes", self._compare_mailboxes)
             self._part("accounts", self._accounts)
+            self._part("domains", self._domains)
         finally:
             # a damaged file refuses even that; the snapshot ends with the connection
             with suppress(sqlite3.Error):
@@ -148,6 +149,13 @@ class DatabaseCheck:
                 if there != noted:
                     what = f"{there} {word} counted, {noted} noted (mend: pillarbox quota recount {address})"
                     self._counter(what, address)
+
+    def _domains(self) -> None:
+        for name, *kept_and_found in self.connection.execute(sql.DOMAINS):
+            kept, found = kept_and_found[:2], kept_and_found[2:]
+            for word, noted, there in zip(("messages", "octets"), kept, found, strict=True):
+                if there != noted:
+                    self._counter(f"{name}: {there} {word} counted, {noted} noted (mend: pillarbox quota recount {name})")
 
     def _counter(self, what: str, account: Any = "", mailbox: Any = "") -> None:
         self.findings.add(Damage(DamageKind.COUNTER, what, str(account), str(mailbox)))

@@ -8,6 +8,7 @@ from services.store.domain.addresses import domain_of
 from services.store.domain.directory import Lookups, find_loop
 from services.store.domain.dkim import NewKey
 from services.store.reads.directory import Rules, lookups
+from services.store.reads.groups import aliases_with_rules
 from services.store.sql.statements import directory
 from services.store.transaction import Transaction
 from services.store.writes.directory import (
@@ -17,6 +18,7 @@ from services.store.writes.directory import (
     normal_domain,
     owning_domain_id,
 )
+from services.store.writes.groups import forget
 from shared.contract.types import AliasInfo, DomainInfo
 from shared.errors import AlreadyExists, BadRequest, LimitExceeded, NotFound
 
@@ -60,7 +62,8 @@ def alias_add(transaction: Transaction, address: str, targets: Sequence[str], li
     _check(transaction, normal, [*known, *new], limits)
     directory.INSERT_ALIAS.run_many(cursor, [(normal, target, domain_id) for target in new])
     transaction.changes.directory = True
-    return AliasInfo(normal, tuple(sorted(known + new)))
+    (info,) = aliases_with_rules(cursor, [AliasInfo(normal, tuple(sorted(known + new)))])
+    return info
 
 
 def catch_all(transaction: Transaction, name: str, targets: Sequence[str], limits: AliasLimits) -> AliasInfo:
@@ -101,6 +104,8 @@ def alias_remove(transaction: Transaction, address: str, targets: Sequence[str])
         directory.DELETE_TARGET.run_many(cursor, [(normal, target) for target in named])
     else:
         directory.DELETE_ALIAS.run(cursor, normal)
+    if not named or len(set(named)) == len(known):
+        forget(transaction, normal)
     transaction.changes.directory = True
 
 

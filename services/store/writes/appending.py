@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from services.store.sql.prepared import Row
 from services.store.sql.statements import directory, messages
 from services.store.transaction import MailboxRow, Transaction
+from services.store.usage import Leaving
 from services.store.writes.filing import Incoming, check_room, file_message, flag_bits, index_of, ready
 from services.store.writes.transfer import leave
 from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
@@ -33,11 +34,10 @@ def append_all(
     check_room(row, len(new))
     octets = sum(ready(incoming, position).raw_octets for position in range(len(new)))
     source, gone = _replaced(transaction, account_id, replaces)
-    if source is not None and source.account_id == row.account_id:
-        # RFC 8508 §3.4: only the net quota consumption is considered
-        transaction.check_quota(row.account_id, len(new) - len(gone), octets - sum(old[3] for old in gone))
-    else:
-        transaction.check_quota(row.account_id, len(new), octets)
+    leaving = None
+    if source is not None:
+        leaving = Leaving(source.account_id, len(gone), sum(old[3] for old in gone))
+    transaction.check_quota(row.account_id, len(new), octets, leaving)
     modseq = transaction.next_modseq(row)
     rights = transaction.rights(account_id, row)
     address = directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, row.account_id)

@@ -51,6 +51,7 @@ def domain_remove(transaction: Transaction, name: str) -> None:
         raise BadRequest(f"the domain {domain_aliases[0][0]} is an alias of it")
     dkim.DELETE_ALL.run(transaction.cursor, domain_id)
     directory.DELETE_DOMAIN.run(transaction.cursor, domain_id)
+    transaction.changes.removed_domains.add(domain_id)
     transaction.changes.directory = True
 
 
@@ -107,7 +108,7 @@ def account_add(
         add_mailbox(transaction, account_id, name, special_use)
         mailboxes.SUBSCRIBE.run(cursor, account_id, name)
     transaction.changes.directory = True
-    transaction.changes.added_accounts.add(account_id)
+    transaction.changes.added_accounts[account_id] = domain_id
     return AccountInfo(AccountId(account_id), normal, 0, 0, transaction.now)
 
 

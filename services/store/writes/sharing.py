@@ -1,4 +1,4 @@
-"""Rights, annotations and quota are changed."""
+"""Rights and annotations are changed."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,16 +8,15 @@ import attrs
 from services.store import access
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.domain.annotations import EntryName, parse_entry
-from services.store.reads.sharing import ADMIN_ENTRY, EVERYBODY, SERVER, annotated, grantee_of, quota_of
+from services.store.reads.sharing import ADMIN_ENTRY, EVERYBODY, SERVER, annotated, grantee_of
 from services.store.sql.statements import annotations, directory, sharing
 from services.store.transaction import MailboxRow, Transaction
-from shared.contract.sharing_types import AclChange, Annotation, Quota
+from shared.contract.sharing_types import AclChange, Annotation
 from shared.errors import (
     BadRequest,
     CannotChangeMailbox,
     LimitExceeded,
     NoPermission,
-    NoSuchMailbox,
     NotFound,
     TooLarge,
 )
@@ -25,7 +24,6 @@ from shared.model.rights import ALL_RIGHTS_BITS, Rights
 
 ENTRIES_MAX: Final = 1000
 """Of one mailbox's rights."""
-QUOTA_MAX: Final = 2**62
 
 
 @attrs.frozen
@@ -151,45 +149,3 @@ def account_named(transaction: Transaction, address: str) -> int:
     if found is None:
         raise NotFound(address)
     return int(found[0])
-
-
-def quota_set(transaction: Transaction, address: str, messages: int | None, octets: int | None) -> Quota:
-    """Raises NotFound, BadRequest."""
-    if any(limit is not None and not 0 <= limit <= QUOTA_MAX for limit in (messages, octets)):
-        raise BadRequest("limit")
-    account_id = account_named(transaction, address)
-    directory.SET_QUOTA.run(transaction.cursor, messages, octets, account_id)
-    return _quota_changed(transaction, account_id)
-
-
-def set_quota(
-    transaction: Transaction,
-    account_id: int,
-    root: str,
-    messages: int | None,
-    octets: int | None,
-    administrators: frozenset[str],
-) -> Quota:
-    """SETQUOTA by an account. Raises NoPermission, NoSuchMailbox, BadRequest."""
-    if directory.ACCOUNT_ADDRESS.scalar(transaction.cursor, account_id) not in administrators:
-        raise NoPermission
-    try:
-        return quota_set(transaction, root, messages, octets)
-    except NotFound:
-        raise NoSuchMailbox from None
-
-
-def quota_recount(transaction: Transaction, address: str) -> Quota:
-    """Count anew from the mailboxes. Raises NotFound."""
-    account_id = account_named(transaction, address)
-    transaction.flush()
-    counted = directory.COUNTED.all(transaction.cursor, account_id)[0]
-    directory.SET_USAGE.run(transaction.cursor, *counted, account_id)
-    return _quota_changed(transaction, account_id)
-
-
-def _quota_changed(transaction: Transaction, account_id: int) -> Quota:
-    transaction.flush()
-    quota = quota_of(transaction.cursor, account_id)
-    transaction.changes.quotas[account_id] = quota
-    return quota

@@ -11,6 +11,7 @@ from services.store.domain.flags import DELETED, keyword_slots, permitted_mask, 
 from services.store.sql.prepared import Row
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import MailboxRow, Transaction
+from services.store.usage import Leaving
 from services.store.writes.filing import check_room
 from shared.contract.types import CopyResult, ExpungeResult
 from shared.errors import BadRequest, LimitExceeded
@@ -25,7 +26,8 @@ def copy(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
     source = transaction.mailbox_of(account_id, mailbox_id, Rights.READ)
     target = transaction.mailbox_of(account_id, target_id, Rights.INSERT)
     rows = _whole(transaction, mailbox_id, uids)
-    _check_quota(transaction, target, rows)
+    if rows:
+        transaction.check_quota(target.account_id, len(rows), sum(row[3] for row in rows))
     mask = permitted_mask(transaction.rights(account_id, target))
     targets = _enter(transaction, source, target, rows, keep_uidl=False, mask=mask)
     if rows:
@@ -43,15 +45,11 @@ def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
         # RFC 6851 §3.3 leaves it to us whether a move onto itself is refused
         raise BadRequest("a mailbox cannot move into itself")
     rows = _whole(transaction, mailbox_id, uids)
-    if source.account_id != target.account_id:
-        _check_quota(transaction, target, rows)
+    if source.account_id != target.account_id and rows:
+        octets = sum(row[3] for row in rows)
+        leaving = Leaving(source.account_id, len(rows), octets)
+        transaction.check_quota(target.account_id, len(rows), octets, leaving)
     return move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
-
-
-def _check_quota(transaction: Transaction, target: MailboxRow, rows: Sequence[Row]) -> None:
-    """Raises OverQuota."""
-    if rows:
-        transaction.check_quota(target.account_id, len(rows), sum(row[3] for row in rows))
 
 
 def move_rows(

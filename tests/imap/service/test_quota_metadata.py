@@ -4,7 +4,7 @@ import trio
 
 from shared.contract.registry import Role
 from shared.testing.imap_client import ImapClient
-from shared.testing.stack import PASSWORD, open_client
+from shared.testing.stack import PASSWORD, Stack, open_client
 
 MESSAGE = b"Subject: x\r\n\r\n" + b"y" * 3000 + b"\r\n"
 
@@ -48,6 +48,31 @@ def test_quota(stack, account, connect):
     client.ok("CREATE big")
     client.ok("DELETE Sent")
     assert client.append(b"big", MESSAGE).ok
+
+
+def test_the_quota_of_a_domain(tmp_path):
+    """One's own limit is what is left of the domain's; the domain's figures are for administrators."""
+    with Stack(tmp_path / "data", services=("imap",), settings={"PILLARBOX_AUTH__ADMINISTRATORS": "boss@example.test"}) as own:
+        for address in ("boss@example.test", "user@example.test"):
+            own.add_account(address)
+        with (
+            ImapClient(own.port("imap")).login("boss@example.test", PASSWORD) as boss,
+            ImapClient(own.port("imap")).login("user@example.test", PASSWORD) as user,
+        ):
+            assert boss.append(b"INBOX", MESSAGE).ok
+            assert boss.ok("SETQUOTA @example.test (STORAGE 8)").untagged == (b"* QUOTA @example.test (STORAGE 3 8)",)
+            assert user.ok("GETQUOTAROOT INBOX").untagged == (
+                b"* QUOTAROOT INBOX user@example.test", b"* QUOTA user@example.test (STORAGE 0 5)",
+            )  # fmt: skip
+            assert user.append(b"INBOX", MESSAGE).ok
+            assert user.append(b"INBOX", MESSAGE).tagged.startswith(b"NO [OVERQUOTA]")
+            user.ok("SELECT INBOX")
+            assert user.command("COPY 1 Sent").tagged.startswith(b"NO [OVERQUOTA]")
+            for command in ("GETQUOTA @example.test", "SETQUOTA @example.test (STORAGE 100)"):
+                assert user.command(command).tagged.startswith(b"NO [NO")
+            assert boss.ok("GETQUOTA @example.test").untagged == (b"* QUOTA @example.test (STORAGE 6 8)",)
+            # what was set for the account, not what it meets
+            assert boss.ok("GETQUOTA user@example.test").untagged == (b"* QUOTA user@example.test ()",)
 
 
 def test_what_guests_file_counts_for_the_owner(stack, account, connect):

@@ -120,7 +120,9 @@ def test_domain_aliases(pillarbox: Pillarbox) -> None:
 def test_catch_all(pillarbox: Pillarbox) -> None:
     caught = pillarbox("domain", "catch-all", "example.test", "me@far.test")
     assert caught == Answer(0, "all other addresses of example.test lead to me@far.test\n", "")
-    assert pillarbox("alias", "list", "--json").json == [{"address": "@example.test", "targets": ["me@far.test"]}]
+    assert pillarbox("alias", "list", "--json").json == [
+        {"address": "@example.test", "targets": ["me@far.test"], "posting": "everybody", "owners": []}
+    ]  # fmt: skip
     looping = pillarbox("domain", "catch-all", "example.test", "nobody@example.test")
     assert (looping.code, "a loop: @example.test -> @example.test" in looping.err) == (1, True)
     for words in ((), ("me@far.test", "--off"), ("no-address",)):
@@ -164,8 +166,18 @@ def test_quota(pillarbox: Pillarbox) -> None:
     assert pillarbox("quota", "set", "full@example.test", "512MiB", "--json").json == {
         **nothing, "most_messages": 10000, "most_octets": 512 << 20
     }  # fmt: skip
-    assert [row["address"] for row in pillarbox("quota", "show", "--json").json] == ["full@example.test"]
-    assert pillarbox("quota", "recount", "full@example.test").code == 0
+    assert [row["address"] for row in pillarbox("quota", "show", "--json").json] == ["@example.test", "full@example.test"]
+    recounted = pillarbox("quota", "recount", "full@example.test")
+    assert (recounted.code, recounted.out.splitlines()[-1]) == (0, "all counters were right")
+    # a domain, with or without its at
+    domain = {**nothing, "address": "@example.test"}
+    assert pillarbox("quota", "set", "example.test", "50G", "--json").json == {**domain, "most_octets": 50 * 10**9}
+    assert pillarbox("quota", "set", "@example.test", "none", "--json").json == domain
+    for words in ((), ("example.test",)):
+        counted = pillarbox("quota", "recount", *words, "--json").json
+        assert [row["address"] for row in counted] == ["full@example.test", "@example.test"]
+        assert [row["before"]["octets"] for row in counted] == [0, 0]
+    assert pillarbox("quota", "show", "nowhere.test").err == "pillarbox: domain nowhere.test: not found (@nowhere.test)\n"
     assert pillarbox("quota", "set", "full@example.test", "none", "--json").json == nothing
     wrong = pillarbox("quota", "set", "full@example.test", "lots")
     assert wrong == Answer(1, "", "pillarbox: lots: neither a size (2G, 500M) nor a number of messages\n")
@@ -207,10 +219,18 @@ def test_aliases(pillarbox: Pillarbox) -> None:
     added = pillarbox("alias", "add", "info@example.test", "erin@example.test", "carol@remote.test")
     assert added == Answer(0, "alias info@example.test leads to carol@remote.test, erin@example.test\n", "")
     listed = pillarbox("alias", "list", "--json").json
-    assert listed == [{"address": "info@example.test", "targets": ["carol@remote.test", "erin@example.test"]}]
+    targets = ["carol@remote.test", "erin@example.test"]
+    assert listed == [{"address": "info@example.test", "targets": targets, "posting": "everybody", "owners": []}]
+    few = pillarbox("alias", "posting", "info@example.test", "members", "--owner", "boss@far.test")
+    assert few == Answer(0, "alias info@example.test takes mail from members (boss@far.test)\n", "")
+    (row,) = pillarbox("alias", "list", "--json").json
+    assert (row["posting"], row["owners"]) == ("members", ["boss@far.test"])
+    nobody = pillarbox("alias", "posting", "info@example.test", "owners")
+    assert nobody == Answer(1, "", "pillarbox: alias info@example.test: no owner: nobody could post\n")
+    assert pillarbox("alias", "posting", "info@example.test", "everybody").code == 0
     less = pillarbox("alias", "remove", "info@example.test", "carol@remote.test")
     assert less.out == "alias info@example.test no longer leads to carol@remote.test\n"
-    assert pillarbox("alias", "list").out.splitlines()[1].split() == ["info@example.test", "erin@example.test"]
+    assert pillarbox("alias", "list").out.splitlines()[1].split() == ["info@example.test", "everybody", "erin@example.test"]
     assert pillarbox("alias", "remove", "info@example.test").out == "alias info@example.test removed\n"
     assert pillarbox("alias", "remove", "info@example.test").code == 1
     assert pillarbox("account", "remove", "erin@example.test").code == 0

@@ -86,6 +86,12 @@ def test_over_quota(start: Start, dial: Dial, watch: Callable[[Stack], Any], set
             assert say(client, "both@example.test").startswith(b"250 ")
             own.administer(lambda store: store.admin.quota_set("bob@example.test", 1, None))
             assert say(client, "both@example.test") == code + b"Mailbox is full"
+            # a domain is full for all of its accounts
+            for root in (ALICE, "bob@example.test"):
+                own.administer(lambda store, root=root: store.admin.quota_set(root, None, None))
+            assert say(client, ALICE).startswith(b"250 ")
+            own.administer(lambda store: store.admin.quota_set("@example.test", 2, None))
+            assert say(client, ALICE) == say(client, "bob@example.test") == code + b"Mailbox is full"
         eyes = watch(own)
         assert (len(eyes.mailbox(ALICE)), len(eyes.mailbox("bob@example.test"))) == (1, 1)
 

@@ -182,3 +182,26 @@ def test_accounts_are_not_checked(server, dial, watch):
         assert raw.reply().startswith(b"250 ")
     (content,) = watch(server).with_subject("bob@example.test", b"own")
     assert results(content) == []
+
+
+def test_the_list_of_public_suffixes_in_place_of_the_walk(start, dial):
+    """Neighbours below one suffix, which says by mistake that it is none: the walk believes it, the list knows better."""
+    zones = {
+        "sender.co.uk": {"TXT": ['"v=spf1 ip4:127.0.0.1 -all"']},
+        "_dmarc.victim.co.uk": {"TXT": ['"v=DMARC1; p=reject"']},
+        "_dmarc.co.uk": {"TXT": ['"v=DMARC1; p=none; psd=n"']},
+    }
+    answers = []
+    with DnsServer(zones) as dns:
+        for rule in ("tree", "suffix-list"):
+            settings = {
+                "PILLARBOX_DNS__RESOLVERS": dns.setting,
+                "PILLARBOX_AUTHENTICITY__UNCHECKED_NETWORKS": "",
+                "PILLARBOX_AUTHENTICITY__DMARC_ORGANISATIONAL": rule,
+            }
+            with start(settings) as own, dial(own.port("smtp")) as raw:
+                own.add_accounts({"alice@example.test": PASSWORD})
+                raw.begin(sender=b"x@sender.co.uk")
+                raw.send(message(b"neighbours", b"ceo@victim.co.uk") + b".\r\n")
+                answers.append(raw.reply()[:11])
+    assert answers == [b"250 2.0.0 O", b"550 5.7.26 "]

@@ -150,7 +150,7 @@ def test_a_resolution_that_is_older_than_a_change_is_not_kept() -> None:
     cache = DirectoryCache()
     found = Resolution(ResolutionKind.UNKNOWN)
     generation = cache.generation
-    cache.changed([1], [])
+    cache.changed({1: 1}, [])
     cache.put("a@x", found, generation)
     assert cache.get("a@x") is None
     cache.put("a@x", found, cache.generation)

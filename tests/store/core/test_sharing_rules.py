@@ -9,7 +9,8 @@ from services.store.packs.append import PackAppender
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Ids, Transaction
-from services.store.writes import directory, sharing
+from services.store.writes import directory
+from services.store.writes import quota as quota_writes
 from shared.contract.sharing_types import AnnotationDepth
 from shared.errors import BadRequest, NoPermission, NoSuchMailbox
 
@@ -47,13 +48,13 @@ def test_an_administrator_sets_quotas(tmp_path: Path) -> None:
     boss = directory.account_add(transaction, "boss@x.test", "hash").account_id
     user = directory.account_add(transaction, "user@x.test", "hash").account_id
     administrators = frozenset({"boss@x.test"})
-    quota = sharing.set_quota(transaction, boss, "User@X.test", 10, 4096, administrators)
+    quota = quota_writes.set_quota(transaction, boss, "User@X.test", 10, 4096, administrators)
     assert (quota.address, quota.most_messages, quota.most_octets) == ("user@x.test", 10, 4096)
     assert transaction.changes.quotas == {user: quota}
     with pytest.raises(NoPermission):
-        sharing.set_quota(transaction, user, "user@x.test", None, None, administrators)
+        quota_writes.set_quota(transaction, user, "user@x.test", None, None, administrators)
     for nobody in ("nobody@x.test", "", "x"):
         with pytest.raises(NoSuchMailbox):
-            sharing.set_quota(transaction, boss, nobody, None, None, administrators)
+            quota_writes.set_quota(transaction, boss, nobody, None, None, administrators)
     connection.close()
     appender.close()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from shared.contract.group_types import Posting
 from shared.contract.queue_types import QueueFilter
 from shared.contract.types import (
+    AliasInfo,
     Bounce,
     ContentSource,
     Delivery,
@@ -161,3 +163,46 @@ async def test_our_own_bounce_of_what_was_sent_on_goes_to_its_sender(world) -> N
         (item,) = await w.admin.admin.queue_find(QueueFilter(recipient="alice@origin.test"), EntryId(0), 10)
         assert (item.sender, item.recipient) == ("", "Alice@origin.test")
         await w.admin.admin.queue_remove((item.entry_id,))
+
+
+@trio_test
+async def test_who_may_post_to_a_group(world) -> None:
+    async with world() as w:
+        admin, directory = w.admin.admin, w.smtp_in.directory
+        await admin.domain_add("club.test")
+        await admin.account_add("m@club.test", PASSWORD)
+        other = (await admin.account_add("o@club.test", PASSWORD)).address
+        await admin.alias_add("club@club.test", ("m@club.test",))
+        login = await w.smtp_in.auth.login("m@club.test", PASSWORD, "x")
+        stranger = await w.smtp_in.auth.login(other, PASSWORD, "x")
+
+        async def posters() -> list[bool]:
+            asked = (("", login.grant), ("", stranger.grant), ("m@club.test", None), ("a@far.test", None))
+            return [await directory.may_post("club+x@club.test", sender, grant) for sender, grant in asked]
+
+        assert not (await directory.resolve("club@club.test")).restricted
+        assert await posters() == [True] * 4
+        info = await admin.alias_posting("Club@club.test", Posting.MEMBERS, ("A@far.test",))
+        assert info == AliasInfo("club@club.test", ("m@club.test",), Posting.MEMBERS, ("a@far.test",))
+        # also where it was asked for before
+        assert (await directory.resolve("club@club.test")).restricted
+        assert await posters() == [True, False, True, True]
+        assert info in await admin.alias_list("")
+        await admin.alias_posting("club@club.test", Posting.OWNERS, (other,))
+        assert await posters() == [False, True, False, False]
+        added = await admin.alias_add("club@club.test", ("n@far.test",))
+        assert (added.posting, added.owners) == (Posting.OWNERS, (other,))
+        for wrong in (("club@club.test", Posting.OWNERS, ()), ("@club.test", Posting.MEMBERS, ())):
+            with pytest.raises(BadRequest):
+                await admin.alias_posting(*wrong)
+        with pytest.raises(NotFound):
+            await admin.alias_posting("nobody@club.test", Posting.MEMBERS, ())
+        with pytest.raises(LimitExceeded):
+            await admin.alias_posting("club@club.test", Posting.MEMBERS, tuple(f"a{number}@far.test" for number in range(101)))
+        # RFC 5321 §4.5.1
+        await admin.alias_add("postmaster@club.test", ("m@club.test",))
+        with pytest.raises(BadRequest):
+            await admin.alias_posting("postmaster@club.test", Posting.MEMBERS, ())
+        # who makes it anew begins anew
+        await admin.alias_remove("club@club.test", ("n@far.test", "m@club.test"))
+        assert (await admin.alias_add("club@club.test", ("m@club.test",))).posting is Posting.EVERYBODY

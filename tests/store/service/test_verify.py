@@ -149,6 +149,8 @@ WRONGS: tuple[tuple[str, str, Callable[[Damage], bool]], ...] = (
      lambda d: d.kind is DamageKind.COUNTER and d.mailbox == "INBOX" and "unseen" in d.what),
     ("account counter", f"UPDATE account SET octets = 7 WHERE address = '{ALICE}'",
      lambda d: d.kind is DamageKind.COUNTER and d.account == ALICE and "recount" in d.what),
+    ("domain counter", "UPDATE domain SET messages = messages + 2",
+     lambda d: d.kind is DamageKind.COUNTER and "quota recount example.test" in d.what),
     ("references", "UPDATE content SET refs = refs + 1 WHERE id = 5",
      lambda d: d.kind is DamageKind.COUNTER and "content 5 " in d.what),
     ("uid_next", f"UPDATE mailbox SET uid_next = 2 WHERE id = {FIRST_INBOX}",

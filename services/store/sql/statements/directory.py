@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared
-from services.store.sql.schema import account, alias, domain, mailbox, scram
+from services.store.sql.schema import account, alias, domain, scram
 
 _a = account.c
 
@@ -50,7 +50,7 @@ DELETE_SCRAM: Final = Prepared(sa.delete(scram).where(scram.c.account_id == b("a
 INSERT_SCRAM: Final = Prepared(scram.insert(), "account_id", "salt", "iterations", "stored_key", "server_key")
 ACCOUNT_ID: Final = Prepared(sa.select(_a.id).where(_a.address == b("address")), "address")
 ACCOUNT_ADDRESS: Final = Prepared(sa.select(_a.address).where(_a.id == b("id")), "id")
-ACCOUNT_IDS: Final = Prepared(sa.select(_a.id, _a.address))
+ACCOUNT_DOMAINS: Final = Prepared(sa.select(_a.id, _a.domain_id))
 INSERT_ACCOUNT: Final = Prepared(account.insert(), "domain_id", "address", "password_hash", "created_at")
 SET_PASSWORD: Final = Prepared(
     sa.update(account).where(_a.id == b("account")).values(password_hash=b("new_hash")), "new_hash", "account"
@@ -70,41 +70,6 @@ COUNT_MAILBOXES: Final = Prepared(
     sa.update(account).where(_a.id == b("account")).values(mailboxes=_a.mailboxes + b("more")), "more", "account"
 )
 MAILBOXES: Final = Prepared(sa.select(_a.mailboxes).where(_a.id == b("account")), "account")
-ADD_USAGE: Final = Prepared(
-    sa.update(account)
-    .where(_a.id == b("account"))
-    .values(messages=_a.messages + b("more_messages"), octets=_a.octets + b("more_octets")),
-    "more_messages", "more_octets", "account",
-)  # fmt: skip
-_usage = (_a.address, _a.messages, _a.octets, _a.quota_messages, _a.quota_octets)
-USAGE: Final = Prepared(sa.select(*_usage).where(_a.id == b("account")), "account")
-USAGES: Final = Prepared(
-    sa.select(*_usage).where(_a.address > b("after")).order_by(_a.address).limit(b("limit")), "after", "limit"
-)
-LIMITED: Final = Prepared(
-    sa.select(_a.id, *_usage).where(sa.or_(_a.quota_messages.is_not(None), _a.quota_octets.is_not(None)))
-)
-SET_QUOTA: Final = Prepared(
-    sa.update(account)
-    .where(_a.id == b("account"))
-    .values(quota_messages=b("most_messages"), quota_octets=b("most_octets")),
-    "most_messages", "most_octets", "account",
-)  # fmt: skip
-COUNTED: Final = Prepared(
-    sa.select(
-        sa.func.count(),
-        sa.func.coalesce(sa.func.sum(mailbox.c.messages), _zero),
-        sa.func.coalesce(sa.func.sum(mailbox.c.octets), _zero),
-    ).where(mailbox.c.account_id == b("account")),
-    "account",
-)
-SET_USAGE: Final = Prepared(
-    sa.update(account)
-    .where(_a.id == b("account"))
-    .values(mailboxes=b("new_mailboxes"), messages=b("new_messages"), octets=b("new_octets")),
-    "new_mailboxes", "new_messages", "new_octets", "account",
-)  # fmt: skip
-
 TARGETS: Final = Prepared(
     sa.select(alias.c.target).where(alias.c.address == b("address")).order_by(alias.c.target), "address"
 )
