@@ -1,12 +1,12 @@
 """What the accounts of a domain hold together and may hold, which warning was given last, and who may post to a group.
 
-Revision 0020, after 0013.
+Revision 0014, after 0013.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020"
+revision = "0014"
 down_revision = "0013"
 
 
