@@ -4,7 +4,8 @@ Laws:
 - The snapshot is taken page by page in UID order; its length is bounded by `MAX_MESSAGES` (what is beyond, the newest,
   appears in the next session after some of the oldest were fetched and deleted).
 - Contents are read by UID, so that message-numbers cannot slip, whatever others do to the mailbox meanwhile.
-- `remove` returns when the removal is durable. UIDs that are gone already count as removed.
+- `finish` returns when the removal is durable. UIDs that are gone already count as removed.
+- What the device has hidden is not in it.
 
 What can fail: every method raises StoreError.
 """
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.pop3.protocol.drop import Drop
+from shared.contract.pop3_types import Pop3Finished
 from shared.contract.types import ContentRange
 from shared.model.ids import Grant, MailboxId, Uid
 from shared.model.packed import pack_u32, unpack_u32
@@ -25,14 +27,15 @@ MAX_MESSAGES: Final = 200_000
 """About 30 MB of memory for one session, mostly unique-ids; a listing of 5 MB."""
 
 PAGE_MESSAGES: Final = 5_000
-REMOVE_UIDS: Final = 50_000
-"""UIDs in one call, 200 KB; far below the bound of a frame."""
+UID_OCTETS: Final = 4
+FINISH_OCTETS: Final = 900_000
+"""UIDs in one call; below the bound of a frame (1 MiB). All that a session can delete is 800,000 octets."""
 
-MAILBOX: Final = "INBOX"
+INBOX: Final = "INBOX"
 
 
 class Maildrop:
-    """The INBOX of one account as one session has it."""
+    """A mailbox of one account as one session of a device has it."""
 
     def __init__(self, store: StoreClient, grant: Grant, mailbox_id: MailboxId, drop: Drop) -> None:
         self.drop = drop
@@ -41,14 +44,14 @@ class Maildrop:
         self._mailbox_id = mailbox_id
 
     @classmethod
-    async def open(cls, store: StoreClient, grant: Grant) -> Maildrop:
-        """Takes the snapshot."""
+    async def open(cls, store: StoreClient, grant: Grant, mailbox: str = INBOX) -> Maildrop:
+        """Takes the snapshot. Raises NoSuchMailbox, too."""
         uids, sizes, header_octets = array("I"), array("I"), array("I")
         unique_ids: list[str] = []
         after = Uid(0)
         while True:
             limit = min(PAGE_MESSAGES, MAX_MESSAGES - len(uids))
-            page = await store.messages.maildrop(grant, MAILBOX, after, limit)
+            page = await store.messages.maildrop(grant, mailbox, after, limit)
             uids += unpack_u32(page.uids)
             sizes += unpack_u32(page.sizes)
             header_octets += unpack_u32(page.header_octets)
@@ -72,8 +75,17 @@ class Maildrop:
             contents += answers
         return contents
 
-    async def remove(self, uids: Sequence[int]) -> None:
-        """Removes these messages for ever."""
-        for start in range(0, len(uids), REMOVE_UIDS):
-            packed = pack_u32(uids[start : start + REMOVE_UIDS])
-            await self._store.messages.expunge(self._grant, self._mailbox_id, packed, only_deleted=False)
+    async def finish(self, deleted: Sequence[int]) -> Pop3Finished | None:
+        """Has what was deleted removed, and what was fetched remembered, durably; None where there is nothing to tell."""
+        fetched = self.drop.fetched_uids()
+        if not fetched and not deleted:
+            return None
+        told = pack_u32(fetched)
+        if deleted and UID_OCTETS * (len(fetched) + len(deleted)) > FINISH_OCTETS:
+            # too much for one frame: what is fetched may be remembered a moment before
+            await self._finish(told, b"")
+            told = b""
+        return await self._finish(told, pack_u32(deleted))
+
+    async def _finish(self, fetched: bytes, deleted: bytes) -> Pop3Finished:
+        return await self._store.pop3.finish(self._grant, self._mailbox_id, fetched, deleted, len(self.drop))

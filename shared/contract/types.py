@@ -50,6 +50,8 @@ class LoginResult:
     grant: Grant
     device: LoginDevice | None = None
     """Whose password it was; None: the account's own."""
+    mailbox: str = ""
+    """POP3: the maildrop that the user name asks for, there or not; empty: INBOX."""
 
 
 # --- content ---

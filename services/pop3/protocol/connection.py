@@ -322,8 +322,7 @@ class Pop3Connection:
     def _handle_quit(self, command: Command) -> Event:
         if self.state is not State.UPDATE:
             return Goodbye(replies.signing_off(None), "quit")
-        uids = self.drop.marked_uids()
-        return Update(uids) if uids else self.update_done(removed=True)
+        return Update(self.drop.marked_uids())
 
     # --- TRANSACTION: RFC 1939 §5, §7
 

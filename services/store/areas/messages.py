@@ -7,6 +7,7 @@ from services.store.areas.incoming import contents, inline_content
 from services.store.core import Core
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
+from services.store.reads.pop3 import maildrop
 from services.store.sending import limit_of
 from services.store.writer import Command
 from services.store.writes import appending, filing, transfer
@@ -237,5 +238,5 @@ class MessagesArea:
         return result
 
     async def maildrop(self, call: Call, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
-        account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.maildrop, account, mailbox, after_uid, limit)
+        account, device = self._core.grants.check_device(grant, call.role)
+        return await self._core.readers.run(maildrop, account, device, mailbox, after_uid, limit)

@@ -67,7 +67,7 @@ class Server:
                 right = who.password == PASSWORD
                 self.handle(self.connection.login_succeeded(self.maildrop) if right else self.connection.login_failed())
             case Update(uids):
-                self.removed = list(uids)
+                self.removed = list(uids) or None
                 self.handle(self.connection.update_done(self.removal_works))
             case StartTls(data, discarded):
                 self.sent += data
