@@ -27,9 +27,8 @@ MAX_MESSAGES: Final = 200_000
 """About 30 MB of memory for one session, mostly unique-ids; a listing of 5 MB."""
 
 PAGE_MESSAGES: Final = 5_000
-UID_OCTETS: Final = 4
 FINISH_OCTETS: Final = 900_000
-"""UIDs in one call; below the bound of a frame (1 MiB). All that a session can delete is 800,000 octets."""
+"""UIDs in one call; below the bound of a frame (1 MiB). All that a session can fetch, or delete, is 800,000 octets."""
 
 INBOX: Final = "INBOX"
 
@@ -78,14 +77,16 @@ class Maildrop:
     async def finish(self, deleted: Sequence[int]) -> Pop3Finished | None:
         """Has what was deleted removed, and what was fetched remembered, durably; None where there is nothing to tell."""
         fetched = self.drop.fetched_uids()
-        if not fetched and not deleted:
-            return None
-        told = pack_u32(fetched)
-        if deleted and UID_OCTETS * (len(fetched) + len(deleted)) > FINISH_OCTETS:
-            # too much for one frame: what is fetched may be remembered a moment before
-            await self._finish(told, b"")
-            told = b""
-        return await self._finish(told, pack_u32(deleted))
+        done = None
+        for told, gone in parts(pack_u32(fetched), pack_u32(deleted)):
+            done = await self._store.pop3.finish(self._grant, self._mailbox_id, told, gone, len(self.drop))
+        return done
 
-    async def _finish(self, fetched: bytes, deleted: bytes) -> Pop3Finished:
-        return await self._store.pop3.finish(self._grant, self._mailbox_id, fetched, deleted, len(self.drop))
+
+def parts(fetched: bytes, deleted: bytes) -> list[tuple[bytes, bytes]]:
+    """What is told in one call each: all at once, or, too much for a frame, what was fetched a moment before."""
+    if not fetched and not deleted:
+        return []
+    if fetched and deleted and len(fetched) + len(deleted) > FINISH_OCTETS:
+        return [(fetched, b""), (b"", deleted)]
+    return [(fetched, deleted)]

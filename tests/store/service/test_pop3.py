@@ -137,6 +137,9 @@ async def test_pages_step_over_what_is_hidden(world) -> None:
         assert (unpack_u32(page.uids).tolist(), page.more, len(page.uidls)) == ([5, 7], True, 2)
         page = await phone.drop(after=7, limit=2)
         assert (unpack_u32(page.uids).tolist(), page.more) == ([11], False)
+        for after in (4, 6, 10):
+            page = await phone.drop(after=after, limit=1)
+            assert unpack_u32(page.uids).tolist() == [after + 1]
         await phone.finish((), (5, 7, 11))
         page = await phone.drop(limit=1)
         assert (page.uids, page.more) == (b"", False)
