@@ -36,8 +36,12 @@ INBOX: Final = "INBOX"
 class Maildrop:
     """A mailbox of one account as one session of a device has it."""
 
-    def __init__(self, store: StoreClient, grant: Grant, mailbox_id: MailboxId, drop: Drop) -> None:
+    def __init__(
+        self, store: StoreClient, grant: Grant, mailbox_id: MailboxId, drop: Drop, expire_days: int = 0
+    ) -> None:
+        """``expire_days``: after how many days at the soonest messages go by themselves; 0: never."""
         self.drop = drop
+        self.expire_days = expire_days
         self._store = store
         self._grant = grant
         self._mailbox_id = mailbox_id
@@ -58,7 +62,7 @@ class Maildrop:
             if not page.more or not page.uids or len(uids) >= MAX_MESSAGES:
                 break
             after = Uid(uids[-1])
-        return cls(store, grant, page.mailbox_id, Drop(uids, sizes, header_octets, unique_ids))
+        return cls(store, grant, page.mailbox_id, Drop(uids, sizes, header_octets, unique_ids), page.expire_days)
 
     async def read(self, ranges: Sequence[tuple[int, int, int]]) -> list[bytes | None]:
         """The contents of (message-number, offset, octets or -1 for all), in this order; None for what is gone.

@@ -308,7 +308,7 @@ class Session:
             tls=tls,
             messages=len(maildrop.drop),
         )
-        return self._connection.login_succeeded(maildrop.drop)
+        return self._connection.login_succeeded(maildrop.drop, maildrop.expire_days)
 
     # --- TRANSACTION
 

@@ -276,6 +276,8 @@ class Maildrop:
     """u32"""
     uidls: tuple[str, ...]
     more: bool
+    expire_days: int = 0
+    """After how many days at the soonest messages go by themselves (RFC 2449 §6.7); 0: never."""
 
 
 # --- mailboxes ---

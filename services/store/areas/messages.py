@@ -7,7 +7,7 @@ from services.store.areas.incoming import contents, inline_content
 from services.store.core import Core
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
-from services.store.reads.pop3 import maildrop
+from services.store.reads.maildrop import maildrop
 from services.store.sending import limit_of
 from services.store.writer import Command
 from services.store.writes import appending, filing, transfer
@@ -239,4 +239,5 @@ class MessagesArea:
 
     async def maildrop(self, call: Call, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
         account, device = self._core.grants.check_device(grant, call.role)
-        return await self._core.readers.run(maildrop, account, device, mailbox, after_uid, limit)
+        means = self._core.pop3_meaning
+        return await self._core.readers.run(maildrop, account, device, mailbox, after_uid, limit, means)

@@ -13,27 +13,20 @@ from services.store.domain.pop3_view import (
     View,
     cutoff,
     decode,
-    end_of_span,
     meaning,
-    missing,
     old_ranges,
     union,
 )
 from services.store.readers import Snapshot
 from services.store.reads.directory import credentials
 from services.store.reads.sending import find_account
-from services.store.sql.prepared import Cursor, Row
-from services.store.sql.statements import mailboxes, messages, pop3
+from services.store.sql.prepared import Cursor
+from services.store.sql.statements import pop3
 from shared.contract.pop3_types import Pop3State
-from shared.contract.types import Maildrop
-from shared.errors import BadRequest, GrantExpired, NoSuchMailbox
-from shared.model.ids import MailboxId
-from shared.model.packed import pack_u32
+from shared.errors import GrantExpired
 from shared.model.pop3 import Dele
 
-MAX_MAILDROP: Final = 10_000
 PAGE: Final = 200
-_UIDVALIDITY: Final = mailboxes.MAILBOX_COLUMNS.index("uidvalidity")
 
 
 def view_of(cursor: Cursor, mailbox_id: int, uidvalidity: int, device_id: int) -> View:
@@ -46,41 +39,6 @@ def view_from(columns: Sequence[Any]) -> View:
     """Of the columns of ``pop3.VIEW``."""
     uidvalidity, hidden, fetched, repeats, tidy_at = columns
     return View(uidvalidity, decode(hidden), decode(fetched), repeats, tidy_at)
-
-
-def maildrop(snapshot: Snapshot, account_id: int, device_id: int, mailbox: str, after_uid: int, limit: int) -> Maildrop:
-    """A page of what a device sees of a mailbox. Raises NoSuchMailbox, BadRequest."""
-    if after_uid < 0 or limit < 1:
-        raise BadRequest("maildrop")
-    limit = min(limit, MAX_MAILDROP)
-    cursor = snapshot.cursor
-    found = mailboxes.BY_NAME.one(cursor, account_id, lookup_name(mailbox))
-    if found is None:
-        raise NoSuchMailbox
-    hidden = view_of(cursor, found[0], found[_UIDVALIDITY], device_id).hidden
-    rows: list[Row] = []
-    more = True
-    while more and len(rows) <= limit:
-        # what is hidden in one piece is stepped over, not read
-        after_uid = end_of_span(hidden, after_uid + 1) or after_uid
-        page = messages.MAILDROP.all(cursor, found[0], after_uid, limit + 1)
-        more = len(page) > limit
-        if page:
-            after_uid = page[-1][0]
-        if hidden:
-            shown = set(missing(hidden, [row[0] for row in page]))
-            page = [row for row in page if row[0] in shown]
-        rows += page
-    more = len(rows) > limit
-    columns = list(zip(*rows[:limit], strict=True)) or [()] * 4
-    return Maildrop(
-        mailbox_id=MailboxId(found[0]),
-        uids=pack_u32(columns[0]),
-        sizes=pack_u32(columns[1]),
-        header_octets=pack_u32(columns[2]),
-        uidls=tuple(columns[3]),
-        more=more,
-    )
 
 
 def find_login(snapshot: Snapshot, username: str, separator: str) -> MaildropLogin:

@@ -278,6 +278,33 @@ async def test_downloaded_mail_goes_after_its_days(world, stack: Stack) -> None:
         await api.remove(w.address, "INBOX")
 
 
+@trio_test
+async def test_how_soon_messages_go(world) -> None:
+    async with two_devices(world, 1) as (w, phone, _):
+        api = w.admin.retention
+
+        async def days() -> int:
+            return (await phone.drop()).expire_days
+
+        assert await days() == 0
+        for rule, expected in (
+            (RetentionRule(w.address, "", 60), 60),
+            (RetentionRule(w.address, "INBOX", 60, downloaded_days=14), 14),
+            (RetentionRule(w.address, "INBOX", messages=1000, downloaded_days=14), 1),
+            (RetentionRule(w.address, "INBOX"), 0),
+        ):
+            await api.set(rule)
+            assert await days() == expected
+        await w.admin.pop3.set(w.address, Dele.HIDE, 7)
+        assert await days() == 7
+        await api.set(RetentionRule(w.address, "INBOX", 5))
+        assert await days() == 5
+        await api.remove(w.address, "INBOX")
+        await api.remove(w.address, "")
+        await w.admin.pop3.set(w.address, Dele.HIDE, None)
+        assert await days() == KEEP_DAYS
+
+
 async def due(w: Any) -> list[tuple[int, int]]:
     """Messages and octets that may go of an account."""
     found, after = [], MailboxId(0)
