@@ -6,7 +6,7 @@ Laws:
 - "+OK" to QUIT is sent only after the store has answered that the removal is durable.
 - When the store is away, commands that need it are answered with [SYS/TEMP] and the session lives on. A message whose
   sending had begun cannot be taken back: the connection is broken off, never ended as if the message were whole.
-- However a session ends without QUIT, nothing is removed.
+- However a session ends without QUIT, nothing is removed. What was fetched is remembered all the same, in one call at the end.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Final
 import attrs
 import trio
 
-from services.pop3.maildrop import Maildrop
+from services.pop3.ending import Ending
+from services.pop3.maildrop import INBOX, Maildrop
 from services.pop3.protocol import replies
 from services.pop3.protocol.connection import Policy, Pop3Connection
 from services.pop3.protocol.events import Event, Goodbye, List, Login, Reply, Retrieve, Scram, StartTls, Top, Update
 from services.pop3.protocol.top import TopCutter
 from services.pop3.read_ahead import SMALL_OCTETS, ReadAhead
-from services.pop3.shared_state import Shared
+from services.pop3.shared_state import Shared, Which
 from shared.contract.types import CHUNK_OCTETS, LoginResult
-from shared.errors import AuthenticationFailed, Banned, GrantExpired, StoreError
-from shared.model.ids import AccountId
+from shared.errors import AuthenticationFailed, Banned, GrantExpired, NoSuchMailbox, StoreError
 from shared.net.stream import ClientStream, ConnectionLost
 from shared.observe.trace import TRACE, new_trace
 from shared.sasl.credentials import MalformedExchange
@@ -78,8 +78,11 @@ class Session:
         self._counts = _Counts()
         self._scram: ScramExchange | None = None
         self._address = ""
-        self._account: AccountId | None = None
+        self._which: Which | None = None
+        self._unsent: list[int] = []
+        """Messages whose last octets are collected and not sent yet."""
         self._maildrop: Maildrop | None = None
+        self._ending: Ending | None = None
         self._ahead: ReadAhead | None = None
         self._nursery: trio.Nursery | None = None
         self._reading: trio.CancelScope | None = None
@@ -99,7 +102,9 @@ class Session:
         finally:
             if self._ahead is not None:
                 self._ahead.close()
-            self._shared.release(self._account)
+            if self._ending is not None:
+                await self._ending.remember()
+            self._shared.release(self._which)
             self._count_verbs()
             if self._address:
                 self._shared.log.info(
@@ -203,6 +208,9 @@ class Session:
             self._out.clear()
             self._out_octets = 0
             await self._stream.send_all(data)
+        for number in self._unsent:
+            self._drop_of().drop.mark_fetched(number)
+        self._unsent.clear()
 
     # --- AUTHORIZATION
 
@@ -258,21 +266,28 @@ class Session:
         if isinstance(error, Banned):
             self._shared.logins.inc(1, "banned")
             return self._connection.login_banned()
+        if isinstance(error, NoSuchMailbox):
+            # said to those only whose password was right
+            self._shared.logins.inc(1, "no_mailbox")
+            self._shared.log.info("no such mailbox", user=user, peer=self._stream.peer_ip)
+            return self._connection.login_refused(replies.NO_MAILBOX)
         self._shared.logins.inc(1, "error")
         self._shared.log.warning("login not possible", user=user, peer=self._stream.peer_ip, error=error)
         return self._connection.login_refused(_reply_to(error))
 
     async def _enter(self, result: LoginResult, user: str) -> Event:
         shared, peer = self._shared, self._stream.peer_ip
-        if not shared.acquire(result.account_id):
+        mailbox = result.mailbox or INBOX
+        which = result.account_id, mailbox
+        if not shared.acquire(which):
             shared.logins.inc(1, "in_use")
             return self._connection.login_refused(replies.IN_USE)
-        self._account = result.account_id
+        self._which = which
         try:
-            maildrop = await Maildrop.open(shared.store, result.grant)
+            maildrop = await Maildrop.open(shared.store, result.grant, mailbox)
         except StoreError as error:
-            shared.release(self._account)
-            self._account = None
+            shared.release(self._which)
+            self._which = None
             return self._login_refused(user, error)
         shared.logins.inc(1, "ok")
         self._address = result.address
@@ -283,8 +298,17 @@ class Session:
         self._ahead = ReadAhead(maildrop.read, maildrop.drop, self._nursery, shared.budget)
         tls = self._stream.tls.version if self._stream.tls else "none"
         device = result.device.name if result.device else None
-        shared.log.info("logged in", account=result.address, device=device, peer=peer, tls=tls, messages=len(maildrop.drop))
-        return self._connection.login_succeeded(maildrop.drop)
+        self._ending = Ending(maildrop, shared.log, result.address, device)
+        shared.log.info(
+            "logged in",
+            account=result.address,
+            device=device,
+            mailbox=mailbox,
+            peer=peer,
+            tls=tls,
+            messages=len(maildrop.drop),
+        )
+        return self._connection.login_succeeded(maildrop.drop, maildrop.expire_days)
 
     # --- TRANSACTION
 
@@ -317,6 +341,7 @@ class Session:
         self._counts.octets += len(content)
         self._say(b"+OK %d octets\r\n" % len(content))
         self._say(stuff(content))
+        self._unsent.append(number)
 
     async def _stream_message(self, number: int) -> None:
         """A large message in pieces of CHUNK_OCTETS, the next one fetched while one is being sent."""
@@ -334,6 +359,7 @@ class Session:
                 break
             chunk = await self._next_piece(number, offset)
         self._say(writer.finish())
+        self._unsent.append(number)
         self._counts.retrieved += 1
         self._counts.octets += size
 
@@ -353,6 +379,9 @@ class Session:
                 break
             chunk = await self._next_piece(number, offset)
         self._say(writer.finish())
+        if lines and not cutter.done:
+            # some clients fetch a message by asking for more lines than it has
+            self._unsent.append(number)
 
     async def _first_piece(self, number: int, octets: int) -> bytes | None:
         """The beginning of a message; None when an -ERR was said instead."""
@@ -392,13 +421,10 @@ class Session:
 
     async def _update(self, event: Update) -> Event:
         await self._flush()
-        try:
-            await self._drop_of().remove(event.uids)
-        except StoreError as error:
-            self._shared.log.error("removal failed", messages=len(event.uids), error=error)
-            return self._connection.update_done(removed=False)
-        self._counts.removed = len(event.uids)
-        return self._connection.update_done(removed=True)
+        removed = self._ending is not None and await self._ending.remove(event.uids)
+        if removed:
+            self._counts.removed = len(event.uids)
+        return self._connection.update_done(removed=removed)
 
     def _count_verbs(self) -> None:
         for verb, count in self._connection.verbs_seen.items():

@@ -19,6 +19,10 @@ READ_AHEAD_OCTETS: Final = 32 * 1024 * 1024
 """Contents that all sessions together hold before they are asked for."""
 
 
+Which = tuple[AccountId, str]
+"""A maildrop: whose, and the mailbox's name as the store gives it."""
+
+
 class Drains(Protocol):
     """What can be told to end."""
 
@@ -50,23 +54,23 @@ class Shared:
             lambda: READ_AHEAD_OCTETS - self.budget.left
         )
         self._exclusive = settings.pop3.maildrop_lock is MaildropLock.EXCLUSIVE
-        self._open: set[AccountId] = set()
+        self._open: set[Which] = set()
         self._sessions: set[Drains] = set()
         self._draining = False
 
-    def acquire(self, account: AccountId) -> bool:
-        """Opens the maildrop for one more session; False when the setting says that one is enough."""
+    def acquire(self, which: Which) -> bool:
+        """Opens a maildrop for one more session; False when the setting says that one is enough."""
         if not self._exclusive:
             return True
-        if account in self._open:
+        if which in self._open:
             return False
-        self._open.add(account)
+        self._open.add(which)
         return True
 
-    def release(self, account: AccountId | None) -> None:
+    def release(self, which: Which | None) -> None:
         """Takes back one successful `acquire`."""
-        if account is not None:
-            self._open.discard(account)
+        if which is not None:
+            self._open.discard(which)
 
     @contextmanager
     def registered(self, session: Drains) -> Iterator[None]:

@@ -7,6 +7,7 @@ from services.store.checkpoint import Checkpointer
 from services.store.compaction import Compactor
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
+from services.store.domain.pop3_view import Meaning
 from services.store.domain.queue import QueueTimes
 from services.store.grants import Grants
 from services.store.guard import Guard
@@ -68,6 +69,12 @@ class Core:
     def account_of(self, call: Call, grant: Grant) -> AccountId:
         """Raises Forbidden, GrantExpired."""
         return self.grants.check(grant, call.role)
+
+    @property
+    def pop3_meaning(self) -> Meaning:
+        """What DELE means for accounts that say nothing themselves."""
+        pop3 = self.settings.pop3
+        return Meaning(pop3.dele, pop3.keep_days)
 
 
 class Committed:

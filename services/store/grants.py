@@ -55,6 +55,10 @@ class Grants:
 
     def check(self, grant: bytes, role: Role) -> AccountId:
         """The account of a grant. Raises Forbidden (not ours, or another service's), GrantExpired."""
+        return self.check_device(grant, role)[0]
+
+    def check_device(self, grant: bytes, role: Role) -> tuple[AccountId, int]:
+        """The account of a grant, and the device (0: the main password). Raises as ``check`` does."""
         known = self._checked.get((grant, role))
         if known is None:
             known = self._verify(grant, role)
@@ -66,7 +70,7 @@ class Grants:
         if gone or expires <= self._clock():
             self._checked.pop((grant, role), None)
             raise GrantExpired
-        return account
+        return account, device
 
     def _verify(self, grant: bytes, role: Role) -> tuple[AccountId, int, int]:
         body, mac = grant[: -_MAC_OCTETS or None], grant[-_MAC_OCTETS:]

@@ -1,4 +1,4 @@
-"""The task that lets go of mail by the rules of retention: every ``retention_seconds``, in pieces, each an ordinary write.
+"""The task that lets go of mail by the rules of retention, and of what POP3 hid: every ``retention_seconds``.
 
 What may go is found by a reader; the writer is asked for PIECE messages at a time and looks again before it removes them. A store
 that ends in the middle goes on at the next look: nothing is remembered but the mail itself.
@@ -10,10 +10,13 @@ import time
 import trio
 
 from services.store.core import Core
+from services.store.domain.pop3_view import day_of
 from services.store.domain.retention import DAY
+from services.store.reads import pop3 as pop3_reads
 from services.store.reads import retention as reads
 from services.store.reads.rejects import with_old
 from services.store.writer import Command
+from services.store.writes import pop3 as pop3_writes
 from services.store.writes import rejects
 from services.store.writes import retention as writes
 from shared.contract.retention_types import Due
@@ -52,6 +55,7 @@ async def look(core: Core) -> None:
         await trio.sleep(BETWEEN_PIECES_SECONDS)
     if clock.trusted:
         await _let_rejects_go(core, clock.seen_at)
+        await _expire_hidden(core, day_of(clock.seen_at))
 
 
 async def _let_rejects_go(core: Core, now: int) -> None:
@@ -72,6 +76,28 @@ async def _let_rejects_go(core: Core, now: int) -> None:
             return
 
 
+async def _expire_hidden(core: Core, today: int) -> None:
+    """What devices hid by POP3 so many days ago as its account says."""
+    after, means = 0, core.pop3_meaning
+    while True:
+        page = await core.readers.run(pop3_reads.hiding, after, today, means)
+        for mailbox_id in page.due:
+            gone, piece = 0, writes.PIECE
+            while piece == writes.PIECE:
+                command = Command("", None, pop3_writes.expire_hidden, (mailbox_id, means, writes.PIECE))
+                try:
+                    piece = await core.writer.submit(command)
+                except NoSuchMailbox:
+                    break  # its owner was faster
+                gone += piece
+                await trio.sleep(BETWEEN_PIECES_SECONDS)
+            if gone:
+                core.log.info("hidden mail removed", mailbox=mailbox_id, messages=gone)
+        if not page.next:
+            return
+        after = page.next
+
+
 async def _expire(core: Core, due: Due, *, by_age: bool) -> None:
     gone, piece = 0, writes.PIECE
     while piece == writes.PIECE:
@@ -82,4 +108,12 @@ async def _expire(core: Core, due: Due, *, by_age: bool) -> None:
         gone += piece
         await trio.sleep(BETWEEN_PIECES_SECONDS)
     if gone:
-        core.log.info("retention", mailbox=due.mailbox_id, messages=gone, days=due.rule.days, most=due.rule.messages)
+        rule = due.rule
+        core.log.info(
+            "retention",
+            mailbox=due.mailbox_id,
+            messages=gone,
+            days=rule.days,
+            most=rule.messages,
+            downloaded_days=rule.downloaded_days,
+        )

@@ -23,6 +23,7 @@ from services.store.areas.history import HistoryArea
 from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.moving import MovingArea
+from services.store.areas.pop3 import Pop3Area
 from services.store.areas.queue import QueueArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
@@ -285,6 +286,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "devices": DevicesArea(core),
         "moving": MovingArea(core),
         "sending": SendingArea(core),
+        "pop3": Pop3Area(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -1,4 +1,4 @@
-"""`pillarbox account add|passwd|list|remove|limit ADDRESS`: who logs in.
+"""`pillarbox account add|passwd|list|remove|limit|pop3 ADDRESS`: who logs in.
 
 A password is asked for twice without echo, or read as one line from a pipe with --password-stdin; it is never an
 argument, where every user of the machine could read it.
@@ -12,6 +12,8 @@ from typing import Any, Final
 from shared.cli.invocation import EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, add_noun
 from shared.cli.output import iso_time, local_time, print_json, print_table, size_text
+from shared.cli.pop3 import OPTIONS as POP3_OPTIONS
+from shared.cli.pop3 import pop3
 from shared.cli.sending import OPTIONS as LIMIT_OPTIONS
 from shared.cli.sending import limit
 from shared.cli.store_access import StoreClient, ask
@@ -32,6 +34,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         Verb("passwd", passwd, "set a new password", (address, from_pipe)),
         Verb("list", list_accounts, "show all accounts"),
         Verb("remove", remove, "remove an account with all of its mail", (address,)),
+        Verb("pop3", pop3, "what DELE means for its POP3 clients: show it, or set it", (address, *POP3_OPTIONS)),
         Verb("limit", limit, "what an account may send on one day: show it, or set it", (address, *LIMIT_OPTIONS)),
     )
 

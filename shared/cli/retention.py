@@ -48,6 +48,10 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
                 *_WHERE,
                 ("--days", {"metavar": "N", "type": int, "help": "days after they came into the mailbox"}),
                 ("--messages", {"metavar": "N", "type": int, "help": "all but the newest N"}),
+                (
+                    "--downloaded-days",
+                    {"metavar": "N", "type": int, "help": "days after a device first downloaded them by POP3"},
+                ),
                 ("--keep-for-ever", {"action": "store_true", "help": "whatever a more general rule says"}),
             ),
         ),
@@ -71,6 +75,8 @@ def words_for(rule: RetentionRule) -> str:
         words.append(f"{rule.days} day{'' if rule.days == 1 else 's'}")
     if rule.messages is not None:
         words.append(f"the newest {rule.messages}")
+    if rule.downloaded_days is not None:
+        words.append(f"{rule.downloaded_days} day{'' if rule.downloaded_days == 1 else 's'} after download by POP3")
     return ", ".join(words) or "for ever"
 
 
@@ -81,7 +87,8 @@ def rule_as_json(rule: RetentionRule) -> dict[str, Any]:
         "mailbox": rule.mailbox or None,
         "days": rule.days,
         "messages": rule.messages,
-        "for_ever": rule.days is None and rule.messages is None,
+        "downloaded_days": rule.downloaded_days,
+        "for_ever": rule.days is None and rule.messages is None and rule.downloaded_days is None,
     }
 
 
@@ -130,13 +137,18 @@ def _about(address: str, mailbox: str) -> str:
 def set_rule(invocation: Invocation) -> int:
     """Prints the rule as it is kept. Raises WrongUse."""
     options = invocation.options
-    if options.keep_for_ever == (options.days is not None or options.messages is not None):
-        raise WrongUse("say how long: --days N, --messages N (or both), or --keep-for-ever")
-    for name, value, most in (("--days", options.days, MAX_DAYS), ("--messages", options.messages, MAX_MESSAGES)):
+    numbers = (
+        ("--days", options.days, MAX_DAYS),
+        ("--messages", options.messages, MAX_MESSAGES),
+        ("--downloaded-days", options.downloaded_days, MAX_DAYS),
+    )
+    if options.keep_for_ever == any(value is not None for _, value, _ in numbers):
+        raise WrongUse("say how long: --days N, --messages N, --downloaded-days N, or --keep-for-ever")
+    for name, value, most in numbers:
         if value is not None and not 1 <= value <= most:
             raise WrongUse(f"{name}: a number from 1 to {most}")
     address, mailbox = _where(invocation)
-    rule = RetentionRule(address, mailbox, options.days, options.messages)
+    rule = RetentionRule(address, mailbox, options.days, options.messages, options.downloaded_days)
     kept = ask(invocation, lambda store: store.retention.set(rule), _about(address, mailbox))
     if invocation.json:
         print_json(rule_as_json(kept))
@@ -154,6 +166,10 @@ def remove_rule(invocation: Invocation) -> int:
     else:
         print(f"{_about(address, mailbox)} removed")
     return EXIT_OK
+
+
+def _goes_by_age(rule: RetentionRule) -> bool:
+    return rule.days is not None or rule.downloaded_days is not None
 
 
 async def all_due(store: StoreClient) -> list[Due]:
@@ -176,7 +192,7 @@ def run(invocation: Invocation) -> int:
         return await store.retention.show(), await all_due(store)
 
     retention, due = ask(invocation, look)
-    if not dry and not trust and retention.held_until and any(each.rule.days is not None for each in due):
+    if not dry and not trust and retention.held_until and any(_goes_by_age(each.rule) for each in due):
         raise CommandFailed(
             "the clock jumped by more than a day, or the machine was off: look at --dry-run, and if the time is right, add --trust-clock"
         )

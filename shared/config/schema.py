@@ -12,6 +12,7 @@ import attrs
 
 from shared.config.keys import HOST_PORTS, KIB, MIB, NETWORKS, key, port_key
 from shared.config.smtp import AuthenticitySettings, SmtpInSettings, SmtpOutSettings
+from shared.model.pop3 import Dele
 
 
 class LogFormat(StrEnum):
@@ -324,6 +325,10 @@ class Pop3Settings:
     tls_port: int = port_key(995, "with TLS from the first byte")
     workers: int = key(1, "processes that share the ports", minimum=1, maximum=64)
     maildrop_lock: MaildropLock = key(MaildropLock.SHARED, "shared, or exclusive as RFC 1939 says")
+    dele: Dele = key(
+        Dele.DELETE, "what DELE means: delete for good, move to the trash, or hide from that device (pillarbox account pop3)"
+    )
+    keep_days: int = key(0, "days after which what was hidden is removed; 0: it stays for IMAP", minimum=0, maximum=36_500)
     idle_seconds: float = key(
         600.0, "silence before the connection is closed (RFC 1939 §3: 10 minutes or more)", minimum=1, maximum=86400
     )

@@ -12,6 +12,7 @@ from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.moving import MovingApi
+from shared.contract.pop3 import Pop3Api
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
 from shared.contract.retention import RetentionApi
@@ -37,6 +38,7 @@ AREAS: Final[dict[str, type]] = {
     "devices": DevicesApi,
     "moving": MovingApi,
     "sending": SendingApi,
+    "pop3": Pop3Api,
 }
 
 METHODS: Final[dict[str, Method]] = {

@@ -28,7 +28,8 @@ class AuthApi(Protocol):
     async def login(self, username: str, password: str, client: str) -> LoginResult:
         """Check a password, the account's or one of its devices'; the grant is for the calling role.
 
-        ``username`` is the account's address, or ``address/device``. ``client`` is the IP address it came from: failures count there.
+        ``username`` is the account's address, or ``address/device``; by POP3 a mailbox may be in it, with the separator of subaddresses
+        (``user+Work@example.org``, ``user@example.org+Work/2024``). ``client`` is the IP address it came from: failures count there.
 
         Raises AuthenticationFailed, after the same time whether or not the user exists, held back for some seconds when failures repeat;
         Banned when too many failed; Overloaded when too many wait.

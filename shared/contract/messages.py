@@ -143,7 +143,7 @@ class MessagesApi(Protocol):
         """RFC 6851, in one transaction. The stored UIDL and EMAILID move along."""
         ...
 
-    @call(Role.IMAP, Role.POP3, write=True)
+    @call(Role.IMAP, write=True)
     async def expunge(
         self, grant: Grant, mailbox_id: MailboxId, uids: bytes | None, only_deleted: bool
     ) -> ExpungeResult:
@@ -152,5 +152,5 @@ class MessagesApi(Protocol):
 
     @call(Role.POP3)
     async def maildrop(self, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
-        """A snapshot of a mailbox by name, in pages of at most ``limit`` (and at most 10,000)."""
+        """A snapshot of a mailbox by name as the grant's device sees it, in pages of at most ``limit`` (and at most 10,000)."""
         ...

@@ -14,7 +14,7 @@ EVERY_MAILBOX: Final = ""
 
 @attrs.frozen
 class RetentionRule:
-    """How long messages stay. Neither days nor messages: for ever."""
+    """How long messages stay; what any of the three says goes. None of them: for ever."""
 
     address: str
     """Of the account, or EVERY_ACCOUNT."""
@@ -24,6 +24,8 @@ class RetentionRule:
     """Since they came into the mailbox (SAVEDATE), 1 to MAX_DAYS."""
     messages: int | None = None
     """The newest so many, 1 to MAX_MESSAGES."""
+    downloaded_days: int | None = None
+    """Whole days since some device first fetched them from this mailbox by POP3, 1 to MAX_DAYS."""
 
 
 @attrs.frozen

@@ -53,6 +53,8 @@ class LoginResult:
     grant: Grant
     device: LoginDevice | None = None
     """Whose password it was; None: the account's own."""
+    mailbox: str = ""
+    """POP3: the maildrop that the user name asks for, there or not; empty: INBOX."""
 
 
 # --- content ---
@@ -277,6 +279,8 @@ class Maildrop:
     """u32"""
     uidls: tuple[str, ...]
     more: bool
+    expire_days: int = 0
+    """After how many days at the soonest messages go by themselves (RFC 2449 §6.7); 0: never."""
 
 
 # --- mailboxes ---

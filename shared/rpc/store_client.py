@@ -18,6 +18,7 @@ from shared.contract.history import HistoryApi
 from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.moving import MovingApi
+from shared.contract.pop3 import Pop3Api
 from shared.contract.queue import QueueApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
@@ -109,6 +110,7 @@ class StoreClient:
     devices: DevicesApi
     moving: MovingApi
     sending: SendingApi
+    pop3: Pop3Api
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

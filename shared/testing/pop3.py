@@ -9,9 +9,11 @@ from typing import Self
 
 import trio
 
+from shared.contract.device_types import DeviceUse
 from shared.contract.registry import Role
 from shared.contract.types import Delivery, LocalRecipient
 from shared.mail.index import build_index
+from shared.model.pop3 import Dele
 from shared.rpc.store_client import StoreClient
 from shared.testing.stack import DOMAIN, PASSWORD, Stack
 
@@ -102,6 +104,15 @@ class Pop3Stack(Stack):
         self.add_account(address)
         self.deliver(address, messages)
         return address
+
+    def device(self, address: str, name: str) -> str:
+        """A new app password for POP3."""
+        added = self.administer(lambda store: store.devices.add(address, name, (DeviceUse.POP3,), (), ()))
+        return added.password
+
+    def set_dele(self, address: str, dele: Dele) -> None:
+        """What DELE means for an account."""
+        self.administer(lambda store: store.pop3.set(address, dele, None))
 
     def deliver(self, address: str, messages: Sequence[bytes]) -> None:
         """Files the messages one after the other, as smtp_in does."""

@@ -78,6 +78,8 @@ class Pop3Connection:
         self._errors = 0
         self._login_failures = 0
         self._language = ENGLISH
+        # RFC 2449 §6.7: before a login "the smallest value which could be set for any user"
+        self._expire = "1 USER"
         self._handlers: dict[Verb, Callable[[Command], Event]] = {
             Verb.USER: self._handle_user,
             Verb.PASS: self._handle_pass,
@@ -136,9 +138,10 @@ class Pop3Connection:
         """The client's message was no SCRAM."""
         return self._exchange_over(replies.AUTH_MALFORMED)
 
-    def login_succeeded(self, drop: Drop) -> Event:
-        """The password was right and the maildrop is open."""
+    def login_succeeded(self, drop: Drop, expire_days: int = 0) -> Event:
+        """The password was right and the maildrop is open; its messages go by themselves after so many days (0: never)."""
         self._end_exchange()
+        self._expire = str(expire_days or "NEVER")
         self._drop = drop
         self.state = State.TRANSACTION
         return Reply(replies.maildrop(drop.messages, drop.octets))
@@ -293,7 +296,7 @@ class Pop3Connection:
         return Reply(replies.CAPABILITIES_FOLLOW + self._capabilities() + replies.END)
 
     def _capabilities(self) -> bytes:
-        names = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"]
+        names = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "UTF8 USER", "LANG", f"EXPIRE {self._expire}"]
         # RFC 2449 §5: what is announced before login is announced after it, too
         if self._policy.login_allowed:
             names += ["USER", "SASL " + " ".join(self._policy.mechanisms)]
@@ -322,8 +325,7 @@ class Pop3Connection:
     def _handle_quit(self, command: Command) -> Event:
         if self.state is not State.UPDATE:
             return Goodbye(replies.signing_off(None), "quit")
-        uids = self.drop.marked_uids()
-        return Update(uids) if uids else self.update_done(removed=True)
+        return Update(self.drop.marked_uids())
 
     # --- TRANSACTION: RFC 1939 §5, §7
 

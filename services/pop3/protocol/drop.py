@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import compress
 
 from services.pop3.protocol import replies
 
@@ -24,7 +25,7 @@ class Listing(Enum):
 
 
 class Drop:
-    """Sizes, unique-ids and deletion marks of the messages 1 to n."""
+    """Sizes, unique-ids, deletion marks of the messages 1 to n, and which of them the client has."""
 
     def __init__(
         self, uids: array[int], sizes: array[int], header_octets: array[int], unique_ids: Sequence[str]
@@ -37,6 +38,7 @@ class Drop:
         self._header_octets = header_octets
         self._unique_ids = unique_ids
         self._marks = bytearray(len(uids))
+        self._fetched = bytearray(len(uids))
         self._total = sum(sizes)
         self._marked = 0
         self._marked_octets = 0
@@ -94,7 +96,15 @@ class Drop:
 
     def marked_uids(self) -> array[int]:
         """What QUIT removes, ascending as the maildrop is."""
-        return array(self._uids.typecode, (u for u, mark in zip(self._uids, self._marks, strict=True) if mark))
+        return array(self._uids.typecode, compress(self._uids, self._marks))
+
+    def mark_fetched(self, number: int) -> None:
+        """The whole message was sent."""
+        self._fetched[number - 1] = 1
+
+    def fetched_uids(self) -> array[int]:
+        """What was sent whole, ascending."""
+        return array(self._uids.typecode, compress(self._uids, self._fetched))
 
     def line(self, listing: Listing, number: int) -> bytes:
         """The one-line answer to LIST or UIDL with an argument."""

@@ -71,7 +71,7 @@ class List:
 
 @frozen
 class Update:
-    """Remove these messages, then `update_done`."""
+    """Remove these messages, if there are any, and remember what was fetched; then `update_done`."""
 
     uids: array[int]
 

@@ -45,6 +45,7 @@ _KOREAN: Final = {
     "user name or password is wrong, closing": "사용자 이름이나 비밀번호가 틀려 연결을 닫습니다",
     "the maildrop is open in another session": "편지함이 다른 세션에서 열려 있습니다",
     "the mail store cannot be reached, try again later": "메일 저장소에 연결할 수 없습니다. 나중에 다시 시도하십시오",
+    "there is no such mailbox": "그런 편지함이 없습니다",
     "too many failed logins, try again later": "로그인 실패가 너무 많습니다. 나중에 다시 시도하십시오",
     "the mail store refused this, ask the administrator": "메일 저장소가 거부했습니다. 관리자에게 문의하십시오",
     "the server is shutting down, try again later": "서버를 종료하는 중입니다. 나중에 다시 시도하십시오",

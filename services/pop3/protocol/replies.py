@@ -40,6 +40,7 @@ AUTH_FAILED_CLOSING = b"-ERR [AUTH] user name or password is wrong, closing\r\n"
 IN_USE = b"-ERR [IN-USE] the maildrop is open in another session\r\n"
 # RFC 3206 §4
 UNAVAILABLE = b"-ERR [SYS/TEMP] the mail store cannot be reached, try again later\r\n"
+NO_MAILBOX = b"-ERR [SYS/PERM] there is no such mailbox\r\n"
 BANNED = b"-ERR [SYS/TEMP] too many failed logins, try again later\r\n"
 BROKEN = b"-ERR [SYS/PERM] the mail store refused this, ask the administrator\r\n"
 SHUTTING_DOWN = b"-ERR [SYS/TEMP] the server is shutting down, try again later\r\n"

@@ -9,6 +9,7 @@ from services.store.domain.names import NameLimits
 from services.store.domain.rejects import RejectLimits
 from services.store.reads import contents as content_reads
 from services.store.reads import messages as reads
+from services.store.reads.maildrop import maildrop
 from services.store.sending import limit_of
 from services.store.writer import Command
 from services.store.writes import appending, filing, rejects, transfer
@@ -250,5 +251,6 @@ class MessagesArea:
         return result
 
     async def maildrop(self, call: Call, grant: Grant, mailbox: str, after_uid: Uid, limit: int) -> Maildrop:
-        account = self._core.account_of(call, grant)
-        return await self._core.readers.run(reads.maildrop, account, mailbox, after_uid, limit)
+        account, device = self._core.grants.check_device(grant, call.role)
+        means = self._core.pop3_meaning
+        return await self._core.readers.run(maildrop, account, device, mailbox, after_uid, limit, means)

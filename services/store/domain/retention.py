@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from services.store.domain.names import parents
+from services.store.domain.pop3_view import cutoff, day_of
 
 DAY: Final = 86_400
 JUMP_SECONDS: Final = DAY
@@ -32,14 +33,20 @@ class Rule:
     mailbox: str
     days: int | None = None
     messages: int | None = None
+    downloaded_days: int | None = None
+    """After a device fetched it by POP3."""
 
     @property
     def keeps_all(self) -> bool:
-        return self.days is None and self.messages is None
+        return self.days is None and self.messages is None and self.downloaded_days is None
 
     def before(self, now: float) -> int:
         """What came in earlier (seconds since 1970) goes; 0: nothing goes by its age."""
         return 0 if self.days is None else max(0, int(now) - self.days * DAY)
+
+    def downloaded_before(self, now: float) -> int:
+        """What was fetched on that day (since 1970) or before goes; 0: nothing goes for that."""
+        return 0 if self.downloaded_days is None else max(0, cutoff(day_of(now), self.downloaded_days))
 
     def surplus(self, held: int) -> int:
         """How many of so many messages are too many."""

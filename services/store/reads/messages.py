@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.store.access import check_readable
-from services.store.domain.names import lookup_name
 from services.store.readers import Snapshot
 from services.store.reads import changed
 from services.store.reads.mailboxes import readable_row
 from services.store.sql.prepared import Cursor, Row
 from services.store.sql.statements import mailboxes, messages
-from shared.contract.types import MAX_REPLY_OCTETS, ChangesPage, IndexField, IndexRow, Maildrop
-from shared.errors import BadRequest, LimitExceeded, NoSuchMailbox
-from shared.model.ids import MailboxId, ModSeq, Uid
+from shared.contract.types import MAX_REPLY_OCTETS, ChangesPage, IndexField, IndexRow
+from shared.errors import BadRequest, LimitExceeded
+from shared.model.ids import ModSeq, Uid
 from shared.model.packed import pack_i64, pack_u32, pack_u64
 
 MAX_CHANGES: Final = 25_000
@@ -112,25 +111,3 @@ def email_name(email_id: int) -> str:
 
 def thread_name(thread_id: int) -> str:
     return f"T{thread_id:016x}"
-
-
-def maildrop(snapshot: Snapshot, account_id: int, mailbox: str, after_uid: int, limit: int) -> Maildrop:
-    """A page of what POP3 sees. Raises NoSuchMailbox, BadRequest."""
-    if after_uid < 0 or limit < 1:
-        raise BadRequest("maildrop")
-    limit = min(limit, MAX_MAILDROP)
-    cursor = snapshot.cursor
-    found = mailboxes.ID_BY_NAME.one(cursor, account_id, lookup_name(mailbox))
-    if found is None:
-        raise NoSuchMailbox
-    rows = messages.MAILDROP.all(cursor, found[0], after_uid, limit + 1)
-    more = len(rows) > limit
-    columns = list(zip(*rows[:limit], strict=True)) or [()] * 4
-    return Maildrop(
-        mailbox_id=MailboxId(found[0]),
-        uids=pack_u32(columns[0]),
-        sizes=pack_u32(columns[1]),
-        header_octets=pack_u32(columns[2]),
-        uidls=tuple(columns[3]),
-        more=more,
-    )

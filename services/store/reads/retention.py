@@ -4,6 +4,7 @@ from typing import Final
 
 from services.store.domain.retention import Clock, Rule, Rules
 from services.store.readers import Snapshot
+from services.store.reads.pop3 import downloaded_ranges, living
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import bookkeeping, mailboxes, retention
 from shared.contract.retention_types import Due, DuePage, Retention, RetentionRule
@@ -18,7 +19,7 @@ HELD_SINCE: Final = "retention_held_since"
 
 
 def load_rules(cursor: Cursor) -> Rules:
-    return Rules(Rule(*row[:4]) for row in retention.RULES.all(cursor))
+    return Rules(Rule(*row[:5]) for row in retention.RULES.all(cursor))
 
 
 def load_clock(cursor: Cursor) -> Clock:
@@ -34,7 +35,7 @@ def load_uses(cursor: Cursor, account_id: int) -> dict[str, str]:
 def show(snapshot: Snapshot, now: float) -> Retention:
     """All rules, and what is thought of the clock."""
     rows = retention.RULES.all(snapshot.cursor)
-    rules = tuple(RetentionRule(address, name, days, messages) for _, name, days, messages, address in rows)
+    rules = tuple(RetentionRule(address, *rule) for _, *rule, address in rows)
     clock = load_clock(snapshot.cursor)
     return Retention(rules, clock.seen_at, clock.look(now).held_until)
 
@@ -53,7 +54,7 @@ def due(snapshot: Snapshot, after: int, now: float) -> DuePage:
     found: list[Due] = []
     looked_at = 0
     rows = retention.MAILBOXES.all(cursor, after, PAGE)
-    for mailbox_id, account_id, name, held, address in rows:
+    for mailbox_id, account_id, name, held, uidvalidity, address in rows:
         if looked_at >= PAGE_MESSAGES:
             return DuePage(tuple(found), MailboxId(after))
         after = mailbox_id
@@ -63,11 +64,34 @@ def due(snapshot: Snapshot, after: int, now: float) -> DuePage:
         if rule is None or rule.keeps_all or not held:
             continue
         looked_at += held
-        count, octets, oldest, newest = retention.DUE.one(cursor, *_limits(cursor, mailbox_id, rule, held, now)) or (0,) * 4
+        count, octets, oldest, newest = _sums(cursor, uidvalidity, rule, _limits(cursor, mailbox_id, rule, held, now), now)
         if count:
-            told = RetentionRule(address if rule.account_id else "", rule.mailbox, rule.days, rule.messages)
+            told = RetentionRule(
+                address if rule.account_id else "", rule.mailbox, rule.days, rule.messages, rule.downloaded_days
+            )
             found.append(Due(address, MailboxId(mailbox_id), name, told, count, octets, oldest, newest))
     return DuePage(tuple(found), MailboxId(after if len(rows) == PAGE else 0))
+
+
+def _sums(cursor: Cursor, uidvalidity: int, rule: Rule, limits: tuple[int, int, int], now: float) -> tuple[int, int, int, int]:
+    """How many may go, their octets, when the first and the last of them came in."""
+    mailbox_id, before, cut = limits
+    sums = [retention.DUE.one(cursor, *limits)]
+    sums += [
+        retention.ONLY_BETWEEN.one(cursor, mailbox_id, first, last, before, cut)
+        for first, last in downloaded(cursor, mailbox_id, uidvalidity, rule, now)
+    ]
+    found = [each for each in sums if each is not None and each[0]]
+    if not found:
+        return 0, 0, 0, 0
+    counts, octets, oldest, newest = zip(*found, strict=True)
+    return sum(counts), sum(octets), min(oldest), max(newest)
+
+
+def downloaded(cursor: Cursor, mailbox_id: int, uidvalidity: int, rule: Rule, now: float) -> list[tuple[int, int]]:
+    """Ranges of UIDs that may go since they were downloaded."""
+    day = rule.downloaded_before(now)
+    return downloaded_ranges(cursor, mailbox_id, uidvalidity, day) if day else []
 
 
 def _limits(cursor: Cursor, mailbox_id: int, rule: Rule, held: int, now: float) -> tuple[int, int, int]:
@@ -87,5 +111,7 @@ def due_uids(snapshot: Snapshot, mailbox_id: int, now: float, limit: int) -> lis
     rule = load_rules(cursor).rule_for(account_id, name, load_uses(cursor, account_id))
     if rule is None or rule.keeps_all:
         return []
-    held = row[mailboxes.MAILBOX_COLUMNS.index("messages")]
-    return [uid for (uid,) in retention.DUE_UIDS.all(cursor, *_limits(cursor, mailbox_id, rule, held, now), limit)]
+    held, uidvalidity = (row[mailboxes.MAILBOX_COLUMNS.index(name)] for name in ("messages", "uidvalidity"))
+    due = retention.DUE_UIDS.all(cursor, *_limits(cursor, mailbox_id, rule, held, now), limit)
+    more = living(cursor, mailbox_id, downloaded(cursor, mailbox_id, uidvalidity, rule, now), limit)
+    return sorted({*more, *(uid for (uid,) in due)})[:limit]

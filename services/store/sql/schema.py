@@ -120,6 +120,15 @@ alias_posting: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# What POP3 does for an account; NULL: as the settings say.
+pop3_setting: Final = sa.Table(
+    "pop3_setting",
+    metadata,
+    sa.Column("account_id", BigId, sa.ForeignKey("account.id"), primary_key=True, autoincrement=False),
+    sa.Column("dele", sa.Text),  # shared.model.pop3.Dele
+    sa.Column("keep_days", sa.Integer),  # of what is hidden; 0: for ever
+)
+
 dkim_key: Final = sa.Table(
     "dkim_key",
     metadata,
@@ -184,6 +193,21 @@ annotation: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# What a device has hidden and fetched of a mailbox by POP3; see services.store.domain.pop3_view.
+pop3_view: Final = sa.Table(
+    "pop3_view",
+    metadata,
+    sa.Column("mailbox_id", BigId, sa.ForeignKey("mailbox.id"), primary_key=True),
+    sa.Column("device_id", BigId, primary_key=True, index=True),  # 0: the main password
+    sa.Column("uidvalidity", BigId, nullable=False),
+    sa.Column("hidden", sa.LargeBinary, nullable=False),  # packed u32: first and last UID and day of each span
+    sa.Column("fetched", sa.LargeBinary, nullable=False),
+    sa.Column("hidden_since", sa.Integer, nullable=False),  # the first day of what is hidden; 0: nothing is
+    sa.Column("repeats", sa.Integer, nullable=False),
+    sa.Column("tidy_at", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 subscription: Final = sa.Table(
     "subscription",
     metadata,
@@ -200,6 +224,7 @@ retention: Final = sa.Table(
     sa.Column("mailbox", sa.Text, primary_key=True),  # name, special use, or empty: every mailbox
     sa.Column("days", sa.Integer),
     sa.Column("messages", sa.BigInteger),
+    sa.Column("downloaded_days", sa.Integer),  # since a device first fetched it by POP3
     sqlite_with_rowid=False,
 )
 

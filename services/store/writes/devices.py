@@ -6,7 +6,7 @@ import attrs
 
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.domain.devices import Uses, device_key, unpack_uses
-from services.store.sql.statements import devices, directory
+from services.store.sql.statements import devices, directory, pop3
 from services.store.transaction import Transaction
 from shared.contract.device_types import DeviceAdded, DeviceInfo
 from shared.errors import AlreadyExists, LimitExceeded, NotFound
@@ -70,6 +70,7 @@ def remove(transaction: Transaction, address: str, name: str) -> None:
     row = devices.NAMED.one(transaction.cursor, account_id, device_key(name))
     if row is None:
         raise NotFound(name)
+    pop3.DELETE_DEVICE.run(transaction.cursor, row[0])
     devices.DELETE.run(transaction.cursor, row[0])
     transaction.changes.directory = True
     transaction.changes.removed_devices.add(row[0])

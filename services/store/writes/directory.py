@@ -6,7 +6,7 @@ from services.store.domain.addresses import InvalidAddressError, domain_of, norm
 from services.store.domain.dkim import KeyState, NewKey
 from services.store.domain.names import DEFAULT_MAILBOXES
 from services.store.reads.directory import stands_for
-from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, retention, sharing
+from services.store.sql.statements import annotations, bans, directory, dkim, mailboxes, pop3, retention, sharing
 from services.store.transaction import Transaction
 from services.store.writes import sending
 from services.store.writes.devices import remove_all
@@ -164,6 +164,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     bans.DELETE_ACCOUNT.run(cursor, account_id)
     remove_all(transaction, account_id)
     sending.remove_all(transaction, account_id)
+    pop3.DELETE_SETTING.run(cursor, account_id)
     directory.DELETE_ACCOUNT.run(cursor, account_id)
     transaction.journal("admin", "account removed", 0, (), normal)
     transaction.changes.directory = True

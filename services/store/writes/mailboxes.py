@@ -14,7 +14,7 @@ from services.store.domain.names import (
     parents,
 )
 from services.store.reads.mailboxes import state_of_row
-from services.store.sql.statements import annotations, change_sets, directory, mailboxes, messages, sharing
+from services.store.sql.statements import annotations, change_sets, directory, mailboxes, messages, pop3, sharing
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.retention import follow_rename
 from services.store.writes.transfer import move_rows, whole_mailbox
@@ -39,6 +39,7 @@ _DELETE_CONTENTS: Final = (
     mailboxes.DELETE_TOMBSTONES,
     mailboxes.DELETE_KEYWORDS,
     change_sets.DELETE_MAILBOX,
+    pop3.DELETE_MAILBOX,
     # RFC 4314 §4: DELETE MUST delete the ACL
     sharing.DELETE_MAILBOX,
     annotations.DELETE_MAILBOX,

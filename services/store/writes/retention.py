@@ -6,8 +6,9 @@ from typing import Final
 
 from services.store.domain.addresses import InvalidAddressError, normalize_address
 from services.store.domain.names import SPECIAL_USES, NameLimits, below, check_name
+from services.store.domain.pop3_view import covered
 from services.store.domain.retention import EVERYBODY, Clock
-from services.store.reads.retention import HELD_SINCE, SEEN_AT, load_clock, load_rules, load_uses
+from services.store.reads.retention import HELD_SINCE, SEEN_AT, downloaded, load_clock, load_rules, load_uses
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import bookkeeping, directory, retention
 from services.store.transaction import Transaction
@@ -21,7 +22,7 @@ PIECE: Final = 500
 
 def set_rule(transaction: Transaction, rule: RetentionRule, limits: NameLimits, most: int) -> RetentionRule:
     """Raises NotFound, BadRequest, LimitExceeded."""
-    for value, highest in ((rule.days, MAX_DAYS), (rule.messages, MAX_MESSAGES)):
+    for value, highest in ((rule.days, MAX_DAYS), (rule.messages, MAX_MESSAGES), (rule.downloaded_days, MAX_DAYS)):
         if value is not None and not 1 <= value <= highest:
             raise BadRequest(f"a number from 1 to {highest}")
     account_id, address = _account(transaction, rule.address)
@@ -31,9 +32,9 @@ def set_rule(transaction: Transaction, rule: RetentionRule, limits: NameLimits, 
     if not known and retention.COUNT.scalar(cursor) >= most:
         raise LimitExceeded(f"{most} rules")
     retention.DELETE.run(cursor, account_id, mailbox)
-    retention.INSERT.run(cursor, account_id, mailbox, rule.days, rule.messages)
-    transaction.journal("admin", "retention set", 0, (), account_id, mailbox, rule.days, rule.messages)
-    return RetentionRule(address, mailbox, rule.days, rule.messages)
+    retention.INSERT.run(cursor, account_id, mailbox, rule.days, rule.messages, rule.downloaded_days)
+    transaction.journal("admin", "retention set", 0, (), account_id, mailbox, rule.days, rule.messages, rule.downloaded_days)
+    return RetentionRule(address, mailbox, rule.days, rule.messages, rule.downloaded_days)
 
 
 def remove_rule(transaction: Transaction, address: str, mailbox: str, limits: NameLimits) -> None:
@@ -103,7 +104,13 @@ def expire(transaction: Transaction, mailbox_id: int, uids: Sequence[int], by_ag
     before = rule.before(transaction.now) if by_age else 0
     surplus = rule.surplus(row.messages)
     found = sorted(set(retention.EXPIRING.all(cursor, uids, mailbox_id)))
-    gone = [message[:4] for place, message in enumerate(found) if place < surplus or message[4] < before]
+    ranges = downloaded(cursor, row.id, row.uidvalidity, rule, transaction.now) if by_age else []
+    fetched = set(covered(tuple((*bounds, 0) for bounds in ranges), [message[0] for message in found]))
+    gone = [
+        message[:4]
+        for place, message in enumerate(found)
+        if place < surplus or message[4] < before or message[0] in fetched
+    ]
     if not gone:
         return 0
     leave(transaction, row, gone)

@@ -25,7 +25,7 @@ def copy(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
     """Raises NoSuchMailbox, NoPermission, OverQuota, LimitExceeded."""
     source = transaction.mailbox_of(account_id, mailbox_id, Rights.READ)
     target = transaction.mailbox_of(account_id, target_id, Rights.INSERT)
-    rows = _whole(transaction, mailbox_id, uids)
+    rows = whole_rows(transaction, mailbox_id, uids)
     if rows:
         transaction.check_quota(target.account_id, len(rows), sum(row[3] for row in rows))
     mask = permitted_mask(transaction.rights(account_id, target))
@@ -44,7 +44,7 @@ def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
     if source.id == target.id:
         # RFC 6851 §3.3 leaves it to us whether a move onto itself is refused
         raise BadRequest("a mailbox cannot move into itself")
-    rows = _whole(transaction, mailbox_id, uids)
+    rows = whole_rows(transaction, mailbox_id, uids)
     if source.account_id != target.account_id and rows:
         octets = sum(row[3] for row in rows)
         leaving = Leaving(source.account_id, len(rows), octets)
@@ -53,7 +53,7 @@ def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
 
 
 def move_rows(
-    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], mask: int = -1
+    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], mask: int = -1, actor: str = "imap"
 ) -> CopyResult:
     """Move rows of ``messages.WHOLE_OF``. ``mask``: the flags that may go along."""
     sources = [row[0] for row in rows]
@@ -61,17 +61,18 @@ def move_rows(
         return CopyResult(target.uidvalidity, b"", b"")
     targets = _enter(transaction, source, target, rows, keep_uidl=True, mask=mask)
     modseq = leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
-    transaction.journal("imap", "moved", target.id, targets, source.id)
+    transaction.journal(actor, "moved", target.id, targets, source.id)
     return CopyResult(target.uidvalidity, pack_u32(sources), pack_u32(targets), ModSeq(modseq))
 
 
 def whole_mailbox(transaction: Transaction, mailbox_id: int) -> list[Row]:
     """Everything of a mailbox, ready for ``move_rows``."""
     transaction.flush()
-    return _whole(transaction, mailbox_id, [uid for (uid,) in messages.UIDS.all(transaction.cursor, mailbox_id)])
+    return whole_rows(transaction, mailbox_id, [uid for (uid,) in messages.UIDS.all(transaction.cursor, mailbox_id)])
 
 
-def _whole(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> list[Row]:
+def whole_rows(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -> list[Row]:
+    """Those of the messages that are there, ready for ``move_rows``."""
     transaction.flush()
     return sorted(set(messages.WHOLE_OF.all(transaction.cursor, uids, mailbox_id)))
 

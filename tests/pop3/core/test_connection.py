@@ -67,7 +67,7 @@ class Server:
                 right = who.password == PASSWORD
                 self.handle(self.connection.login_succeeded(self.maildrop) if right else self.connection.login_failed())
             case Update(uids):
-                self.removed = list(uids)
+                self.removed = list(uids) or None
                 self.handle(self.connection.update_done(self.removal_works))
             case StartTls(data, discarded):
                 self.sent += data
@@ -186,22 +186,36 @@ ALWAYS = {
     b"RESP-CODES",
     b"AUTH-RESP-CODE",
     b"PIPELINING",
-    b"EXPIRE NEVER", b"UTF8 USER", b"LANG",
+    b"UTF8 USER", b"LANG",
     b"IMPLEMENTATION Pillarbox",
 }
+# RFC 2449 §6.7
+BEFORE, AFTER = ALWAYS | {b"EXPIRE 1 USER"}, ALWAYS | {b"EXPIRE NEVER"}
 
 
 def test_capabilities_by_state_and_protection() -> None:
     server = Server(Policy())
-    assert capabilities(server) == ALWAYS | {b"STLS"}
+    assert capabilities(server) == BEFORE | {b"STLS"}
     server.feed(b"STLS\r\n")
     login = {b"USER", b"SASL SCRAM-SHA-256 PLAIN"}
-    assert capabilities(server) == ALWAYS | login
+    assert capabilities(server) == BEFORE | login
     server.log_in()
-    assert capabilities(server) == ALWAYS | login
-    assert capabilities(Server()) == ALWAYS | login | {b"STLS"}
-    assert capabilities(Server().log_in()) == ALWAYS | login
-    assert capabilities(Server(Policy(tls_available=False))) == ALWAYS
+    assert capabilities(server) == AFTER | login
+    assert capabilities(Server()) == BEFORE | login | {b"STLS"}
+    assert capabilities(Server().log_in()) == AFTER | login
+    assert capabilities(Server(Policy(tls_available=False))) == BEFORE
+
+
+def test_how_soon_messages_go_is_announced() -> None:
+    connection = Pop3Connection(Policy(plaintext_login=True), "mail.example")
+    connection.receive_data(b"USER u\r\nPASS p\r\n")
+    assert isinstance(connection.next_event(), Reply)
+    assert isinstance(connection.next_event(), Login)
+    connection.login_succeeded(make_drop(), 14)
+    connection.receive_data(b"CAPA\r\n")
+    answer = connection.next_event()
+    assert isinstance(answer, Reply)
+    assert b"\r\nEXPIRE 14\r\n" in answer.data
 
 
 def test_a_command_has_255_octets_at_most() -> None:

@@ -40,7 +40,7 @@ def answer(done: "subprocess.CompletedProcess[str]") -> Any:
 
 def test_rules_are_set_listed_and_removed(pillarbox: Command) -> None:
     assert pillarbox("retention", "list").stdout == "no rules: all mail is kept for ever\n"
-    trash = {"account": None, "mailbox": "\\Trash", "days": 30, "messages": None, "for_ever": False}
+    trash = {"account": None, "mailbox": "\\Trash", "days": 30, "messages": None, "downloaded_days": None, "for_ever": False}
     assert answer(pillarbox("retention", "set", "--mailbox", "\\trash", "--days", "30", "--json")) == trash
     kept = pillarbox("retention", "set", "--account", ALICE, "--mailbox", "Archive", "--keep-for-ever")
     assert kept.stdout.splitlines()[1].split() == [ALICE, "Archive", "for", "ever"]
@@ -60,10 +60,11 @@ def test_rules_are_set_listed_and_removed(pillarbox: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ((), 2, "say how long: --days N, --messages N (or both), or --keep-for-ever"),
-        (("--days", "3", "--keep-for-ever"), 2, "say how long: --days N, --messages N (or both), or --keep-for-ever"),
+        ((), 2, "say how long: --days N, --messages N, --downloaded-days N, or --keep-for-ever"),
+        (("--days", "3", "--keep-for-ever"), 2, "say how long: --days N, --messages N, --downloaded-days N, or --keep-for-ever"),
         (("--days", "0"), 2, "--days: a number from 1 to 36500"),
         (("--messages", "-1"), 2, "--messages: a number from 1 to 1000000000"),
+        (("--downloaded-days", "0"), 2, "--downloaded-days: a number from 1 to 36500"),
         (("--mailbox", "\\No", "--days", "3"), 1, "retention of \\No of all accounts: \\No is no special use"),
         (("--account", "x@example.test", "--days", "3"), 1, "retention of every mailbox of x@example.test: not found"),
     ],
@@ -74,8 +75,14 @@ def test_wrong_use(pillarbox: Command, words: tuple[str, ...], code: int, said: 
 
 
 def test_how_long_in_words() -> None:
-    rules = (RetentionRule("", "", 1), RetentionRule("", "", 30, 5), RetentionRule("", "", None, 9), RetentionRule("", ""))
-    assert [module.words_for(rule) for rule in rules] == ["1 day", "30 days, the newest 5", "the newest 9", "for ever"]
+    rules = (
+        RetentionRule("", "", 1), RetentionRule("", "", 30, 5), RetentionRule("", "", None, 9), RetentionRule("", ""),
+        RetentionRule("", "", downloaded_days=1), RetentionRule("", "", None, 9, 14),
+    )  # fmt: skip
+    assert [module.words_for(rule) for rule in rules] == [
+        "1 day", "30 days, the newest 5", "the newest 9", "for ever",
+        "1 day after download by POP3", "the newest 9, 14 days after download by POP3",
+    ]  # fmt: skip
 
 
 def test_space(pillarbox: Command) -> None:

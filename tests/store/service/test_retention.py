@@ -224,7 +224,7 @@ def test_by_itself_and_not_after_a_jump_of_the_clock(tmp_path: Path) -> None:
         stack["store"].stop()
         seen = "INSERT OR REPLACE INTO meta VALUES ('retention_seen_at', ?)"
         change(stack, seen, int(time.time()) - 2 * DAY)
-        change(stack, "INSERT INTO retention VALUES (0, '\\Trash', 30, 5)")
+        change(stack, "INSERT INTO retention (account_id, mailbox, days, messages) VALUES (0, '\\Trash', 30, 5)")
         stack["store"].start()
         assert session.lines_until(b"* 1 EXPUNGE")
         assert quick.lines_until(b"* VANISHED 1")
