@@ -154,7 +154,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     account_id = _account_id(transaction, normal)
     cursor = transaction.cursor
     for (mailbox_id,) in mailboxes.OF_ACCOUNT.all(cursor, account_id):
-        remove_mailbox(transaction, transaction.mailbox(mailbox_id))
+        remove_mailbox(transaction, transaction.mailbox(mailbox_id), "admin")
     mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
     sharing.DELETE_GRANTEE.run(cursor, account_id)
     retention.DELETE_ACCOUNT.run(cursor, account_id)
