@@ -29,6 +29,7 @@ from services.store.areas.search import SearchArea
 from services.store.areas.sending import SendingArea
 from services.store.areas.sharing import SharingArea
 from services.store.areas.space import SpaceArea
+from services.store.areas.undo import UndoArea
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.compaction import Compactor
@@ -55,6 +56,7 @@ from services.store.search.keeper import Search
 from services.store.sending import Sending
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
+from services.store.undo import keep_history
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
 from services.store.writer import Writer
@@ -134,6 +136,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(keep_retention, core)
+            nursery.start_soon(keep_history, core)
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
@@ -203,6 +206,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         waiting_writes=store.waiting_writes,
         on_changes=Committed(notifier, directory, passwords, search, guard),
         on_commit=checkpointer.written,
+        keeps_history=store.undo_days > 0,
         log=log,
     )
     readers = Readers(
@@ -275,6 +279,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "devices": DevicesArea(core),
         "moving": MovingArea(core),
         "sending": SendingArea(core),
+        "undo": UndoArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -19,6 +19,7 @@ from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
+from shared.contract.undo import UndoApi
 
 AREAS: Final[dict[str, type]] = {
     "directory": DirectoryApi,
@@ -37,6 +38,7 @@ AREAS: Final[dict[str, type]] = {
     "devices": DevicesApi,
     "moving": MovingApi,
     "sending": SendingApi,
+    "undo": UndoApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

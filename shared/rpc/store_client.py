@@ -25,6 +25,7 @@ from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
+from shared.contract.undo import UndoApi
 from shared.errors import NoSuchUpload, StoreError, Unavailable
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.client import RpcClient
@@ -109,6 +110,7 @@ class StoreClient:
     devices: DevicesApi
     moving: MovingApi
     sending: SendingApi
+    undo: UndoApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

@@ -71,10 +71,10 @@ MAILBOXES: Final = Prepared(
     sa.select(mailbox.c.id, mailbox.c.name).where(mailbox.c.account_id == b("account")), "account"
 )
 _told = sa.or_(
-    *(_j.what == sa.literal_column(f"'{what}'") for what in ("flags", "mailbox renamed", "brought back", "mailbox created"))
+    *(_j.what == sa.literal_column(f"'{what}'") for what in ("flags", "moved", "mailbox renamed", "brought back", "mailbox created"))
 )
 EVENTS: Final = Prepared(
-    sa.select(_j.id, _j.what, _j.mailbox_id, _j.uids, _j.detail)
+    sa.select(_j.id, _j.at, _j.what, _j.mailbox_id, _j.uids, _j.detail)
     .where(_j.account_id == b("account"), _j.at > b("at"), _j.id > b("after"), _told)
     .order_by(_j.id)
     .limit(b("limit")),
@@ -84,7 +84,7 @@ EVENTS: Final = Prepared(
     "limit",
 )
 LOST: Final = Prepared(
-    sa.select(_b.uid, _b.flags, _b.next_mailbox, _b.next_uid, _b.uidl, _b.content_id)
+    sa.select(_b.uid, _b.flags, _b.uidl, _b.content_id)
     .where(_b.mailbox_id == b("mailbox"), _b.gone_at > b("at"), _b.saved_date <= b("latest"))
     .order_by(_b.uid),
     "mailbox",
@@ -134,6 +134,7 @@ HELD: Final = Prepared(
     )
 )
 ROWS: Final = Prepared(sa.select(sa.func.count()).select_from(buried))
+EVENT_ROWS: Final = Prepared(sa.select(sa.func.count()).select_from(journal).where(_j.account_id.is_not(None)))
 OLDEST: Final = Prepared(
     sa.select(_j.id, _j.at, _j.what, _j.mailbox_id, _j.uids, _j.detail)
     .where(_j.account_id.is_not(None), _j.id > b("after"))
