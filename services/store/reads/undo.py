@@ -113,7 +113,8 @@ def _scope(cursor: Cursor, address: str, at: float, time: float) -> _Scope:
     if at > time:
         raise BadRequest("that time is still to come")
     now: dict[int, str] = dict(undo.MAILBOXES.all(cursor, account_id))
-    gone = [GoneMailbox(*row) for row in undo.GONE_MAILBOXES.all(cursor, account_id, directory.ACCOUNT_ADDRESS.scalar(cursor, account_id), at)]
+    kept_address = directory.ACCOUNT_ADDRESS.scalar(cursor, account_id)
+    gone = [GoneMailbox(*row) for row in undo.GONE_MAILBOXES.all(cursor, account_id, kept_address, at)]
     accounts = {account_id, *(each.account_id for each in gone)}
     events = [event for each in sorted(accounts) for event in _events(cursor, each, at)]
     if len(accounts) > 1:

@@ -104,7 +104,7 @@ def account_add(
     if scram is not None:
         _keep_scram(transaction, account_id, scram)
     for name, special_use in DEFAULT_MAILBOXES:
-        add_mailbox(transaction, account_id, name, special_use)
+        add_mailbox(transaction, account_id, name, special_use, "admin")
         mailboxes.SUBSCRIBE.run(cursor, account_id, name)
     transaction.changes.directory = True
     transaction.changes.added_accounts.add(account_id)

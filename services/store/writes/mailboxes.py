@@ -46,7 +46,9 @@ _DELETE_CONTENTS: Final = (
 )
 
 
-def add_mailbox(transaction: Transaction, account_id: int, name: str, special_use: str) -> tuple[int, int]:
+def add_mailbox(
+    transaction: Transaction, account_id: int, name: str, special_use: str, actor: str = "imap"
+) -> tuple[int, int]:
     """Insert a mailbox whose name was checked; its id and UIDVALIDITY."""
     # RFC 3501 §2.3.1.1: ascending for ever, so that a mailbox made again under an old name is never taken for the old one
     uidvalidity = transaction.next_meta(UIDVALIDITY, int(transaction.now))
@@ -58,6 +60,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     directory.COUNT_MAILBOXES.run(transaction.cursor, 1, account_id)
     transaction.names_changed(account_id)
     transaction.changes.named.add(inserted.lastrowid)
+    transaction.journal(actor, "mailbox created", inserted.lastrowid, (), name, owner=account_id)
     return inserted.lastrowid, uidvalidity
 
 
@@ -84,7 +87,6 @@ def create(transaction: Transaction, account_id: int, name: str, special_use: st
         if heir_of is not None:
             # RFC 4314 §4: a new mailbox SHOULD inherit the ACL from the parent mailbox
             sharing.INHERIT.run(transaction.cursor, mailbox_id, heir_of.id)
-        transaction.journal("imap", "mailbox created", mailbox_id, (), level, owner=owner_id)
     subscribed = mailboxes.SUBSCRIBED.one(transaction.cursor, account_id, place.full_name) is not None
     rights = rights_on(transaction.cursor, account_id, owner_id, mailbox_id)
     return MailboxInfo(MailboxId(mailbox_id), place.full_name, special_use, subscribed, uidvalidity, rights=int(rights))
