@@ -20,6 +20,7 @@ from services.store.search.keeper import Search
 from services.store.sending import Sending
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
+from services.store.wild import WildClients
 from services.store.writer import Writer
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
@@ -51,6 +52,7 @@ class Core:
     guard: Guard
     devices: Devices
     sending: Sending
+    wild: WildClients
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
@@ -72,13 +74,20 @@ class Committed:
     """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
 
     def __init__(
-        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search, guard: Guard
+        self,
+        notifier: Notifier,
+        directory: DirectoryCache,
+        passwords: Passwords,
+        search: Search,
+        guard: Guard,
+        wild: WildClients,
     ) -> None:
         self._notifier = notifier
         self._search = search
         self._directory = directory
         self._passwords = passwords
         self._guard = guard
+        self._wild = wild
 
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
@@ -89,5 +98,7 @@ class Committed:
         for address in changes.passwords:
             self._passwords.forget(address)
             self._guard.forget(address)
+        if changes.deleted:
+            self._wild.noted(changes.deleted)
         self._notifier.committed(changes)
         self._search.changed()

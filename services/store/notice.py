@@ -34,6 +34,12 @@ If it was not, somebody may know your password: change it now, and tell your adm
 
 def build_notice(address: str, limit: SendingLimit, most: int, *, hostname: str, seconds: float, unique: str) -> bytes:
     """The whole message with CRLF line ends; ``unique`` makes its Message-ID."""
+    text = _BODY.format(address=address, most=most, english=_ENGLISH[limit], korean=_KOREAN[limit].format(most))
+    return build_message(address, SUBJECT, text, hostname=hostname, seconds=seconds, unique=f"{unique}.limit")
+
+
+def build_message(address: str, subject: str, text: str, *, hostname: str, seconds: float, unique: str) -> bytes:
+    """A mail of our own, whole, with CRLF line ends; ``unique`` makes its Message-ID."""
     from email.headerregistry import Address
     from email.message import EmailMessage
     from email.policy import SMTP, SMTPUTF8
@@ -44,11 +50,10 @@ def build_notice(address: str, limit: SendingLimit, most: int, *, hostname: str,
     local, _, domain = address.rpartition("@")
     message["From"] = Address("Pillarbox", "postmaster", hostname)
     message["To"] = Address("", local, domain)
-    message["Subject"] = SUBJECT
+    message["Subject"] = subject
     message["Date"] = format_date(int(seconds), 0)
-    message["Message-ID"] = f"<{unique}.limit@{hostname}>"
+    message["Message-ID"] = f"<{unique}@{hostname}>"
     # RFC 3834 §5
     message["Auto-Submitted"] = "auto-generated"
-    text = _BODY.format(address=address, most=most, english=_ENGLISH[limit], korean=_KOREAN[limit].format(most))
     message.set_content(text, cte="base64")
     return message.as_bytes()

@@ -37,6 +37,7 @@ from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.sending import DailyLimits
+from services.store.domain.wild import WildLimits
 from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
@@ -59,6 +60,7 @@ from services.store.sql.migrate import migrate
 from services.store.undo import keep_history
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
+from services.store.wild import WildClients
 from services.store.writer import Writer
 from shared.config.load import server_hostname
 from shared.config.paths import DataPaths
@@ -137,6 +139,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(keep_retention, core)
             nursery.start_soon(keep_history, core)
+            nursery.start_soon(core.wild.run, core.readers, core.writer)
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
@@ -198,13 +201,16 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     )
     passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
     guard = Guard(settings, log, service.metrics)
+    wild = WildClients(
+        WildLimits(store.wild_percent, store.wild_messages), store.undo_days, server_hostname(settings), log
+    )
     checkpointer = Checkpointer(connect(database, read_only=False, cache_kib=CHECKPOINT_CACHE_KIB), log)
     writer = Writer(
         connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, passwords, search, guard),
+        on_changes=Committed(notifier, directory, passwords, search, guard, wild),
         on_commit=checkpointer.written,
         keeps_history=store.undo_days > 0,
         log=log,
@@ -257,6 +263,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
             server_hostname(settings),
             log,
         ),
+        wild=wild,
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),

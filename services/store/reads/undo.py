@@ -218,7 +218,7 @@ def _lost(
     for uid, buried_flags, uidl, content_id in lost:
         if uid in entered:
             continue
-        was: int = flags.get(uid, buried_flags)
+        was: int = flags[uid] if uid in flags else buried_flags  # noqa: SIM401  its type
         fate = fates[mailbox_id, uid]
         if fate.live is not None and fate.live[0] == home:
             if to.of(was) != fate.flags:

@@ -11,6 +11,7 @@ from operator import or_
 
 from services.store.domain.flags import DELETED, keyword_slots, permitted_mask, translate
 from services.store.domain.runs import encode_uids
+from services.store.domain.wild import NOT_WATCHED, TRASH, Deleted
 from services.store.sql.prepared import Row
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import MailboxRow, Transaction
@@ -49,7 +50,16 @@ def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
     rows = _whole(transaction, mailbox_id, uids)
     if source.account_id != target.account_id:
         _check_quota(transaction, target, rows)
-    return move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
+    result = move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
+    if target.special_use == TRASH:
+        _note_deleted(transaction, source, len(rows))
+    return result
+
+
+def _note_deleted(transaction: Transaction, row: MailboxRow, messages: int) -> None:
+    """A client deleted: it may have run wild."""
+    if messages and row.special_use not in NOT_WATCHED:
+        transaction.changes.deleted.append(Deleted(row.account_id, row.id, row.name, messages, row.messages))
 
 
 def _check_quota(transaction: Transaction, target: MailboxRow, rows: Sequence[Row]) -> None:
@@ -203,4 +213,5 @@ def expunge(
     if not gone:
         return ExpungeResult(b"", ModSeq(row.highest_modseq))
     removed = let_go(transaction, actor, row, gone)
+    _note_deleted(transaction, row, len(removed))
     return ExpungeResult(pack_u32(removed), ModSeq(row.highest_modseq))

@@ -234,7 +234,8 @@ class Machine(RuleBasedStateMachine):
                     # a step that is done twice does nothing more
                     again = self.run(undo.apply, ADDRESS, piece, DEFAULT_LIMITS)
                     assert again.counts == UndoCounts()
-            if not left_out:
+            if not left_out and not plan.counts.renamed:
+                # a renamed mailbox makes its parents, and frees a name: the next plan sees it
                 assert done == plan.counts
             counts += done
             if not done.total:
