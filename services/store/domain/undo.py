@@ -124,14 +124,17 @@ def _rename(names: dict[int, str], old: str, new: str) -> None:
             names[mailbox_id] = new + name[len(old) :]
 
 
-def renames(then: Mapping[int, str], now: Mapping[int, str]) -> dict[int, tuple[str, str]]:
-    """Old name and new name by mailbox, in the order in which they are to be renamed: a parent takes along what is below it."""
-    current = dict(now)
+def renames(then: Then, now: Mapping[int, str]) -> dict[int, tuple[str, str]]:
+    """Old name and new name by mailbox, in the order in which they are to be renamed: a parent takes along what is below it.
+
+    What was made since stays where it is, or goes along.
+    """
+    current, names = dict(now), then.names
     found: dict[int, tuple[str, str]] = {}
-    for mailbox_id in sorted(now, key=lambda each: (then[each].count(SEPARATOR), then[each])):
-        if current[mailbox_id] != then[mailbox_id]:
-            found[mailbox_id] = (current[mailbox_id], then[mailbox_id])
-            _rename(current, current[mailbox_id], then[mailbox_id])
+    for mailbox_id in sorted(now.keys() - then.made, key=lambda each: (names[each].count(SEPARATOR), names[each])):
+        if current[mailbox_id] != names[mailbox_id]:
+            found[mailbox_id] = (current[mailbox_id], names[mailbox_id])
+            _rename(current, current[mailbox_id], names[mailbox_id])
     return found
 
 

@@ -84,7 +84,7 @@ def plan(
     """Raises NotFound, BadRequest."""
     cursor = snapshot.cursor
     scope = _scope(cursor, address, at, time)
-    moving = renames({key: scope.then.names[key] for key in scope.now}, scope.now)
+    moving = renames(scope.then, scope.now)
     wanted = _wanted(scope, mailbox)
     steps: list[UndoStep] = []
     counts = UndoCounts()

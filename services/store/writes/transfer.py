@@ -171,10 +171,8 @@ def leave(
     modseq = transaction.next_modseq(row)
     uids = [uid for uid, _, _, _ in gone]
     bury(transaction, row.id, uids, moved_to)
+    messages.LEAVE_TOMBSTONES.execute(transaction.cursor, uids, modseq, row.id)
     messages.DELETE_OF.execute(transaction.cursor, uids, row.id)
-    messages.INSERT_TOMBSTONE.run_many(
-        transaction.cursor, [(row.id, uid, modseq, content_id) for uid, content_id, _, _ in gone]
-    )
     transaction.changed(row, uids)
     for _, _, flags, octets in gone:
         row.count(flags, octets, -1)

@@ -249,6 +249,7 @@ def test_an_account_that_was_removed_comes_back(stack: Stack, pillarbox: Command
     fill(client, "Letters", range(6, 9))
     then = {box: but_uids(numbers_in(client, box)) for box in ("INBOX", "Letters")}
     keys = uidls(stack, dave)
+    client.logout()
     to = moment()
 
     async def remove(store: StoreClient) -> None:
