@@ -29,10 +29,14 @@ async def keep_history(core: Core) -> None:
     """Until cancelled."""
     store = core.settings.store
     limits = HistoryLimits(store.undo_days, store.undo_rows, store.undo_free_octets)
+    on = store.undo_days > 0
     counted_at, rows = -COUNT_SECONDS, 0
+    begun = False
     while True:
         try:
-            await core.writer.submit(Command("", None, forgetting.begin, (store.undo_days > 0,)))
+            if not (on and begun):
+                await core.writer.submit(Command("", None, forgetting.begin, (on,)))
+                begun = True
             if time.monotonic() - counted_at >= COUNT_SECONDS:
                 counted_at, rows = time.monotonic(), await core.readers.run(reads.rows)
             await _forget(core, limits, rows)

@@ -1,6 +1,7 @@
 """What is to be done to have an account as it was at a time; see ``services.store.domain.undo``. Nothing here writes."""
 
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 import attrs
@@ -109,7 +110,7 @@ def _scope(cursor: Cursor, address: str, at: float, time: float) -> _Scope:
     account_id = find_account(cursor, address)
     begin = history_since(cursor)
     if at < begin:
-        raise BadRequest("the history does not reach back that far")
+        raise BadRequest(f"the history reaches back to {_minute(begin)} only")
     if at > time:
         raise BadRequest("that time is still to come")
     now: dict[int, str] = dict(undo.MAILBOXES.all(cursor, account_id))
@@ -121,6 +122,10 @@ def _scope(cursor: Cursor, address: str, at: float, time: float) -> _Scope:
         events.sort(key=lambda event: event.at)
     then = look_back(events, now, gone)
     return _Scope(account_id, at, now, {each.mailbox_id: each for each in gone}, then, _dead_then(cursor, then, at))
+
+
+def _minute(seconds: float) -> str:
+    return "now" if seconds == FOR_EVER else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _events(cursor: Cursor, account_id: int, at: float) -> Iterable[Event]:

@@ -13,15 +13,18 @@ from services.store.transaction import Transaction
 from shared.model.ids import UID_MAX
 
 FLOOR: Final = "undo_floor"
+OFF: Final = "undo_off"
 
 
 def begin(transaction: Transaction, on: bool) -> None:
-    """At start: from when on everything can be undone. ``on`` false: nothing that happened up to now."""
-    known = bookkeeping.META.one(transaction.cursor, SINCE)
-    if known is None:
-        bookkeeping.INSERT_META.run(transaction.cursor, SINCE, int(transaction.now))
-    elif not on:
-        _raise_since(transaction, int(transaction.now) + 1)
+    """Note whether what happens is kept from now on. What happened while it was not cannot be undone, nor what was before that."""
+    cursor, now = transaction.cursor, int(transaction.now)
+    was_off = bookkeeping.META.one(cursor, OFF)
+    if bookkeeping.META.one(cursor, SINCE) is None:
+        bookkeeping.INSERT_META.run(cursor, SINCE, now)
+    elif not on or (was_off is not None and was_off[0]):
+        _raise_since(transaction, now + 1)
+    _set_meta(cursor, OFF, int(not on))
 
 
 def _raise_since(transaction: Transaction, since: int) -> None:
@@ -51,7 +54,7 @@ def forget(transaction: Transaction, cut: float, piece: int) -> int:
         if row[2] == "mailbox deleted":
             undo.DROP_MAILBOX.run(cursor, row[3])
         undo.SETTLE.run(cursor, row[0])
-        _set_floor(cursor, row[0])
+        _set_meta(cursor, FLOOR, row[0])
     if done < piece:
         done += undo.RELEASE.run(cursor, cut, piece - done).rowcount
     return min(done, piece)
@@ -78,6 +81,6 @@ def _floor(cursor: Cursor) -> int:
     return int(row[0]) if row else 0
 
 
-def _set_floor(cursor: Cursor, floor: int) -> None:
-    if not bookkeeping.UPDATE_META.run(cursor, floor, FLOOR).rowcount:
-        bookkeeping.INSERT_META.run(cursor, FLOOR, floor)
+def _set_meta(cursor: Cursor, name: str, value: int) -> None:
+    if not bookkeeping.UPDATE_META.run(cursor, value, name).rowcount:
+        bookkeeping.INSERT_META.run(cursor, name, value)
