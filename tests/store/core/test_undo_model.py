@@ -41,11 +41,12 @@ NAMES = ("INBOX", "Archive", "Trash", "Own", "Own/below")
 FLAGS = ("\\Seen", "\\Deleted", "$One", "$Two")
 COMPRESSOR = Compressor(1)
 ADDRESS = "a@example.test"
-KEPT_SECONDS = 5
+KEPT_SECONDS = 12
 
 boxes = st.sampled_from(NAMES)
-uid_sets = st.lists(st.integers(1, 9), min_size=1, max_size=6)
-ages = st.integers(0, 30)
+picks = st.lists(st.integers(0, 30), min_size=1, max_size=6)
+"""Which of the messages that are there."""
+ages = st.integers(0, 25)
 
 
 @cache
@@ -96,6 +97,8 @@ class Machine(RuleBasedStateMachine):
         self.began = self.now
         for name in ("Own", "Own/below"):
             self.run(mailboxes.create, 1, name, "", DEFAULT_LIMITS)
+        for name in NAMES:
+            self.deliver(name=name, content=b"first", copies=3)
 
     def teardown(self) -> None:
         if hasattr(self, "connection"):
@@ -128,6 +131,12 @@ class Machine(RuleBasedStateMachine):
     def numbers(self) -> dict[str, int]:
         return dict(self.cursor.execute("SELECT name, id FROM mailbox WHERE account_id = ?", (self.account,)).fetchall())
 
+    def picked(self, name: str, pick: list[int]) -> list[int]:
+        there = self.cursor.execute(
+            "SELECT uid FROM message WHERE mailbox_id = ? ORDER BY uid", (self.numbers().get(name, 0),)
+        ).fetchall()
+        return [there[number % len(there)][0] for number in pick] if there else [1]
+
     def state(self) -> State:
         keywords: dict[int, list[str]] = {}
         for number, name in self.cursor.execute("SELECT mailbox_id, name FROM keyword ORDER BY slot"):
@@ -137,6 +146,7 @@ class Machine(RuleBasedStateMachine):
             for uidl, bits, email_id, date, content in self.cursor.execute(
                 "SELECT uidl, flags, email_id, internal_date, content_id FROM message WHERE mailbox_id = ?", (number,)
             ):
+                assert uidl not in found, "a message is there twice"
                 names = frozenset(flag_names(bits, keywords.get(number, [])))
                 found[uidl] = Message(name, names, email_id, date, content)
         return State(found, frozenset(self.numbers()))
@@ -147,24 +157,24 @@ class Machine(RuleBasedStateMachine):
         delivery = Delivery("t", "", recipients, (), ContentSource(0, inline=b""), INDEX)
         self.enter(filing.deliver, (Incoming(encode_content(content, COMPRESSOR)),), delivery, CONDITIONS)
 
-    @rule(name=boxes, uids=uid_sets, operation=st.sampled_from(FlagOperation), names=st.sets(st.sampled_from(FLAGS), max_size=3))
-    def store(self, name: str, uids: list[int], operation: FlagOperation, names: set[str]) -> None:
+    @rule(name=boxes, pick=picks, operation=st.sampled_from(FlagOperation), names=st.sets(st.sampled_from(FLAGS), max_size=3))
+    def store(self, name: str, pick: list[int], operation: FlagOperation, names: set[str]) -> None:
         number = self.numbers().get(name, 0)
-        self.run(flags.store_flags, self.account, number, uids, operation, tuple(sorted(names)), None)
+        self.run(flags.store_flags, self.account, number, self.picked(name, pick), operation, tuple(sorted(names)), None)
 
-    @rule(name=boxes, uids=uid_sets, only_deleted=st.booleans())
-    def expunge(self, name: str, uids: list[int], only_deleted: bool) -> None:
-        self.run(transfer.expunge, "imap", self.account, self.numbers().get(name, 0), uids, only_deleted)
+    @rule(name=boxes, pick=picks, only_deleted=st.booleans())
+    def expunge(self, name: str, pick: list[int], only_deleted: bool) -> None:
+        self.run(transfer.expunge, "imap", self.account, self.numbers().get(name, 0), self.picked(name, pick), only_deleted)
 
-    @rule(source=boxes, to=boxes, uids=uid_sets)
-    def move(self, source: str, to: str, uids: list[int]) -> None:
+    @rule(source=boxes, to=boxes, pick=picks)
+    def move(self, source: str, to: str, pick: list[int]) -> None:
         numbers = self.numbers()
-        self.run(transfer.move, self.account, numbers.get(source, 0), uids, numbers.get(to, 0))
+        self.run(transfer.move, self.account, numbers.get(source, 0), self.picked(source, pick), numbers.get(to, 0))
 
-    @rule(source=boxes, to=boxes, uids=uid_sets)
-    def copy(self, source: str, to: str, uids: list[int]) -> None:
+    @rule(source=boxes, to=boxes, pick=picks)
+    def copy(self, source: str, to: str, pick: list[int]) -> None:
         numbers = self.numbers()
-        self.enter(transfer.copy, self.account, numbers.get(source, 0), uids, numbers.get(to, 0))
+        self.enter(transfer.copy, self.account, numbers.get(source, 0), self.picked(source, pick), numbers.get(to, 0))
 
     @rule(name=st.sampled_from(("Own", "Own/below", "Archive")))
     def delete_mailbox(self, name: str) -> None:
