@@ -11,14 +11,18 @@ from services.store.domain.queue import QueueTimes
 from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
+from services.store.packs.read import PackReader
+from services.store.readers import Snapshot
+from services.store.reads import undo as reads
 from services.store.reads.directory import Rules
 from services.store.reads.undo import history_since
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
 from services.store.transaction import Ids, Transaction
-from services.store.writes import directory, filing, forgetting, housekeeping, mailboxes, queue, transfer
+from services.store.writes import directory, filing, forgetting, housekeeping, mailboxes, queue, transfer, undo
 from services.store.writes.filing import Incoming
 from shared.contract.types import ContentSource, Delivery, LocalRecipient, RemoteRecipient
+from shared.contract.undo_types import UndoCounts
 from shared.model.ids import AccountId
 from shared.model.message_index import MessageIndex
 
@@ -31,6 +35,7 @@ DAY = 86400.0
 
 class Bench:
     def __init__(self, path: Path) -> None:
+        self.path = path
         migrate(path / "db")
         self.connection = connect(path / "db", read_only=False, cache_kib=1024)
         self.cursor = self.connection.cursor()
@@ -154,3 +159,18 @@ def test_a_content_that_waits_in_the_queue_outlives_neither(bench: Bench) -> Non
     bench.forget(bench.now, 100)
     assert bench.run(housekeeping.drop_contents, 0.0) == 1
     assert bench.rows("SELECT refs FROM content") == [(1,)]
+
+
+def test_a_message_that_moved_and_died_within_a_second_comes_back_once(bench: Bench) -> None:
+    bench.run(forgetting.begin, True)
+    bench.deliver(b"one")
+    at = bench.now + 0.1
+    bench.now += 0.25
+    bench.run(transfer.move, 1, bench.numbers["INBOX"], [1], bench.numbers["Archive"])
+    bench.now += 0.25
+    bench.run(transfer.expunge, "imap", 1, bench.numbers["Archive"], [1], False)
+    snapshot = Snapshot(bench.cursor, PackReader(bench.path, cache_octets=0))
+    (step,) = reads.plan(snapshot, ADDRESS, at, "", (), bench.now).steps
+    assert (step.name, step.counts) == ("INBOX", UndoCounts(back=1))
+    assert bench.run(undo.apply, ADDRESS, step, DEFAULT_LIMITS).counts == UndoCounts(back=1)
+    assert reads.plan(snapshot, ADDRESS, at, "", (), bench.now).steps == ()
