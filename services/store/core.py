@@ -22,6 +22,7 @@ from services.store.search.keeper import Search
 from services.store.sending import Sending
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
+from services.store.wild import WildClients
 from services.store.writer import Writer
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
@@ -54,6 +55,7 @@ class Core:
     devices: Devices
     sending: Sending
     quota_warnings: QuotaWarnings
+    wild: WildClients
     directory: DirectoryCache
     deliveries: Counter
     started_at: float
@@ -88,6 +90,7 @@ class Committed:
         passwords: Passwords,
         search: Search,
         guard: Guard,
+        wild: WildClients,
     ) -> None:
         self._notifier = notifier
         self._search = search
@@ -95,6 +98,7 @@ class Committed:
         self._warnings = warnings
         self._passwords = passwords
         self._guard = guard
+        self._wild = wild
 
     def __call__(self, changes: Changes) -> None:
         if changes.directory:
@@ -106,5 +110,7 @@ class Committed:
         for address in changes.passwords:
             self._passwords.forget(address)
             self._guard.forget(address)
+        if changes.deleted:
+            self._wild.noted(changes.deleted)
         self._notifier.committed(changes)
         self._search.changed()

@@ -5,6 +5,7 @@ Collected by the savepoint; one that is rolled back has nothing to tell.
 
 import attrs
 
+from services.store.domain.wild import Deleted
 from shared.contract.sharing_types import Quota
 
 
@@ -43,7 +44,11 @@ class Changes:
     annotations: list[tuple[int, int, tuple[str, ...]]] = attrs.field(factory=list)
     """Who may see it (0: everybody), mailbox (0: the server), names of entries that were set or taken away."""
 
+    deleted: list[Deleted] = attrs.field(factory=list)
+    """What clients took out of mailboxes."""
+
     def add(self, other: "Changes") -> None:
+        self.deleted += other.deleted
         self.mailboxes.update(other.mailboxes)
         self.owners.update(other.owners)
         self.accounts |= other.accounts

@@ -30,6 +30,7 @@ from services.store.areas.search import SearchArea
 from services.store.areas.sending import SendingArea
 from services.store.areas.sharing import SharingArea
 from services.store.areas.space import SpaceArea
+from services.store.areas.undo import UndoArea
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.compaction import Compactor
@@ -37,6 +38,7 @@ from services.store.core import Committed, Core
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.sending import DailyLimits
+from services.store.domain.wild import WildLimits
 from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
@@ -58,8 +60,10 @@ from services.store.search.keeper import Search
 from services.store.sending import Sending
 from services.store.sql.database import connect
 from services.store.sql.migrate import migrate
+from services.store.undo import keep_history
 from services.store.uploads import Uploads
 from services.store.verify.keeper import Verification
+from services.store.wild import WildClients
 from services.store.writer import Writer
 from shared.config.load import server_hostname
 from shared.config.paths import DataPaths
@@ -138,6 +142,8 @@ async def serve(service: Service) -> None:
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(keep_retention, core)
+            nursery.start_soon(keep_history, core)
+            nursery.start_soon(core.wild.run, core.readers, core.writer)
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
@@ -205,14 +211,18 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     )
     passwords = Passwords(at_once=settings.auth.hashes_at_once, remember_seconds=settings.auth.remember_seconds)
     guard = Guard(settings, log, service.metrics)
+    wild = WildClients(
+        WildLimits(store.wild_percent, store.wild_messages), store.undo_days, server_hostname(settings), log
+    )
     checkpointer = Checkpointer(connect(database, read_only=False, cache_kib=CHECKPOINT_CACHE_KIB), log)
     writer = Writer(
         connect(database, read_only=False, cache_kib=WRITER_CACHE_KIB),
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, warnings, passwords, search, guard),
+        on_changes=Committed(notifier, directory, warnings, passwords, search, guard, wild),
         on_commit=checkpointer.written,
+        keeps_history=store.undo_days > 0,
         log=log,
     )
     readers = Readers(
@@ -264,6 +274,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
             log,
         ),
         quota_warnings=warnings,
+        wild=wild,
         directory=directory,
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
@@ -287,6 +298,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "moving": MovingArea(core),
         "sending": SendingArea(core),
         "pop3": Pop3Area(core),
+        "undo": UndoArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -19,6 +19,7 @@ import msgpack
 from services.store import usage
 from services.store.access import demand, rights_on
 from services.store.changed import ChangedMessages
+from services.store.domain.runs import encode_uids
 from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import EncodedContent
@@ -29,7 +30,6 @@ from services.store.usage import DomainsOfAccounts, Leaving
 from shared.errors import NoSuchMailbox
 from shared.model.flags import SystemFlag
 from shared.model.message_index import MessageIndex
-from shared.model.packed import pack_u32
 from shared.model.rights import ALL_RIGHTS, Rights
 
 _SEEN: Final = SystemFlag.SEEN.value
@@ -113,9 +113,13 @@ class Ids:
 class Transaction:
     """One group's transaction."""
 
-    def __init__(self, cursor: sqlite3.Cursor, appender: PackAppender, ids: Ids, now: float) -> None:
+    def __init__(
+        self, cursor: sqlite3.Cursor, appender: PackAppender, ids: Ids, now: float, *, keeps_history: bool = False
+    ) -> None:
         self.cursor = cursor
         self.now = now
+        self.keeps_history = keeps_history
+        """What goes is buried, so that it can come back."""
         self.appender = appender
         self.ids = ids
         self.changes = Changes()
@@ -299,11 +303,12 @@ class Transaction:
         )
         return content_id
 
-    def drop_references(self, counts: dict[int, int]) -> None:
-        """Fewer rows refer to these contents; at none they stay readable for a while."""
+    def drop_references(self, counts: dict[int, int], *, buried: bool = False) -> None:
+        """Fewer rows refer to these contents; at none they stay readable for a while. ``buried``: their messages may come back."""
         self.flush()
         rows = [(fewer, self.now, content_id) for content_id, fewer in counts.items()]
-        contents.DROP_REFS.run_many(self.cursor, rows)
+        statement = contents.BURY if buried and self.keeps_history else contents.DROP_REFS
+        statement.run_many(self.cursor, rows)
 
     def add_references(self, counts: dict[int, int]) -> None:
         self._buffers.references += [(more, content_id) for content_id, more in counts.items()]
@@ -346,11 +351,13 @@ class Transaction:
     def add_queue_entry(self, row: Row) -> None:
         self._buffers.queue_entries.append(row)
 
-    def journal(self, actor: str, what: str, mailbox_id: int, uids: Sequence[int], *detail: Any) -> None:
-        """One row of what happened; ``detail`` by ``what``."""
-        self._buffers.journal.append(
-            (self.now, actor, what, mailbox_id, pack_u32(uids), msgpack.packb(detail) if detail else b"")
-        )
+    def journal(
+        self, actor: str, what: str, mailbox_id: int, uids: Sequence[int], *detail: Any, owner: int | None = None
+    ) -> None:
+        """One row of what happened; ``detail`` by ``what``. ``owner``: the account for which it can be undone."""
+        account_id = owner if self.keeps_history else None
+        packed = msgpack.packb(detail) if detail else b""
+        self._buffers.journal.append((self.now, actor, what, mailbox_id, encode_uids(uids), packed, account_id))
 
     def add_passage(self, row: Row) -> None:
         """One row of the history (see ``writes.history``)."""

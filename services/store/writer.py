@@ -86,6 +86,7 @@ class Writer:
         log: Logger,
         clock: Callable[[], float] = time.time,
         on_commit: Callable[[int], None] = lambda _: None,
+        keeps_history: bool = False,
     ) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
@@ -98,6 +99,7 @@ class Writer:
         self._log = log
         self._clock = clock
         self._on_commit = on_commit
+        self._keeps_history = keeps_history
         self._queue: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._waiting = 0
         self._room = trio.Event()
@@ -211,7 +213,9 @@ class Writer:
         cursor = self._cursor
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(cursor, self._appender, self._ids, self._clock())
+            transaction = Transaction(
+                cursor, self._appender, self._ids, self._clock(), keeps_history=self._keeps_history
+            )
             repeated = self._answer_repeated(group)
             fresh = [command for command in group if command.answer is None and command not in repeated]
             self._run_commands(transaction, fresh)

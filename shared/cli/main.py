@@ -33,13 +33,14 @@ from shared.cli import (
     store,
     test,
     trace,
+    undo,
     up,
 )
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
 NOUNS = (
     up, run, domain, account, device, alias, quota, retention, importing, exporting, queue, trace, bans, search, space, store, backup,
-    restore, status, doctor, test,
+    restore, undo, status, doctor, test,
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.cli.invocation import EXIT_OK, Invocation
 from shared.cli.nouns import Verb, add_noun
-from shared.cli.output import print_json, printable, size_text
+from shared.cli.output import iso_time, local_time, print_json, printable, size_text
 from shared.cli.store_access import ask
 from shared.contract.space_types import SpaceStatus
 
@@ -34,6 +34,11 @@ def as_json(status: SpaceStatus) -> dict[str, Any]:
         "moved_octets": status.moved_octets,
         "given_back_octets": status.given_back_octets,
         "failure": status.failure,
+        "history": {
+            "messages": status.history_messages,
+            "octets": status.history_octets,
+            "since": iso_time(status.history_since),
+        },
     }
 
 
@@ -42,6 +47,10 @@ def lines_for(status: SpaceStatus) -> list[str]:
     live = size_text(status.octets - status.dead_octets)
     files = "1 pack" if status.packs == 1 else f"{status.packs} packs"
     lines = [f"{files}: {live} in use, {size_text(status.dead_octets)} dead"]
+    if status.history_messages:
+        many = "1 deleted message" if status.history_messages == 1 else f"{status.history_messages} deleted messages"
+        since = local_time(status.history_since)
+        lines.append(f"{size_text(status.history_octets)} of that held by {many} (pillarbox undo, back to {since})")
     if status.at_work:
         lines.append(f"pack {status.at_work} is being written anew")
     if status.retired:

@@ -231,6 +231,21 @@ class StoreSettings:
         3600.0, "how long results of writes are remembered for repeated calls", minimum=600, maximum=30 * 86400
     )
     journal_days: float = key(14.0, "how long the journal of changes is kept", minimum=0, maximum=3650)
+    undo_days: float = key(
+        14.0, "how far back an account can be brought to how it was (pillarbox undo); 0: what goes is gone", minimum=0, maximum=3650
+    )
+    undo_rows: int = key(
+        1_000_000, "the most that is kept for it: messages that went, and changes of flags", minimum=1000, maximum=100_000_000
+    )
+    undo_free_octets: int = key(
+        1024 * MIB, "what of it is oldest is let go sooner when the disk has less free than this", minimum=0, maximum=2**50
+    )
+    wild_percent: int = key(
+        50, "messages of a mailbox that a client has to delete within a minute for its owner to be told, percent; 0: never told",
+        minimum=0,
+        maximum=100,
+    )
+    wild_messages: int = key(50, "and no fewer than this", minimum=1, maximum=1_000_000)
     history_days: float = key(
         30.0, "how long it is kept what happened to each message (pillarbox trace)", minimum=0, maximum=3650
     )

@@ -20,6 +20,7 @@ from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
+from shared.contract.undo import UndoApi
 
 AREAS: Final[dict[str, type]] = {
     "directory": DirectoryApi,
@@ -39,6 +40,7 @@ AREAS: Final[dict[str, type]] = {
     "moving": MovingApi,
     "sending": SendingApi,
     "pop3": Pop3Api,
+    "undo": UndoApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

@@ -21,3 +21,8 @@ class SpaceStatus:
     """Since the store started."""
     failure: str
     """Why the last pack could not be written anew; empty when all went well."""
+    history_messages: int = 0
+    history_octets: int = 0
+    """Of contents in the packs that no message refers to and that undo may bring back; not among the dead octets."""
+    history_since: float = 0.0
+    """Since when everything can be undone (seconds since 1970)."""

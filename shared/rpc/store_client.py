@@ -26,6 +26,7 @@ from shared.contract.sending import SendingApi
 from shared.contract.sharing import SharingApi
 from shared.contract.space import SpaceApi
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource
+from shared.contract.undo import UndoApi
 from shared.errors import NoSuchUpload, StoreError, Unavailable
 from shared.model.ids import Grant, MailboxId
 from shared.rpc.client import RpcClient
@@ -111,6 +112,7 @@ class StoreClient:
     moving: MovingApi
     sending: SendingApi
     pop3: Pop3Api
+    undo: UndoApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

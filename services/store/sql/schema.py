@@ -168,6 +168,7 @@ mailbox: Final = sa.Table(
     sa.Column("octets", sa.BigInteger, nullable=False),
     sa.Column("tombstone_floor", sa.BigInteger, nullable=False),  # tombstones up to this modseq may be forgotten
     sa.Column("acl_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),  # one more with each change
+    sa.Column("warned_day", sa.Integer, nullable=False, server_default=sa.text("0")),  # when its owner was told of a client that ran wild
     sa.UniqueConstraint("account_id", "name"),
     sqlite_autoincrement=True,
 )
@@ -248,7 +249,14 @@ content: Final = sa.Table(
     sa.Column("octets", sa.BigInteger, nullable=False),  # raw
     sa.Column("refs", sa.Integer, nullable=False),  # messages and queue messages
     sa.Column("unreferenced_at", sa.Float),  # since when refs is 0; kept readable for a while
+    sa.Column("buried_at", sa.Float),  # when a message with it last went: kept until nothing can be undone to before that
     sqlite_autoincrement=True,
+)
+sa.Index(
+    "ix_content_buried_at",
+    content.c.buried_at,
+    sqlite_where=content.c.buried_at.is_not(None),
+    postgresql_where=content.c.buried_at.is_not(None),
 )
 sa.Index(
     "ix_content_unreferenced",
@@ -296,6 +304,39 @@ tombstone: Final = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Messages that went, as they were then; see services.store.domain.undo.
+buried: Final = sa.Table(
+    "buried",
+    metadata,
+    sa.Column("mailbox_id", BigId, primary_key=True),  # may be gone itself, like the content; no foreign keys
+    sa.Column("uid", BigId, primary_key=True),
+    sa.Column("content_id", BigId, nullable=False),
+    sa.Column("flags", sa.BigInteger, nullable=False),
+    sa.Column("octets", sa.BigInteger, nullable=False),
+    sa.Column("header_octets", sa.Integer, nullable=False),
+    sa.Column("internal_date", sa.BigInteger, nullable=False),
+    sa.Column("saved_date", sa.BigInteger, nullable=False),
+    sa.Column("email_id", sa.BigInteger, nullable=False),
+    sa.Column("thread_id", sa.BigInteger, nullable=False),
+    sa.Column("uidl", sa.Text, nullable=False),
+    sa.Column("gone_at", sa.Float, nullable=False),
+    sa.Column("next_mailbox", BigId),  # where it was moved to, or brought back to; NULL: it is dead
+    sa.Column("next_uid", BigId),
+    sqlite_with_rowid=False,
+)
+
+buried_mailbox: Final = sa.Table(
+    "buried_mailbox",
+    metadata,
+    sa.Column("mailbox_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("account_id", BigId, nullable=False, index=True),
+    sa.Column("address", sa.Text, nullable=False, index=True),  # of the account, which may be gone too
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("special_use", sa.Text, nullable=False),
+    sa.Column("keywords", sa.Text, nullable=False),  # by slot, a space between them
+    sa.Column("gone_at", sa.Float, nullable=False),
+)
+
 # Which messages were filed, changed or taken away; see services.store.changed.
 change_set: Final = sa.Table(
     "change_set",
@@ -314,8 +355,16 @@ journal: Final = sa.Table(
     sa.Column("actor", sa.Text, nullable=False),  # role, and trace where there is one
     sa.Column("what", sa.Text, nullable=False),
     sa.Column("mailbox_id", BigId, nullable=False),
-    sa.Column("uids", sa.LargeBinary, nullable=False),  # packed u32
+    sa.Column("uids", sa.LargeBinary, nullable=False),  # packed u32: first and last of each range
     sa.Column("detail", sa.LargeBinary, nullable=False),  # msgpack, by what
+    sa.Column("account_id", BigId),  # whose owner may undo it; NULL: nothing to undo, or not any more
+)
+sa.Index(
+    "ix_journal_account_id_id",
+    journal.c.account_id,
+    journal.c.id,
+    sqlite_where=journal.c.account_id.is_not(None),
+    postgresql_where=journal.c.account_id.is_not(None),
 )
 
 # What happened to messages, for people who ask where one is.

@@ -11,7 +11,7 @@ from services.store.sql.statements import directory, messages
 from services.store.transaction import MailboxRow, Transaction
 from services.store.usage import Leaving
 from services.store.writes.filing import Incoming, check_room, file_message, flag_bits, index_of, ready
-from services.store.writes.transfer import leave
+from services.store.writes.transfer import let_go
 from shared.contract.append_types import AppendAllResult, NewMessage, Replaced
 from shared.errors import BadRequest, NoSuchMessage
 from shared.model.ids import ModSeq
@@ -52,9 +52,8 @@ def append_all(
     transaction.journal("imap", "appended", row.id, uids)
     replaced_modseq = 0
     if source is not None:
-        replaced_modseq = leave(transaction, source, gone)
-        transaction.drop_references({old[1]: 1 for old in gone})
-        transaction.journal("imap", "expunged", source.id, [old[0] for old in gone])
+        let_go(transaction, "imap", source, gone)
+        replaced_modseq = source.highest_modseq
     return AppendAllResult(row.uidvalidity, pack_u32(uids), ModSeq(modseq), ModSeq(replaced_modseq))
 
 

@@ -105,7 +105,7 @@ def account_add(
     if scram is not None:
         _keep_scram(transaction, account_id, scram)
     for name, special_use in DEFAULT_MAILBOXES:
-        add_mailbox(transaction, account_id, name, special_use)
+        add_mailbox(transaction, account_id, name, special_use, "admin")
         mailboxes.SUBSCRIBE.run(cursor, account_id, name)
     transaction.changes.directory = True
     transaction.changes.added_accounts[account_id] = domain_id
@@ -155,7 +155,7 @@ def account_remove(transaction: Transaction, address: str) -> None:
     account_id = _account_id(transaction, normal)
     cursor = transaction.cursor
     for (mailbox_id,) in mailboxes.OF_ACCOUNT.all(cursor, account_id):
-        remove_mailbox(transaction, transaction.mailbox(mailbox_id))
+        remove_mailbox(transaction, transaction.mailbox(mailbox_id), "admin")
     mailboxes.UNSUBSCRIBE_ALL.run(cursor, account_id)
     sharing.DELETE_GRANTEE.run(cursor, account_id)
     retention.DELETE_ACCOUNT.run(cursor, account_id)

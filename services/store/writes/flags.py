@@ -6,15 +6,15 @@ the same new modseq.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Final
 
 from services.store.domain.flags import FlagChange, flag_change, permitted_mask
-from services.store.domain.runs import Runs, runs_of
+from services.store.domain.runs import Runs, encode_uids, runs_of
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import mailboxes, messages
-from services.store.transaction import Transaction
+from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.filing import flag_bits
 from shared.contract.types import FlagOperation, StoreFlagsResult
 from shared.errors import NoPermission
@@ -75,7 +75,8 @@ def store_flags(
                 for before, after, modseq in zip(old, new, modseqs, strict=True)
             ]
         transaction.changed(row, changed)
-        transaction.journal("imap", "flags", row.id, changed, str(operation), bits)
+        before = by_flags(there, old, becomes)
+        transaction.journal("imap", "flags", row.id, changed, str(operation), bits, before, owner=row.account_id)
     return StoreFlagsResult(
         modseq=ModSeq(new_modseq),
         uids=pack_u32(there),
@@ -84,6 +85,41 @@ def store_flags(
         failed=pack_u32(failed),
         keywords=tuple(name for (name,) in mailboxes.KEYWORDS.all(cursor, mailbox_id)),
     )
+
+
+def by_flags(uids: Sequence[int], old: Sequence[int], becomes: Mapping[int, int]) -> list[tuple[int, bytes]]:
+    """For the journal: the flags that messages had, and which. Those that stay as they are are left out."""
+    grouped: dict[int, list[int]] = {flags: [] for flags, new in becomes.items() if flags != new}
+    if len(becomes) == 1:
+        return [(flags, encode_uids(uids)) for flags in grouped]
+    for uid, flags in zip(uids, old, strict=True):
+        if flags in grouped:
+            grouped[flags].append(uid)
+    return [(flags, encode_uids(group)) for flags, group in grouped.items()]
+
+
+def set_flags(transaction: Transaction, row: MailboxRow, wanted: Mapping[int, int]) -> int:
+    """Give messages these flags, by UID (its slots are in use already); how many changed. Those that are gone are passed over."""
+    transaction.flush()
+    cursor = transaction.cursor
+    found = sorted(set(messages.FLAGS_OF.all(cursor, list(wanted), row.id)))
+    changing = [(uid, old, wanted[uid]) for uid, old, _ in found if old != wanted[uid]]
+    if not changing:
+        return 0
+    modseq = transaction.next_modseq(row)
+    to: dict[int, list[int]] = {}
+    before: dict[int, list[int]] = {}
+    for uid, old, new in changing:
+        to.setdefault(new, []).append(uid)
+        before.setdefault(old, []).append(uid)
+        row.recount(old, new, 1)
+    for new, uids in to.items():
+        messages.CHANGE_FLAGS_OF.execute(cursor, uids, 0, new, modseq, row.id, MODSEQ_MAX)
+    changed = [uid for uid, _, _ in changing]
+    transaction.changed(row, changed)
+    groups = [(old, encode_uids(uids)) for old, uids in before.items()]
+    transaction.journal("undo", "flags", row.id, changed, "replace", 0, groups, owner=row.account_id)
+    return len(changing)
 
 
 def _state(

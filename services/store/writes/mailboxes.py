@@ -16,6 +16,7 @@ from services.store.domain.names import (
 from services.store.reads.mailboxes import state_of_row
 from services.store.sql.statements import annotations, change_sets, directory, mailboxes, messages, pop3, sharing
 from services.store.transaction import MailboxRow, Transaction
+from services.store.writes.burying import bury_mailbox
 from services.store.writes.retention import follow_rename
 from services.store.writes.transfer import move_rows, whole_mailbox
 from shared.contract.mailbox_types import MailboxInfo
@@ -46,7 +47,9 @@ _DELETE_CONTENTS: Final = (
 )
 
 
-def add_mailbox(transaction: Transaction, account_id: int, name: str, special_use: str) -> tuple[int, int]:
+def add_mailbox(
+    transaction: Transaction, account_id: int, name: str, special_use: str, actor: str = "imap"
+) -> tuple[int, int]:
     """Insert a mailbox whose name was checked; its id and UIDVALIDITY."""
     # RFC 3501 §2.3.1.1: ascending for ever, so that a mailbox made again under an old name is never taken for the old one
     uidvalidity = transaction.next_meta(UIDVALIDITY, int(transaction.now))
@@ -58,6 +61,7 @@ def add_mailbox(transaction: Transaction, account_id: int, name: str, special_us
     directory.COUNT_MAILBOXES.run(transaction.cursor, 1, account_id)
     transaction.names_changed(account_id)
     transaction.changes.named.add(inserted.lastrowid)
+    transaction.journal(actor, "mailbox created", inserted.lastrowid, (), name, owner=account_id)
     return inserted.lastrowid, uidvalidity
 
 
@@ -84,7 +88,6 @@ def create(transaction: Transaction, account_id: int, name: str, special_use: st
         if heir_of is not None:
             # RFC 4314 §4: a new mailbox SHOULD inherit the ACL from the parent mailbox
             sharing.INHERIT.run(transaction.cursor, mailbox_id, heir_of.id)
-    transaction.journal("imap", "mailbox created", mailbox_id, (), name)
     subscribed = mailboxes.SUBSCRIBED.one(transaction.cursor, account_id, place.full_name) is not None
     rights = rights_on(transaction.cursor, account_id, owner_id, mailbox_id)
     return MailboxInfo(MailboxId(mailbox_id), place.full_name, special_use, subscribed, uidvalidity, rights=int(rights))
@@ -135,15 +138,15 @@ def delete(transaction: Transaction, account_id: int, name: str) -> None:
     row = _named(transaction, account_id, name, Rights.DELETE_MAILBOX)
     if row.name == INBOX:
         raise CannotChangeMailbox("INBOX stays")
-    remove_mailbox(transaction, row)
-    transaction.journal("imap", "mailbox deleted", row.id, (), row.name)
+    remove_mailbox(transaction, row, "imap")
 
 
-def remove_mailbox(transaction: Transaction, row: MailboxRow) -> None:
+def remove_mailbox(transaction: Transaction, row: MailboxRow, actor: str) -> None:
     """A mailbox with all that is in it."""
     cursor = transaction.cursor
     transaction.flush()
-    transaction.drop_references(dict(messages.REFERENCES.all(cursor, row.id)))
+    bury_mailbox(transaction, row, actor)
+    transaction.drop_references(dict(messages.REFERENCES.all(cursor, row.id)), buried=True)
     # what the account holds becomes less with the next flush
     row.messages = row.octets = 0
     transaction.touch(row)
@@ -190,7 +193,7 @@ def rename(transaction: Transaction, account_id: int, name: str, new_name: str, 
     transaction.forget_mailboxes()
     transaction.names_changed(account_id)
     transaction.changes.named.update((row.id, *(mailbox_id for _, mailbox_id in moved)))
-    transaction.journal("imap", "mailbox renamed", row.id, (), row.name, new_name)
+    transaction.journal("imap", "mailbox renamed", row.id, (), row.name, new_name, owner=account_id)
 
 
 def _add_parents(transaction: Transaction, account_id: int, missing: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from services.store.sql.statements import bookkeeping, directory, mailboxes
+from services.store.sql.statements import bookkeeping, directory, mailboxes, undo
 from services.store.transaction import MailboxRow, Transaction
 from services.store.writes.filing import Incoming, file_message, flag_bits, index_of, ready
 from services.store.writes.mailboxes import UIDVALIDITY
@@ -44,6 +44,8 @@ def adopt(transaction: Transaction, account_id: int, mailbox_id: int, uidvalidit
         # RFC 3501 §2.3.1.1: a mailbox that is made later under this name must have a higher one
         bookkeeping.UPDATE_META.run(cursor, uidvalidity, UIDVALIDITY)
     mailboxes.DELETE_TOMBSTONES.run(cursor, row.id)
+    # their UIDs may be given out again
+    undo.DROP_ALL_OF.run(cursor, row.id)
     mailboxes.SET_UIDVALIDITY.run(cursor, uidvalidity, row.id)
     row.uidvalidity = uidvalidity
     row.uid_next = row.first_recent_uid = 1

@@ -32,7 +32,7 @@ def restore_messages(
     account_id = account_named(transaction, address)
     if not all(0 < len(message.uidl) <= UIDL_OCTETS_MAX and message.uidl.isascii() for message in messages):
         raise BadRequest("uidl")
-    row = _mailbox(transaction, account_id, name, special_use, limits)
+    row = mailbox_again(transaction, account_id, name, special_use, limits)
     check_room(row, len(messages))
     modseq = transaction.next_modseq(row)
     uids = []
@@ -57,7 +57,7 @@ def restore_messages(
     return len(uids)
 
 
-def _mailbox(
+def mailbox_again(
     transaction: Transaction, account_id: int, name: str, special_use: str, limits: NameLimits
 ) -> MailboxRow:
     """The mailbox of that name, made and subscribed where there is none; with its use if no other has that now."""

@@ -1,6 +1,5 @@
 """Rules of retention are set; what they let go is expunged, as by its owner: tombstones, counters, watchers, journal."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +11,7 @@ from services.store.reads.retention import HELD_SINCE, SEEN_AT, downloaded, load
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import bookkeeping, directory, retention
 from services.store.transaction import Transaction
-from services.store.writes.transfer import leave
+from services.store.writes.transfer import let_go
 from shared.contract.retention_types import MAX_DAYS, MAX_MESSAGES, RetentionRule
 from shared.errors import BadRequest, InvalidMailboxName, LimitExceeded, NotFound
 
@@ -113,7 +112,4 @@ def expire(transaction: Transaction, mailbox_id: int, uids: Sequence[int], by_ag
     ]
     if not gone:
         return 0
-    leave(transaction, row, gone)
-    transaction.drop_references(dict(Counter(content_id for _, content_id, _, _ in gone)))
-    transaction.journal("retention", "expunged", row.id, [uid for uid, _, _, _ in gone])
-    return len(gone)
+    return len(let_go(transaction, "retention", row, gone))

@@ -5,13 +5,18 @@ stands for two messages of a maildrop (RFC 1939 §7). A move takes the UIDL alon
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
 
 from services.store.domain.flags import DELETED, keyword_slots, permitted_mask, translate
+from services.store.domain.runs import encode_uids
+from services.store.domain.wild import NOT_WATCHED, TRASH, Deleted
 from services.store.sql.prepared import Row
 from services.store.sql.statements import mailboxes, messages
 from services.store.transaction import MailboxRow, Transaction
 from services.store.usage import Leaving
+from services.store.writes.burying import bury
 from services.store.writes.filing import check_room
 from shared.contract.types import CopyResult, ExpungeResult
 from shared.errors import BadRequest, LimitExceeded
@@ -49,7 +54,16 @@ def move(transaction: Transaction, account_id: int, mailbox_id: int, uids: Seque
         octets = sum(row[3] for row in rows)
         leaving = Leaving(source.account_id, len(rows), octets)
         transaction.check_quota(target.account_id, len(rows), octets, leaving)
-    return move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
+    result = move_rows(transaction, source, target, rows, permitted_mask(transaction.rights(account_id, target)))
+    if target.special_use == TRASH:
+        _note_deleted(transaction, source, len(rows))
+    return result
+
+
+def _note_deleted(transaction: Transaction, row: MailboxRow, messages: int) -> None:
+    """A client deleted: it may have run wild."""
+    if messages and row.special_use not in NOT_WATCHED:
+        transaction.changes.deleted.append(Deleted(row.account_id, row.id, row.name, messages, row.messages))
 
 
 def move_rows(
@@ -60,8 +74,8 @@ def move_rows(
     if not rows:
         return CopyResult(target.uidvalidity, b"", b"")
     targets = _enter(transaction, source, target, rows, keep_uidl=True, mask=mask)
-    modseq = leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows])
-    transaction.journal(actor, "moved", target.id, targets, source.id)
+    modseq = leave(transaction, source, [(row[0], row[1], row[2], row[3]) for row in rows], (target.id, targets[0]))
+    transaction.journal(actor, "moved", target.id, targets, source.id, encode_uids(sources), owner=source.account_id)
     return CopyResult(target.uidvalidity, pack_u32(sources), pack_u32(targets), ModSeq(modseq))
 
 
@@ -77,17 +91,31 @@ def whole_rows(transaction: Transaction, mailbox_id: int, uids: Sequence[int]) -
     return sorted(set(messages.WHOLE_OF.all(transaction.cursor, uids, mailbox_id)))
 
 
+def keywords_of(transaction: Transaction, mailbox_id: int) -> list[str]:
+    """Names by slot."""
+    return [name for (name,) in mailboxes.KEYWORDS.all(transaction.cursor, mailbox_id)]
+
+
 def _enter(
     transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row], *, keep_uidl: bool, mask: int
 ) -> list[int]:
-    """File rows at the end of the target, in order; their new UIDs."""
-    if not rows:
-        return []
-    check_room(target, len(rows))
     if mask != -1:
         # RFC 4314 §4: flags that the account may not set are left out, without a word
         rows = [(*row[:2], row[2] & mask, *row[3:]) for row in rows]
-    slots = _slot_table(transaction, source, target, rows)
+    return enter(transaction, lambda: keywords_of(transaction, source.id), target, rows, keep_uidl=keep_uidl)
+
+
+def enter(
+    transaction: Transaction, keywords: Callable[[], list[str]], target: MailboxRow, rows: Sequence[Row], *, keep_uidl: bool
+) -> list[int]:
+    """File rows of ``messages.WHOLE_OF`` at the end of the target, in order; their new UIDs, which follow each other.
+
+    ``keywords``: names by slot for the flags of the rows; only asked for when there are any. Raises LimitExceeded.
+    """
+    if not rows:
+        return []
+    check_room(target, len(rows))
+    slots = slot_table(transaction, keywords, target, reduce(or_, (row[2] for row in rows)))
     modseq = transaction.next_modseq(target)
     targets = []
     for _, content_id, flags, octets, header_octets, internal_date, _, email_id, thread_id, uidl in rows:
@@ -107,19 +135,19 @@ def _enter(
     return targets
 
 
-def _slot_table(
-    transaction: Transaction, source: MailboxRow, target: MailboxRow, rows: Sequence[Row]
+def slot_table(
+    transaction: Transaction, keywords: Callable[[], list[str]], target: MailboxRow, used: int
 ) -> dict[int, int] | None:
-    """From the source's keyword slots to the target's, those made that are missing; None: no keyword is in use."""
-    used = 0
-    for row in rows:
-        used |= row[2]
+    """From the source's keyword slots to the target's, those made that are missing; None: no keyword is among the used bits.
+
+    Raises LimitExceeded.
+    """
     used >>= FIRST_KEYWORD_BIT
     if not used:
         return None
     cursor = transaction.cursor
-    names = [name for (name,) in mailboxes.KEYWORDS.all(cursor, source.id)]
-    known = keyword_slots([name for (name,) in mailboxes.KEYWORDS.all(cursor, target.id)])
+    names = keywords()
+    known = keyword_slots(keywords_of(transaction, target.id))
     wanted = [slot for slot in range(len(names)) if used >> slot & 1]
     new = [slot for slot in wanted if names[slot].lower() not in known]
     if len(known) + len(new) > MAX_KEYWORDS:
@@ -131,18 +159,32 @@ def _slot_table(
     return {slot: known[names[slot].lower()] for slot in wanted}
 
 
-def leave(transaction: Transaction, row: MailboxRow, gone: Sequence[Row]) -> int:
-    """Take (uid, content, flags, octets) out of a mailbox and leave tombstones; the modseq of it."""
+def leave(
+    transaction: Transaction, row: MailboxRow, gone: Sequence[Row], moved_to: tuple[int, int] | None = None
+) -> int:
+    """Take (uid, content, flags, octets) out of a mailbox and leave tombstones; the modseq of it.
+
+    ``moved_to``: mailbox and UID of the first, where they are now in this order (which is that of their UIDs).
+    """
     transaction.flush()
     modseq = transaction.next_modseq(row)
-    messages.DELETE_OF.execute(transaction.cursor, [uid for uid, _, _, _ in gone], row.id)
-    messages.INSERT_TOMBSTONE.run_many(
-        transaction.cursor, [(row.id, uid, modseq, content_id) for uid, content_id, _, _ in gone]
-    )
-    transaction.changed(row, [uid for uid, _, _, _ in gone])
+    uids = [uid for uid, _, _, _ in gone]
+    bury(transaction, row.id, uids, moved_to)
+    messages.LEAVE_TOMBSTONES.execute(transaction.cursor, uids, modseq, row.id)
+    messages.DELETE_OF.execute(transaction.cursor, uids, row.id)
+    transaction.changed(row, uids)
     for _, _, flags, octets in gone:
         row.count(flags, octets, -1)
     return modseq
+
+
+def let_go(transaction: Transaction, actor: str, row: MailboxRow, gone: Sequence[Row]) -> list[int]:
+    """Expunge (uid, content, flags, octets), whoever wants it; their UIDs."""
+    leave(transaction, row, gone)
+    transaction.drop_references(dict(Counter(content_id for _, content_id, _, _ in gone)), buried=True)
+    removed = [uid for uid, _, _, _ in gone]
+    transaction.journal(actor, "expunged", row.id, removed, owner=row.account_id)
+    return removed
 
 
 def expunge(
@@ -167,8 +209,6 @@ def expunge(
         gone = [message for message in found if message[2] & DELETED] if only_deleted else found
     if not gone:
         return ExpungeResult(b"", ModSeq(row.highest_modseq))
-    modseq = leave(transaction, row, gone)
-    transaction.drop_references(dict(Counter(content_id for _, content_id, _, _ in gone)))
-    removed = [uid for uid, _, _, _ in gone]
-    transaction.journal(actor, "expunged", row.id, removed)
-    return ExpungeResult(pack_u32(removed), ModSeq(modseq))
+    removed = let_go(transaction, actor, row, gone)
+    _note_deleted(transaction, row, len(removed))
+    return ExpungeResult(pack_u32(removed), ModSeq(row.highest_modseq))

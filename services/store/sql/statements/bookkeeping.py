@@ -18,10 +18,14 @@ OLDEST_OPERATION: Final = Prepared(sa.select(operation.c.id, operation.c.at).ord
 PRUNE_OPERATIONS: Final = Prepared(
     sa.delete(operation).where(operation.c.id <= b("last"), operation.c.at < b("before")), "last", "before"
 )
-INSERT_JOURNAL: Final = Prepared(journal.insert(), "at", "actor", "what", "mailbox_id", "uids", "detail")
-OLDEST_JOURNAL: Final = Prepared(sa.select(journal.c.id, journal.c.at).order_by(journal.c.id).limit(b("one")), "one")
+INSERT_JOURNAL: Final = Prepared(journal.insert(), "at", "actor", "what", "mailbox_id", "uids", "detail", "account_id")
+OLDEST_JOURNAL: Final = Prepared(
+    sa.select(journal.c.id, journal.c.at).where(journal.c.account_id.is_(None)).order_by(journal.c.id).limit(b("one")), "one"
+)
 PRUNE_JOURNAL: Final = Prepared(
-    sa.delete(journal).where(journal.c.id <= b("last"), journal.c.at < b("before")), "last", "before"
+    sa.delete(journal).where(journal.c.id <= b("last"), journal.c.at < b("before"), journal.c.account_id.is_(None)),
+    "last",
+    "before",
 )
 META: Final = Prepared(sa.select(meta.c.value).where(meta.c.name == b("name")), "name")
 INSERT_META: Final = Prepared(meta.insert(), "name", "value")

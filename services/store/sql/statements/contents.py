@@ -24,14 +24,25 @@ ADD_REFS: Final = Prepared(
     "content",
 )  # fmt: skip
 _left = _c.refs - b("fewer")
+# what a message was buried with stays until that is over
+_last = sa.and_(_c.refs == b("fewer"), _c.buried_at.is_(None))
 DROP_REFS: Final = Prepared(
     sa.update(content)
     .where(_c.id == b("content"))
-    .values(refs=_left, unreferenced_at=sa.case((_c.refs == b("fewer"), b("now")), else_=_c.unreferenced_at)),
+    .values(refs=_left, unreferenced_at=sa.case((_last, b("now")), else_=_c.unreferenced_at)),
     "fewer",
     "now",
     "content",
 )
+BURY: Final = Prepared(
+    sa.update(content)
+    .where(_c.id == b("content"))
+    .values(refs=_left, buried_at=b("now")),
+    "fewer",
+    "now",
+    "content",
+)
+"""As DROP_REFS, for messages that may come back."""
 UNREFERENCED: Final = Prepared(
     sa.select(_c.id, _c.pack, _c.length)
     .where(_c.unreferenced_at.is_not(None), _c.unreferenced_at < b("before"), _c.refs == _zero)

@@ -18,7 +18,15 @@ INSERT: Final = Prepared(
     message.insert(), "mailbox_id", "uid", "content_id", "modseq", "flags", "octets", "header_octets", "internal_date", "saved_date",
     "email_id", "thread_id", "uidl",
 )  # fmt: skip
-INSERT_TOMBSTONE: Final = Prepared(tombstone.insert(), "mailbox_id", "uid", "modseq", "content_id")
+LEAVE_TOMBSTONES: Final = PreparedIn(
+    lambda uids: tombstone.insert().from_select(
+        ["mailbox_id", "uid", "modseq", "content_id"],
+        sa.select(_m.mailbox_id, _m.uid, b("modseq"), _m.content_id).where(_in_mailbox, _m.uid.in_(uids)),
+    ),
+    "modseq",
+    "mailbox",
+)
+"""Of messages that are about to be deleted."""
 
 ALL_NARROW: Final = Prepared(
     sa.select(*_NARROW).where(_in_mailbox, _m.uid > b("after")).order_by(_m.uid).limit(b("limit")),
