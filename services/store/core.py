@@ -1,6 +1,7 @@
 """What the areas work with: the parts of the running store in one place."""
 
 import attrs
+import trio
 
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
@@ -29,6 +30,21 @@ from shared.observe.metrics import Counter
 from shared.rpc.server import Call, Peer
 
 
+class QueueChanged:
+    """Wakes whoever waits for a change of the queue."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def arm(self) -> trio.Event:
+        """Set with the next change."""
+        self._event = trio.Event()
+        return self._event
+
+    def tell(self) -> None:
+        self._event.set()
+
+
 @attrs.frozen
 class Core:
     """One running store."""
@@ -55,6 +71,7 @@ class Core:
     deliveries: Counter
     started_at: float
     rules: Rules
+    queue_changed: QueueChanged
     connections: list[dict[int, Peer]] = attrs.field(factory=list)
     """The peers of each listener."""
 
@@ -72,8 +89,15 @@ class Committed:
     """What happens in the trio thread after a commit: caches are brought up to date, then the watchers are told."""
 
     def __init__(
-        self, notifier: Notifier, directory: DirectoryCache, passwords: Passwords, search: Search, guard: Guard
+        self,
+        notifier: Notifier,
+        directory: DirectoryCache,
+        passwords: Passwords,
+        search: Search,
+        guard: Guard,
+        queue_changed: QueueChanged,
     ) -> None:
+        self._queue_changed = queue_changed
         self._notifier = notifier
         self._search = search
         self._directory = directory
@@ -89,5 +113,7 @@ class Committed:
         for address in changes.passwords:
             self._passwords.forget(address)
             self._guard.forget(address)
+        if changes.queue:
+            self._queue_changed.tell()
         self._notifier.committed(changes)
         self._search.changed()

@@ -32,13 +32,14 @@ from services.store.areas.space import SpaceArea
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.compaction import Compactor
-from services.store.core import Committed, Core
+from services.store.core import Committed, Core, QueueChanged
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.sending import DailyLimits
 from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
+from services.store.held import keep_held
 from services.store.jobs import keep_house
 from services.store.notify import Notifier
 from services.store.packs.append import PackAppender
@@ -134,6 +135,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(keep_house, core)
             nursery.start_soon(core.devices.run, core.writer)
             nursery.start_soon(keep_retention, core)
+            nursery.start_soon(keep_held, core)
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
@@ -183,6 +185,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
     database = layout.database_path(paths)
     directory = DirectoryCache()
     notifier = Notifier()
+    queue_changed = QueueChanged()
     pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
     search = Search(
         layout.search_path(paths),
@@ -201,7 +204,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, passwords, search, guard),
+        on_changes=Committed(notifier, directory, passwords, search, guard, queue_changed),
         on_commit=checkpointer.written,
         log=log,
     )
@@ -257,6 +260,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
         rules=Rules(store.subaddress_separator, store.alias_depth, Forwarding(opened.forwarding_key)),
+        queue_changed=queue_changed,
     )
     areas = {
         "directory": DirectoryArea(core),

@@ -6,6 +6,7 @@ from typing import Final
 import attrs
 
 from shared.contract.device_types import LoginDevice
+from shared.contract.wishes_types import NO_WISHES, Wishes
 from shared.model.ids import AccountId, DeviceId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import ALL_RIGHTS_BITS
@@ -76,6 +77,9 @@ class LocalRecipient:
     """As given at RCPT."""
     mailbox: str = "INBOX"
     flags: tuple[str, ...] = ()
+    notify: int = 0
+    """See ``shared.model.notify``: of a message that is held; of others ``reports`` tells at once."""
+    orcpt: str = ""
 
 
 @attrs.frozen
@@ -99,6 +103,8 @@ class Bounce:
     index: MessageIndex
     trace: str
     eight_bit: bool = False
+    require_tls: bool = False
+    """It tells of a message with REQUIRETLS (RFC 8689 §5)."""
 
 
 @attrs.frozen
@@ -132,6 +138,7 @@ class Delivery:
     """The device whose password the submitting account logged in with."""
     unlimited: bool = False
     """It came from a network without limits: counted as the account's, never refused for its daily limits."""
+    wishes: Wishes = NO_WISHES
 
 
 @attrs.frozen
@@ -374,6 +381,7 @@ class QueueEntry:
     ret: str = ""
     warn_at: float = 0.0
     """From when on a deferral is told to the sender; 0: it was told, or never is."""
+    wishes: Wishes = NO_WISHES
 
 
 @attrs.frozen
