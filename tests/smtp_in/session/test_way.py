@@ -51,4 +51,4 @@ def test_a_hold_has_its_limits(until: float | None, reply: Reply | None) -> None
         transaction = Transaction("t", Client("192.0.2.1", submission=True), Mail(None, asked=Asked(hold_until=until)))
         assert await HoldLimit(lambda: NOW, 3600).on_mail(transaction) is reply
 
-    trio_test(scenario)
+    trio_test(scenario)()

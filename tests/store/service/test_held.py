@@ -62,7 +62,7 @@ class World:
         return await self.admin.admin.queue_list(EntryId(0), 100)
 
     async def messages_of(self, address: str) -> int:
-        return next(info.messages for info in await self.admin.admin.account_list() if info.address == address)
+        return next(info.messages for info in await self.admin.admin.account_list("") if info.address == address)
 
     async def wait_filed(self, address: str, count: int) -> None:
         while await self.messages_of(address) < count:
@@ -93,7 +93,7 @@ async def world(stack: Stack) -> AsyncIterator[World]:
         open_client(stack.data_dir, Role.SMTP_IN) as smtp_in,
         open_client(stack.data_dir, Role.SMTP_OUT) as smtp_out,
     ):
-        accounts = {info.address: info.account_id for info in await admin.admin.account_list()}
+        accounts = {info.address: info.account_id for info in await admin.admin.account_list("")}
         one = World(stack, admin, smtp_in, smtp_out, accounts)
         await one.take_all()
         yield one
@@ -141,7 +141,7 @@ def test_nobody_gets_it_before_its_time(stack: Stack) -> None:
             await w.take_all()
             assert damages(stack.data_dir) == []
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_a_held_copy_is_the_message_as_it_was_handed_in(stack: Stack) -> None:
@@ -155,7 +155,7 @@ def test_a_held_copy_is_the_message_as_it_was_handed_in(stack: Stack) -> None:
             assert drop.messages == before + 1
             assert await w.queue() == ()
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_what_waits_is_taken_back(stack: Stack) -> None:
@@ -177,7 +177,7 @@ def test_what_waits_is_taken_back(stack: Stack) -> None:
             await w.take_all()
             assert damages(stack.data_dir) == []
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_what_is_under_way_is_not_taken_back(stack: Stack) -> None:
@@ -197,7 +197,7 @@ def test_what_is_under_way_is_not_taken_back(stack: Stack) -> None:
                 with pytest.raises(BadRequest):
                     await w.admin.admin.queue_recall(wrong)
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_the_sender_hears_of_a_success_when_it_is_one_and_of_an_account_that_is_gone(stack: Stack) -> None:
@@ -220,7 +220,7 @@ def test_the_sender_hears_of_a_success_when_it_is_one_and_of_an_account_that_is_
             await w.take_all()
             assert damages(stack.data_dir) == []
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_a_message_that_an_alias_sends_on_waits_too(stack: Stack) -> None:
@@ -240,7 +240,7 @@ def test_a_message_that_an_alias_sends_on_waits_too(stack: Stack) -> None:
             await w.take_all()
             assert damages(stack.data_dir) == []
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_when_it_is_late(stack: Stack) -> None:
@@ -254,7 +254,7 @@ def test_when_it_is_late(stack: Stack) -> None:
             assert (warned.warn_at, unwarned.warn_at) == (by, 0.0)
             assert (returned.wishes.by_mode, warned.wishes.by_mode) == (ByMode.RETURN, ByMode.NOTIFY)
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_a_report_is_protected_as_what_it_tells_of(stack: Stack) -> None:
@@ -265,7 +265,7 @@ def test_a_report_is_protected_as_what_it_tells_of(stack: Stack) -> None:
             (item,) = await w.queue()
             assert (item.sender, item.wishes.tls) == ("", TlsWish.REQUIRED)
 
-    trio_test(scenario)
+    trio_test(scenario)()
 
 
 def test_a_restart_loses_nothing(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_restart_loses_nothing(tmp_path: Path) -> None:
             async with world(first) as w:
                 await w.submit(Wishes(held_until=time.time() + SOON_SECONDS), BOB)
 
-        trio_test(submit)
+        trio_test(submit)()
     with Stack(data, services=()) as second:
 
         async def look() -> None:
@@ -291,6 +291,6 @@ def test_a_restart_loses_nothing(tmp_path: Path) -> None:
                 while await admin.admin.queue_list(EntryId(0), 10):
                     await trio.sleep(0.02)
 
-        trio_test(wait)
-        trio_test(look)
+        trio_test(wait)()
+        trio_test(look)()
         assert damages(data) == []
