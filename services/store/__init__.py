@@ -2,5 +2,5 @@
 
 Read in this order: ``server``, ``core``, ``areas``, ``writes`` and ``reads``, ``writer``, ``transaction``, ``readers``,
 ``domain``, ``sql``, ``packs``, ``recover``, ``layout``; then ``forwarding``, ``grants``, ``passwords``, ``scram``, ``devices``, ``guard``,
-``sending``, ``notice``, ``uploads``, ``notify``, ``directory_cache``, ``jobs``, ``measure``.
+``sending``, ``notice``, ``held``, ``uploads``, ``notify``, ``directory_cache``, ``jobs``, ``measure``.
 """
