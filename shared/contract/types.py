@@ -77,6 +77,7 @@ class LocalRecipient:
     """As given at RCPT."""
     mailbox: str = "INBOX"
     flags: tuple[str, ...] = ()
+    """None for a message that is held."""
     notify: int = 0
     """See ``shared.model.notify``: of a message that is held; of others ``reports`` tells at once."""
     orcpt: str = ""

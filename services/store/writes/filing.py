@@ -126,6 +126,8 @@ def deliver(
     reports = [ready(incoming, position) for position in range(1, 1 + len(delivery.reports))]
     targets = [target_of(transaction, recipient) for recipient in delivery.local]
     held = is_held(delivery.wishes, transaction.now)
+    if held and any(recipient.flags for recipient in delivery.local):
+        raise BadRequest("the queue keeps no flags")
     outgoing = _outgoing(transaction, delivery, conditions.rules.forwarding)
     if conditions.all_limited:
         _refuse_without_room(transaction, delivery, content.raw_octets)

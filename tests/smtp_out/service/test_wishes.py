@@ -167,6 +167,16 @@ def test_a_bounce_is_not_lost_for_want_of_it(world: World) -> None:
         assert "REQUIRETLS" in mail.mail_parameters
 
 
+def test_it_is_not_asked_for_where_the_server_may_be_another(world: World) -> None:
+    address = world.outbound.new_address()
+    context = world.authority.server_context("mx.other.test")
+    with SmtpPeer(host=address, port=world.outbound.port, tls=context, extensions=SAFE) as peer:
+        world.outbound.dns.set("doubtful.test", {"A": [address]})
+        world.outbound.submit("", ["joe@doubtful.test"], MAIL, wishes=REQUIRED)
+        (mail,) = world.taken(peer, 1)
+        assert (mail.tls, "REQUIRETLS" in mail.mail_parameters) == (True, False)
+
+
 def test_a_report_to_a_sender_elsewhere_asks_for_it_too(world: World) -> None:
     with world.peer("far.test") as back, world.peer("full.test", script={"RCPT": Say("550 5.1.1 no")}):
         world.outbound.submit("joe@far.test", ["bob@full.test"], MAIL, wishes=REQUIRED)

@@ -243,6 +243,17 @@ def test_a_message_that_an_alias_sends_on_waits_too(stack: Stack) -> None:
     trio_test(scenario)()
 
 
+def test_the_queue_keeps_no_flags(stack: Stack) -> None:
+    async def scenario() -> None:
+        async with world(stack) as w:
+            copy = LocalRecipient(w.accounts[BOB], BOB, flags=("\\Seen",))
+            delivery = Delivery("t", ALICE, (copy,), (), ContentSource(len(CONTENT), inline=CONTENT), INDEX)
+            with pytest.raises(BadRequest):
+                await w.smtp_in.messages.deliver(attrs.evolve(delivery, wishes=Wishes(held_until=time.time() + 60)))
+
+    trio_test(scenario)()
+
+
 def test_when_it_is_late(stack: Stack) -> None:
     async def scenario() -> None:
         async with world(stack) as w:
