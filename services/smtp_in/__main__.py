@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import trio
 
@@ -25,6 +26,7 @@ from services.smtp_in.refusals import Refusals
 from services.smtp_in.rejects import Rejects
 from services.smtp_in.session import Session
 from services.smtp_in.spool import MemoryBudget, SpoolLimits
+from services.smtp_in.way import HoldLimit
 from shared.config.smtp import DmarcHandling, DmarcOrganisation, OverQuotaReply
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
@@ -123,6 +125,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
             DevicePort(clients.trusted(PRIVATE_NETWORKS)),
             SenderOwnership(directory),
             DeviceRecipients(service.store.devices),
+            HoldLimit(time.time, own.future_release_seconds),
             *policies_at_the_door(
                 settings,
                 KnownRecipient(
@@ -151,7 +154,9 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     return Front(
         store=service.store,
         policy=policy,
-        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full, rejects=rejects),
+        deliverer=Deliverer(
+            service.store, policy, profiles.hostname, full=full, rejects=rejects, hold_seconds=own.hold_seconds
+        ),
         profiles=profiles,
         limits=limits_of(settings),
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),

@@ -25,6 +25,7 @@ from services.smtp_in.receipts import build_receipt
 from services.smtp_in.rejects import Rejects
 from services.smtp_in.spool import Spool, Spooled
 from services.smtp_in.transaction import Transaction
+from services.smtp_in.way import wishes_of
 from shared.contract.types import Bounce, ContentSource, Delivery, DeliveryResult
 from shared.errors import StoreError
 from shared.mail.content import Content
@@ -63,8 +64,13 @@ class Deliverer:
         clock: Callable[[], float] = time.time,
         full: Reply = replies.MAILBOX_FULL,
         rejects: Rejects | None = None,
+        hold_seconds: float = 0.0,
     ) -> None:
-        """``full`` is said when the store finds all recipients over their quota. ``rejects`` keeps some of what is refused."""
+        """``full`` is said when the store finds all recipients over their quota. ``rejects`` keeps some of what is refused.
+
+        ``hold_seconds``: how long submissions wait.
+        """
+        self._hold_seconds = hold_seconds
         self._store = store
         self._policy = policy
         self._hostname = hostname
@@ -141,8 +147,15 @@ class Deliverer:
         else:
             index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
-        receipt = build_receipt(self._hostname, transaction, spooled.data, int(self._clock()))
         account = transaction.client.account
+        now = self._clock()
+        wishes = wishes_of(
+            transaction.mail.asked,
+            now,
+            hold_seconds=self._hold_seconds if account is not None else 0.0,
+            tls_optional=spooled.header.tls_optional,
+        )
+        receipt = build_receipt(self._hostname, transaction, spooled.data, int(now), held=bool(wishes.held_until))
         device = account.device if account else None
 
         async def hand_in(source: ContentSource) -> DeliveryResult:
@@ -174,6 +187,7 @@ class Deliverer:
                     reports=reports,
                     device_id=device.device_id if device else None,
                     unlimited=transaction.client.unlimited,
+                    wishes=wishes,
                 )
             )
 

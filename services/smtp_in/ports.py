@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import time
+from collections.abc import Callable, Container
 
 from attrs import frozen
 
 from services.smtp_in.protocol.events import Profile
 from services.smtp_in.protocol.limits import Limits
+from services.smtp_in.protocol.way import WayOffer, written_date
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
 from shared.net.hidden import ClientsWatch
@@ -62,6 +64,9 @@ class Profiles:
     plaintext_networks: Container[str]
     xclient_networks: Container[str] = ()
     exempt_networks: Container[str] = ()
+    most_hold_seconds: int = 0
+    least_by_seconds: int = 0
+    clock: Callable[[], float] = time.time
 
     @classmethod
     def of(cls, settings: Settings, clients: ClientsWatch) -> Profiles:
@@ -71,14 +76,21 @@ class Profiles:
             clients.trusted(settings.auth.plaintext_networks),
             clients.trusted(settings.smtp_in.xclient_networks),
             clients.trusted(settings.limits.exempt_networks),
+            settings.smtp_in.future_release_seconds,
+            settings.smtp_in.deliver_by_seconds,
         )
+
+    def _way(self) -> WayOffer:
+        """Of a submission port (RFC 4865, RFC 2852)."""
+        held = self.most_hold_seconds
+        return WayOffer(held, written_date(self.clock() + held) if held else "", self.least_by_seconds)
 
     def profile(self, listener: str, ip: str, *, xclient: bool = False) -> Profile:
         """The profile of a listener for one client. `xclient`: whoever speaks for it may do so, wherever the client is."""
         if listener == LMTP:
             return Profile(self.hostname, submission=False, starttls=False, lmtp=True)
         if listener == DEVICES:
-            return Profile(self.hostname, submission=True, plaintext_auth=True)
+            return Profile(self.hostname, submission=True, plaintext_auth=True, way=self._way())
         xclient = xclient or ip in self.xclient_networks
         if listener == RELAY:
             return Profile(self.hostname, submission=False, xclient=xclient)
@@ -88,4 +100,5 @@ class Profiles:
             starttls=listener == SUBMISSION,
             plaintext_auth=ip in self.plaintext_networks,
             xclient=xclient,
+            way=self._way(),
         )

@@ -13,7 +13,7 @@ import secrets
 from services.smtp_in.transaction import Transaction
 from shared.contract.types import Bounce, ContentSource
 from shared.mail.content import Content
-from shared.mail.dsn import DsnRecipient, DsnReport, build_dsn
+from shared.mail.dsn import DsnAction, DsnRecipient, DsnReport, build_dsn
 from shared.mail.index import build_index
 from shared.mail.xtext import decode_orcpt, decode_xtext
 
@@ -21,9 +21,12 @@ HEADER_OCTETS = 64 * 1024
 """Of the original, at most: a report without a failure returns the header only (RFC 3461 §4.3)."""
 
 
-def build_receipt(hostname: str, transaction: Transaction, content: Content, now: int) -> Bounce | None:
-    """The report, or None where nobody is to be told. `content`: as it is stored."""
-    if not transaction.receipts or not transaction.sender or transaction.junk:
+def build_receipt(hostname: str, transaction: Transaction, content: Content, now: int, *, held: bool = False) -> Bounce | None:
+    """The report, or None where nobody is to be told. `content`: as it is stored; `held`: nothing is delivered yet."""
+    receipts = [
+        receipt for receipt in transaction.receipts.values() if not (held and receipt.action is DsnAction.DELIVERED)
+    ]
+    if not receipts or not transaction.sender or transaction.junk:
         return None
     unique = secrets.token_hex(12)
     recipients = tuple(
@@ -33,7 +36,7 @@ def build_receipt(hostname: str, transaction: Transaction, content: Content, now
             "2.0.0",
             original_address=decode_orcpt(receipt.orcpt) if receipt.orcpt else "",
         )
-        for receipt in transaction.receipts.values()
+        for receipt in receipts
     )
     report = build_dsn(
         DsnReport(
@@ -55,4 +58,5 @@ def build_receipt(hostname: str, transaction: Transaction, content: Content, now
         index=build_index(report),
         trace=transaction.trace,
         eight_bit=not report.isascii(),
+        require_tls=transaction.mail.asked.require_tls,
     )

@@ -203,7 +203,7 @@ class Transaction:
             # RFC 3461 §5.2.3
             self._tell(address, notify, DsnAction.DELIVERED, orcpt)
         for account_id in resolution.accounts:
-            self.local.setdefault(account_id, LocalRecipient(account_id, address))
+            self._add_local(LocalRecipient(account_id, address, notify=notify, orcpt=orcpt))
         for remote in resolution.remotes:
             self._add_remote(RemoteRecipient(remote, address, notify, orcpt))
 
@@ -221,6 +221,12 @@ class Transaction:
     def _tell(self, address: str, notify: int, action: DsnAction, orcpt: str) -> None:
         if wants_success(notify):
             self.receipts.setdefault(_same_address(address), Receipt(address, action, orcpt))
+
+    def _add_local(self, recipient: LocalRecipient) -> None:
+        known = self.local.get(recipient.account_id)
+        if known is not None:
+            recipient = evolve(known, notify=merged(known.notify, recipient.notify))
+        self.local[recipient.account_id] = recipient
 
     def _add_remote(self, recipient: RemoteRecipient) -> None:
         key = _same_address(recipient.address)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from services.smtp_out import outcome
+from services.smtp_out import outcome, require_tls, wishes
 from services.smtp_out.content import ContentReader
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.capabilities import Capabilities
@@ -41,13 +41,16 @@ class Stale(Exception):
     """A reused session had been closed by the server meanwhile."""
 
 
-async def deliver(session: Session, entries: Sequence[QueueEntry], content: ContentReader) -> Results:
-    """Deliver one message to its recipients. Raises Stale, ContentLost (recipients without a result: nothing is known)."""
+async def deliver(session: Session, entries: Sequence[QueueEntry], content: ContentReader, now: float) -> Results:
+    """Deliver one message to its recipients; `now` is in seconds since 1970.
+
+    Raises Stale, ContentLost (recipients without a result: nothing is known).
+    """
     header = header_of(await content.first())
     results: Results = {}
     ready: list[tuple[QueueEntry, str]] = []
     for entry in entries:
-        fit = fit_recipient(entry, session.capabilities, header)
+        fit = wishes.too_slow(entry, session.capabilities, now) or fit_recipient(entry, session.capabilities, header)
         if isinstance(fit, Result):
             results[entry.entry_id] = fit
         else:
@@ -56,7 +59,7 @@ async def deliver(session: Session, entries: Sequence[QueueEntry], content: Cont
     while ready:
         batch, ready = ready[:MAX_RECIPIENTS], ready[MAX_RECIPIENTS:]
         content.rewind()
-        verdicts = await _transact(session, batch, content, reused=reused)
+        verdicts = await _transact(session, batch, content, now, reused=reused)
         reused = False  # from here on a dead session is trouble: what was delivered must not be tried again
         results.update((entry.entry_id, result) for (entry, _), result in zip(batch, verdicts, strict=True))
         again = [pair for pair, result in zip(batch, verdicts, strict=True) if _too_many(result)]
@@ -70,7 +73,7 @@ async def deliver(session: Session, entries: Sequence[QueueEntry], content: Cont
 
 
 async def _transact(
-    session: Session, batch: Sequence[tuple[QueueEntry, str]], content: ContentReader, *, reused: bool
+    session: Session, batch: Sequence[tuple[QueueEntry, str]], content: ContentReader, now: float, *, reused: bool
 ) -> list[Result]:
     first = batch[0][0]
     utf8 = session.capabilities.smtputf8
@@ -80,6 +83,9 @@ async def _transact(
         octets=content.octets,
         eight_bit=first.eight_bit,
         smtputf8=first.smtputf8 or not first.sender.isascii() or not all(recipient.isascii() for _, recipient in batch),
+        mail_parameters=wishes.mail_parameters(
+            first, session.capabilities, now, require_tls=require_tls.objection(session.hop) is None
+        ),
     )
     if session.capabilities.dsn:
         asked = tuple(notify_parameters(entry.notify, entry.orcpt, smtputf8=envelope.smtputf8) for entry, _ in batch)

@@ -15,7 +15,10 @@ from collections.abc import Sequence
 
 import attrs
 
+from services.smtp_out.wishes import tells_relayed
+from shared.contract.queue_types import FILED
 from shared.contract.types import Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
+from shared.contract.wishes_types import TlsWish
 from shared.mail.dsn import DsnAction, DsnRecipient, DsnReport, build_dsn
 from shared.mail.index import build_index
 from shared.mail.xtext import decode_orcpt, decode_xtext
@@ -34,9 +37,11 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("5.3.4", "The message is too large for the recipient's server.", "Send it without large attachments."),
     ("5.4.4", "The recipient's domain has no mail server that can be reached.", "Check the part behind the @."),
     ("5.4.6", "The mail would go round in a circle.", "Tell the administrator of this mail system."),
-    ("5.4.7", "The recipient's server could not take the mail for days.", "Try again later, or use another way."),
+    ("5.4.7", "The recipient's server could not take the mail in time.", "Try again later, or use another way."),
     ("5.6.7", "The recipient's server cannot handle international addresses.", "Use an address in plain letters a-z."),
     ("5.6.", "The recipient's server cannot handle this kind of message.", "Send it as plain text, or another way."),
+    ("5.7.10", "The way to the recipient's server is not safe, and you asked for one that is (REQUIRETLS).", "Use another way."),
+    ("5.7.30", "The recipient's server does not promise a safe way, which you asked for (REQUIRETLS).", "Use another way."),
     ("5.7.", "The recipient's server refused the message by its rules.", "Its words below may say why."),
     ("5.1.", "The recipient's server refused the address.", "Check it for typing mistakes; the words below may help."),
     ("5.", "The recipient's server refused the message.", "Its words below may say why."),
@@ -52,8 +57,11 @@ class Failure:
     action: DsnAction = DsnAction.FAILED
 
 
-def told_action(entry: QueueEntry, kind: OutcomeKind, *, now: float, dsn: bool) -> DsnAction | None:
-    """What the sender is to be told of an outcome, None: nothing. `dsn`: the next hop took over what was asked for."""
+def told_action(entry: QueueEntry, kind: OutcomeKind, *, now: float, dsn: bool, deliver_by: bool = False) -> DsnAction | None:
+    """What the sender is to be told of an outcome, None: nothing.
+
+    The next hop took over what was asked for: `dsn` (RFC 3461), `deliver_by` (RFC 2852).
+    """
     if not entry.sender:
         # RFC 3461 §5.2: never about what has the null reverse-path
         return None
@@ -63,6 +71,11 @@ def told_action(entry: QueueEntry, kind: OutcomeKind, *, now: float, dsn: bool) 
     if kind is OutcomeKind.DEFERRED and 0 < entry.warn_at <= now:
         # RFC 3461 §5.2.5: the store knows who wants it, and forgets it once it was done
         return DsnAction.DELAYED
+    if kind is OutcomeKind.DELIVERED and entry.destination == FILED:
+        # RFC 3461 §5.2.3
+        return DsnAction.DELIVERED
+    if kind is OutcomeKind.DELIVERED and tells_relayed(entry, deliver_by=deliver_by):
+        return DsnAction.RELAYED
     if kind is OutcomeKind.DELIVERED and not dsn and wants_success(entry.notify):
         # RFC 3461 §5.2.2 (b)
         return DsnAction.RELAYED
@@ -97,6 +110,7 @@ def build_bounce(hostname: str, failures: Sequence[Failure], header: bytes, now:
         arrival=int(first.queued_at),
         envelope_id=decode_xtext(first.envelope_id),
         return_full=whole,
+        deliver_by=int(first.wishes.deliver_by) if first.wishes.by_mode else None,
     )
     content = build_dsn(report, len(header)) if whole else build_dsn(report)
     return Bounce(
@@ -105,13 +119,16 @@ def build_bounce(hostname: str, failures: Sequence[Failure], header: bytes, now:
         index=build_index(content),
         trace=first.trace,
         eight_bit=not content.isascii(),
+        require_tls=first.wishes.tls is TlsWish.REQUIRED,
     )
 
 
 def returns_all(failures: Sequence[Failure]) -> bool:
     """Whether the whole message was asked for; without a failure the header is enough (RFC 3461 §4.3)."""
     failed = any(failure.action is DsnAction.FAILED for failure in failures)
-    return failed and failures[0].entry.ret == "FULL"
+    first = failures[0].entry
+    # RFC 8689 §5: as if RET=HDRS had been asked for
+    return failed and first.ret == "FULL" and first.wishes.tls is not TlsWish.REQUIRED
 
 
 def _recipient(failure: Failure, now: float) -> DsnRecipient:

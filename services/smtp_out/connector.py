@@ -7,6 +7,7 @@ Laws
   connection without it follows, and for a day (`doubts`) comes at once. A failed handshake is followed by one plain
   connection to the same address.
 - REQUIRED and IMPLICIT: chain and name are verified, and no mail nor password goes out otherwise.
+- A route for REQUIRETLS takes only a session that `require_tls` has nothing against; where none of the hosts has one, that is permanent.
 - A server that greets with our own name is ourselves: `Loop`, permanent (RFC 5321 §6.3).
 """
 
@@ -17,13 +18,15 @@ import ssl
 import attrs
 import trio
 
-from services.smtp_out import outcome
+from services.smtp_out import outcome, require_tls
 from services.smtp_out.doubts import Doubts
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.flow import Refused, Step
+from services.smtp_out.require_tls import Hop
 from services.smtp_out.route import Route, Target
 from services.smtp_out.session import CertificateDoubt, Session, SessionBroken
+from shared.contract.types import OutcomeKind
 from shared.net.tls import opportunistic_client_context, verifying_client_context
 
 
@@ -52,16 +55,31 @@ class Connector:
         tried: list[str] = []
         last = outcome.deferred("4.4.1", "no host to connect to")
         remote = ""
+        unfit: list[Result] = []  # why hosts do not do for REQUIRETLS
         for target in route.targets:
             remote = f"{target.host}[{target.address}]:{target.port}"
             try:
-                return await self._open_target(target)
+                session = await self._open_target(target)
             except Refused as refusal:
                 last = outcome.from_refused_session(refusal.step, refusal.reply)
             except SessionBroken as broken:
                 demanded = f" ({target.promise})" if target.promise and broken.step in (Step.TLS, Step.STARTTLS) else ""
                 last = outcome.deferred(broken.enhanced, broken.reason + demanded, broken.step.value)
+                if route.require_tls and broken.step in (Step.TLS, Step.STARTTLS):
+                    unfit.append(require_tls.unprotected(broken.reason))
+            else:
+                refused = require_tls.objection(session.hop) if route.require_tls else None
+                if refused is None:
+                    return session
+                # RFC 8689 §4.2.1: QUIT, and the next host
+                await session.close()
+                unfit.append(last := refused)
             tried.append(f"{remote}: {last.text}")
+        if len(unfit) == len(tried) > 0:
+            # RFC 8689 §4.2.1: where another attempt could find a way, the mail waits for it
+            last = require_tls.of_all(unfit)
+        elif last.kind is OutcomeKind.FAILED:
+            last = attrs.evolve(last, kind=OutcomeKind.DEFERRED, enhanced="4" + last.enhanced[1:])
         if len(tried) > 1:
             text = "no host could take the mail: " + "; ".join(reversed(tried))
             last = attrs.evolve(last, text=text[: outcome.MAX_TEXT])
@@ -102,6 +120,8 @@ class Connector:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
                 raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
             await self._secure(session, target, policy, doubt)
+            offered = session.capabilities.require_tls
+            session.hop = Hop(target.host, target.vouched, session.secured, session.secured and not doubt, offered)
             verdict = f"not verified: {doubt}" if doubt else "verified"
             session.certificate = f"certificate of {target.host} {verdict}"
             await self._login(session)

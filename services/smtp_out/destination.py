@@ -10,7 +10,7 @@ destination costs one connection attempt per round, and never holds what others 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -83,14 +83,14 @@ class Destination:
         return jobs
 
 
-def group_jobs(entries: Iterable[QueueEntry], hop_keys: dict[str, str], most: int) -> list[Job]:
+def group_jobs(entries: Iterable[QueueEntry], hop_keys: Mapping[EntryId, str], most: int) -> list[Job]:
     """Entries as jobs: those of one message and one hop together, at most `most` each, in order of their first entry.
 
-    `hop_keys` gives each destination's hop.
+    `hop_keys` gives each entry's hop.
     """
     groups: dict[tuple[int, str], list[list[QueueEntry]]] = {}
     for entry in entries:
-        parts = groups.setdefault((entry.message_id, hop_keys[entry.destination]), [[]])
+        parts = groups.setdefault((entry.message_id, hop_keys[entry.entry_id]), [[]])
         if len(parts[-1]) >= most:
             parts.append([])
         parts[-1].append(entry)

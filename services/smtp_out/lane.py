@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import trio
 
-from services.smtp_out import outcome
+from services.smtp_out import outcome, wishes
 from services.smtp_out.attempt import Stale, deliver
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
@@ -104,9 +104,11 @@ class Lane:
     async def _attempt(self, job: Job) -> Attempted:
         """Raises NoHost, ContentLost."""
         tools = self._tools
+        if (late := wishes.late(job.first, tools.reporter.now())) is not None:
+            return _for_all(job, late)
         while True:
             if self._session is None:
-                route = await tools.router.route(job.first.destination)
+                route = await tools.router.route(job.first.destination, wishes.tls_wish(job.first))
                 if isinstance(route, Result):
                     raise NoHost(route)
                 async with tools.opening:
@@ -122,7 +124,7 @@ class Lane:
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
                 await tools.signer.sign(job.first, content)
-                results = await deliver(session, job.entries, content)
+                results = await deliver(session, job.entries, content, tools.reporter.now())
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()
                 continue
@@ -131,7 +133,10 @@ class Lane:
                 raise
             finally:
                 tools.active.release()
-            return Attempted(results, session.remote, session.tls, dsn=session.capabilities.dsn)
+            offered = session.capabilities
+            return Attempted(
+                results, session.remote, session.tls, dsn=offered.dsn, deliver_by=offered.deliver_by
+            )
 
     async def _no_host(self, job: Job, trouble: NoHost) -> None:
         """No session: wait for those that work, or the hop is down and its whole row with it."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import attrs
 import trio
 
-from services.smtp_out import outcome, retry
+from services.smtp_out import retry, wishes
 from services.smtp_out.attempt import Results
 from services.smtp_out.bounce import Failure, build_bounce, returns_all, told_action
 from services.smtp_out.destination import Job
@@ -31,7 +31,6 @@ from shared.observe.metrics import Metrics
 from shared.rpc.store_client import StoreClient
 
 _PAUSE_SECONDS = 1.0  # between tries; the client itself has waited for the store before it gave up
-_DAY_SECONDS = 86400.0
 
 
 @attrs.frozen
@@ -43,6 +42,7 @@ class Attempted:
     tls: str = ""
     seconds: float = 0.0
     dsn: bool = False  # the next hop reports by itself (RFC 3461)
+    deliver_by: bool = False  # it keeps to the time that the sender has set (RFC 2852)
 
 
 class Reporter:
@@ -78,7 +78,7 @@ class Reporter:
         for entry in job.entries:
             result = attempted.results.get(entry.entry_id)
             done = self._outcome(entry, result, attempted)
-            action = told_action(entry, done.kind, now=self.now(), dsn=attempted.dsn)
+            action = told_action(entry, done.kind, now=self.now(), dsn=attempted.dsn, deliver_by=attempted.deliver_by)
             if action is not None:
                 failures.append(Failure(entry, done, action))
                 done = attrs.evolve(done, warned=action is DsnAction.DELAYED)
@@ -109,9 +109,9 @@ class Reporter:
                 self._options.schedule, entry.attempts + 1, now, entry.expires_at, self._rng
             )
             if again is None:
-                result = outcome.expired(result, (now - entry.queued_at) / _DAY_SECONDS)
+                result = wishes.expired(entry, result, now)
             else:
-                next_at = again
+                next_at = wishes.next_look_at(entry, again, now)
         return Outcome(
             entry_id=entry.entry_id,
             kind=result.kind,

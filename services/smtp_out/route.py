@@ -11,11 +11,15 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
-from services.smtp_out import outcome
+from services.smtp_out import outcome, require_tls
 from services.smtp_out.mta_sts.policy import Mode, Policy
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
+from services.smtp_out.require_tls import is_vouched_for
+from shared.contract.queue_types import FILED, NOBODY
+from shared.contract.types import OutcomeKind
+from shared.contract.wishes_types import TlsWish
 from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 
@@ -32,6 +36,7 @@ class Target:
     port: int
     tls: TlsPolicy
     promise: str = ""  # of the destination's domain about TLS, in words for the log: "MTA-STS enforce"
+    vouched: bool = False  # the name is the owner's word (see `require_tls`)
 
 
 @attrs.frozen
@@ -39,6 +44,23 @@ class Route:
     """The targets to try in order, at least one; at most MAX_ADDRESSES."""
 
     targets: tuple[Target, ...]
+    require_tls: bool = False  # for messages with REQUIRETLS
+
+
+@attrs.frozen
+class _Security:
+    """How a host is secured, the fields of `Target`."""
+
+    tls: TlsPolicy
+    promise: str = ""
+    vouched: bool = False
+
+
+_ERRANDS = {
+    FILED: Result(OutcomeKind.DELIVERED, "2.1.5", "filed here"),
+    NOBODY: outcome.failed("5.1.1", "the account is not here any more", 550),
+}
+"""What the store has done or found already: somebody is to be told."""
 
 
 class Router:
@@ -57,15 +79,21 @@ class Router:
         """What shares sessions: the smart host, or the destination's domain."""
         return SMART_HOST_KEY if self._options.smart_host else destination
 
-    async def route(self, destination: str) -> Route | Result:
+    async def route(self, destination: str, tls: TlsWish = TlsWish.ANY) -> Route | Result:
         """The route to a destination, or why there is none (now, or ever)."""
+        if destination in _ERRANDS:
+            return _ERRANDS[destination]
         try:
             if self._options.smart_host is not None:
-                return await self._smart_host_route()
-            return await self._mx_route(destination)
+                route = await self._smart_host_route()
+            else:
+                route = await self._mx_route(destination, tls)
         except DnsFailure as failure:
             # RFC 3463 §3.5 X.4.3: directory server failure
             return outcome.deferred("4.4.3", str(failure), "DNS")
+        if tls is TlsWish.REQUIRED and isinstance(route, Route):
+            return attrs.evolve(route, require_tls=True)
+        return route
 
     async def _smart_host_route(self) -> Route | Result:
         smart = self._options.smart_host
@@ -81,25 +109,42 @@ class Router:
         if not addresses:
             # The owner's setting, or the provider's trouble: mail waits for either to be mended.
             return outcome.deferred("4.4.4", f"the smart host {smart.host} has no usable address", "DNS")
-        return Route(tuple(Target(smart.host, address, smart.port, smart.tls) for address in addresses[:MAX_ADDRESSES]))
+        return Route(
+            tuple(Target(smart.host, address, smart.port, smart.tls, vouched=True) for address in addresses[:MAX_ADDRESSES])
+        )
 
-    async def _mx_route(self, destination: str) -> Route | Result:
+    async def _mx_route(self, destination: str, tls: TlsWish) -> Route | Result:
         hosts = plan_literal(destination)
+        found_by_mx = False
         if hosts is None:
             answer, records = await self._resolver.mx(destination)
+            found_by_mx = bool(records)
             hosts = plan_hosts(destination, answer, records, self._options.own_names, self._rng)
         if isinstance(hosts, Refusal):
             return outcome.from_refusal(hosts)
         policy = await self._find_policy(destination) if self._find_policy and not hosts.literal else None
+        if tls is TlsWish.OPTIONAL:
+            # RFC 8689 §4.2.2: as if nobody had promised anything
+            return await self._targets(destination, hosts, lambda host: _Security(TlsPolicy.OPPORTUNISTIC, "TLS-Required: No"))
+        if tls is TlsWish.REQUIRED:
+            vouched = tuple(host for host in hosts.names if is_vouched_for(host, policy, found_by_mx=found_by_mx))
+            if not vouched:
+                return require_tls.unvouched(hosts.names)
+            security = _Security(TlsPolicy.REQUIRED, "REQUIRETLS", vouched=True)
+            return await self._targets(destination, attrs.evolve(hosts, names=vouched), lambda host: security)
         if policy is not None and policy.mode is Mode.ENFORCE:
             # RFC 8461 §5: a host that the policy does not name is passed over
             named = tuple(filter(policy.matches, hosts.names))
             if not named:
                 return _not_named(destination, hosts)
             hosts = Hosts(named)
-        return await self._targets(destination, hosts, policy)
+        return await self._targets(
+            destination,
+            hosts,
+            lambda host: _Security(*_security(policy, host), is_vouched_for(host, policy, found_by_mx=found_by_mx)),
+        )
 
-    async def _targets(self, destination: str, hosts: Hosts, policy: Policy | None) -> Route | Result:
+    async def _targets(self, destination: str, hosts: Hosts, security_of: Callable[[str], _Security]) -> Route | Result:
         targets: list[Target] = []
         refused = ""
         failure: DnsFailure | None = None
@@ -114,7 +159,8 @@ class Router:
             for address in addresses:
                 reason = refuse_address(address, self._options.allow_private)
                 if reason is None:
-                    targets.append(Target(host, address, self._options.mx_port, *_security(policy, host)))
+                    how = security_of(host)
+                    targets.append(Target(host, address, self._options.mx_port, how.tls, how.promise, how.vouched))
                 else:
                     refused = f"{host} has the address {address}, which {reason}: mail is not sent there"
         if targets:

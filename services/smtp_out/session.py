@@ -23,6 +23,7 @@ from services.smtp_out.protocol.flow import TIMEOUT_SECONDS, Await, Flow, Refuse
 from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_session, reset, start_tls
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
+from services.smtp_out.require_tls import Hop
 from shared.net.dial import connect
 from shared.net.stream import CertificateRefused, ClientStream, ConnectionLost, TlsFailed
 from shared.wire.dots import DotWriter
@@ -65,6 +66,7 @@ class Session:
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
         self.certificate = ""  # whether the server's certificate verified, in words
+        self.hop = Hop(host)  # what is known of the host, once the session is open
 
     @classmethod
     async def connect(cls, host: str, address: str, port: int, options: Options) -> Session:
@@ -77,6 +79,11 @@ class Session:
         except OSError as error:  # no such address family on this machine
             raise SessionBroken(Step.CONNECT, f"cannot connect to {address}: {error.strerror}", "4.4.1") from None
         return cls(stream, host, options)
+
+    @property
+    def secured(self) -> bool:
+        """Under TLS."""
+        return self._stream.tls is not None
 
     @property
     def tls(self) -> str:

@@ -30,6 +30,7 @@ from services.smtp_out.protocol.transaction import MAX_RECIPIENTS
 from services.smtp_out.report import Reporter
 from services.smtp_out.route import Router
 from services.smtp_out.sign import Signer
+from services.smtp_out.wishes import lane_of
 from shared.errors import StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
@@ -159,7 +160,7 @@ class Worker:
             self._log.warning("no work from the store", reason=str(error))
             return 0, _TROUBLE_SECONDS
         entries = [entry for entry in lease.entries if entry.entry_id not in self._held]
-        keys = {entry.destination: self._router.hop_key(entry.destination) for entry in entries}
+        keys = {entry.entry_id: lane_of(entry, self._router.hop_key(entry.destination)) for entry in entries}
         for job in group_jobs(entries, keys, MAX_RECIPIENTS):
             self._held.update(dict.fromkeys(job.ids, job))
             self._destination(job.key).pending.append(job)

@@ -1,6 +1,7 @@
 """What the areas work with: the parts of the running store in one place."""
 
 import attrs
+import trio
 
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
@@ -32,6 +33,21 @@ from shared.observe.metrics import Counter
 from shared.rpc.server import Call, Peer
 
 
+class QueueChanged:
+    """Wakes whoever waits for a change of the queue."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def arm(self) -> trio.Event:
+        """Set with the next change."""
+        self._event = trio.Event()
+        return self._event
+
+    def tell(self) -> None:
+        self._event.set()
+
+
 @attrs.frozen
 class Core:
     """One running store."""
@@ -60,6 +76,7 @@ class Core:
     deliveries: Counter
     started_at: float
     rules: Rules
+    queue_changed: QueueChanged
     connections: list[dict[int, Peer]] = attrs.field(factory=list)
     """The peers of each listener."""
 
@@ -91,7 +108,9 @@ class Committed:
         search: Search,
         guard: Guard,
         wild: WildClients,
+        queue_changed: QueueChanged,
     ) -> None:
+        self._queue_changed = queue_changed
         self._notifier = notifier
         self._search = search
         self._directory = directory
@@ -112,5 +131,7 @@ class Committed:
             self._guard.forget(address)
         if changes.deleted:
             self._wild.noted(changes.deleted)
+        if changes.queue:
+            self._queue_changed.tell()
         self._notifier.committed(changes)
         self._search.changed()

@@ -34,7 +34,7 @@ from services.store.areas.undo import UndoArea
 from services.store.backup.keeper import BackupTests
 from services.store.checkpoint import Checkpointer
 from services.store.compaction import Compactor
-from services.store.core import Committed, Core
+from services.store.core import Committed, Core, QueueChanged
 from services.store.devices import Devices
 from services.store.directory_cache import DirectoryCache
 from services.store.domain.sending import DailyLimits
@@ -42,6 +42,7 @@ from services.store.domain.wild import WildLimits
 from services.store.forwarding import Forwarding
 from services.store.grants import Grants
 from services.store.guard import Guard
+from services.store.held import keep_held
 from services.store.jobs import keep_house
 from services.store.notify import Notifier
 from services.store.packs.append import PackAppender
@@ -144,6 +145,7 @@ async def serve(service: Service) -> None:
             nursery.start_soon(keep_retention, core)
             nursery.start_soon(keep_history, core)
             nursery.start_soon(core.wild.run, core.readers, core.writer)
+            nursery.start_soon(keep_held, core)
             nursery.start_soon(core.compactor.run)
             nursery.start_soon(core.search.run)
             nursery.start_soon(core.guard.run, core.writer)
@@ -199,6 +201,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         marks, server_hostname(settings), rules, settings.auth.administrators, log, directory.quotas.get
     )
     notifier = Notifier()
+    queue_changed = QueueChanged()
     pack_reader = PackReader(layout.packs_path(paths), cache_octets=store.content_cache_octets)
     search = Search(
         layout.search_path(paths),
@@ -220,7 +223,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         opened.appender,
         group_writes=store.group_writes,
         waiting_writes=store.waiting_writes,
-        on_changes=Committed(notifier, directory, warnings, passwords, search, guard, wild),
+        on_changes=Committed(notifier, directory, warnings, passwords, search, guard, wild, queue_changed),
         on_commit=checkpointer.written,
         keeps_history=store.undo_days > 0,
         log=log,
@@ -279,6 +282,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         deliveries=metrics.counter("pillarbox_store_deliveries_total", "messages filed or queued", ("kind",)),
         started_at=time.time(),
         rules=rules,
+        queue_changed=queue_changed,
     )
     areas = {
         "directory": DirectoryArea(core),

@@ -1,4 +1,4 @@
-"""`pillarbox queue list|show|hold|release|retry|remove`: mail that waits to go out, one entry per recipient."""
+"""`pillarbox queue list|show|hold|release|retry|remove|recall`: mail that waits to go out, one entry per recipient."""
 
 import argparse
 import time
@@ -9,11 +9,15 @@ from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, Word, add_noun
 from shared.cli.output import age_text, iso_time, local_time, print_json, print_table, printable, size_text
 from shared.cli.store_access import StoreClient, ask
-from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem
+from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem, Recalled
+from shared.contract.wishes_types import Wishes
 from shared.model.ids import EntryId
+from shared.observe.trace import new_trace
 
 AGES: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 PAGE: Final = 500
+RECALLED_AT_ONCE: Final = 250
+TRACE_CHARACTERS: Final = len(new_trace())
 GROUPS: Final[dict[str, Callable[[QueueItem], str]]] = {
     "destination": lambda item: item.destination,
     "sender": lambda item: item.sender or "<>",
@@ -25,6 +29,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     """The noun's words."""
     entry = ("entry", {"metavar": "ENTRY", "type": entry_id})
     some = ("entries", {"metavar": "ENTRY", "nargs": "*", "type": entry_id})
+    messages = ("entries", {"metavar": "ENTRY|TRACE", "nargs": "*", "type": entry_or_trace})
     all_of_them = ("--all", {"action": "store_true", "help": "every entry"})
     by = ("--by", {"choices": sorted(GROUPS), "help": "count them by this instead"})
     add_noun(
@@ -37,6 +42,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         Verb("release", release, "let entries go that are held", (some, all_of_them, *FILTERS)),
         Verb("retry", retry, "try entries now (all when none is named)", (some, all_of_them, *FILTERS)),
         Verb("remove", remove, "take entries out without a bounce", (some, all_of_them, *FILTERS)),
+        Verb("recall", recall, "take mail back before it leaves", (messages, all_of_them, *FILTERS)),
     )
 
 
@@ -46,6 +52,12 @@ def entry_id(word: str) -> EntryId:
     if not 0 < number < 1 << 63:
         raise argparse.ArgumentTypeError(f"{word} is not an entry's number")
     return EntryId(number)
+
+
+def entry_or_trace(word: str) -> EntryId | str:
+    """An entry's number, or a message's id, which is longer than any number of an entry will be; argparse makes the message."""
+    trace = word.lower()
+    return trace if len(trace) == TRACE_CHARACTERS and trace.isascii() and trace.isalnum() else entry_id(word)
 
 
 def attempt_as_json(attempt: AttemptInfo) -> dict[str, Any]:
@@ -95,6 +107,17 @@ def as_json(item: QueueItem) -> dict[str, Any]:
         "attempts": item.attempts,
         "leased_by": item.leased_by,
         "last_text": item.last_text,
+        **wishes_as_json(item.wishes),
+    }
+
+
+def wishes_as_json(wishes: Wishes) -> dict[str, Any]:
+    """Stable fields; null where nothing is asked for."""
+    return {
+        "tls": wishes.tls.value or None,
+        "held_until": iso_time(wishes.held_until) if wishes.held_until else None,
+        "deliver_by": iso_time(wishes.deliver_by) if wishes.by_mode else None,
+        "by_mode": wishes.by_mode.value or None,
     }
 
 
@@ -189,6 +212,7 @@ def show(invocation: Invocation) -> int:
         ("next try", next_try(item, now)),
         ("expires", local_time(item.expires_at)),
         ("attempts", item.attempts),
+        *(("asked for", words) for words in item.wishes.in_words()),
     )
     for label, value in lines:
         print(f"{label + ':':<13}{printable(value)}")
@@ -223,11 +247,43 @@ def remove(invocation: Invocation) -> int:
     return _change(invocation, "removed", lambda store, entries: store.admin.queue_remove(entries))
 
 
+def recall(invocation: Invocation) -> int:
+    """Take back what nobody works at yet; what is under way is named."""
+    options = invocation.options
+    wanted = wanted_by(options)
+    _one_choice(options, wanted)
+
+    async def run(store: StoreClient) -> Recalled:
+        named = [word for word in options.entries if not isinstance(word, str)]
+        filters = [QueueFilter(trace=word) for word in options.entries if isinstance(word, str)]
+        for one in filters if options.entries else [wanted]:
+            named += [item.entry_id for item in await find_entries(store, one)]
+        taken, under_way = 0, list[QueueItem]()
+        for start in range(0, len(named), RECALLED_AT_ONCE):
+            part = await store.admin.queue_recall(tuple(named[start : start + RECALLED_AT_ONCE]))
+            taken, under_way = taken + part.taken, [*under_way, *part.under_way]
+        return Recalled(taken, tuple(under_way))
+
+    recalled = ask(invocation, run, "queue")
+    if invocation.json:
+        print_json({"recalled": recalled.taken, "under_way": [as_json(item) for item in recalled.under_way]})
+    else:
+        print(f"{recalled.taken} {'entry' if recalled.taken == 1 else 'entries'} taken back")
+        for item in recalled.under_way:
+            print(f"not taken back, under way already: entry {item.entry_id} to {printable(item.recipient)}")
+    return EXIT_FAILED if recalled.under_way or (options.entries and not recalled.taken) else EXIT_OK
+
+
+def _one_choice(options: argparse.Namespace, wanted: QueueFilter) -> None:
+    """Raises WrongUse."""
+    if sum([bool(options.entries), options.all, wanted != QueueFilter()]) != 1:
+        raise WrongUse("name entries, or give --all, or say which ones (--to, --from, --domain, --reason, --older, --held)")
+
+
 def _change(invocation: Invocation, what: str, change: Change) -> int:
     """Do it to the entries that are named, or to those that the filter fits."""
     entries, wanted = tuple(invocation.options.entries), wanted_by(invocation.options)
-    if sum([bool(entries), invocation.options.all, wanted != QueueFilter()]) != 1:
-        raise WrongUse("name entries, or give --all, or say which ones (--to, --from, --domain, --reason, --older, --held)")
+    _one_choice(invocation.options, wanted)
 
     async def run(store: StoreClient) -> int:
         named = entries or tuple(item.entry_id for item in await find_entries(store, wanted))

@@ -72,6 +72,7 @@ def _story(trace: str, passages: Sequence[Passage], history: History, now: float
         yield f"{INDENT}{printable(item.recipient)} waits: next try {next_try(item, now)}"
         if item.last_text:
             yield f"{INDENT}  last answer: {printable(item.last_text)}"
+        yield from (f"{INDENT}  {words}" for words in item.wishes.in_words())
 
 
 def _told(passage: Passage, now: Sequence[Whereabouts]) -> list[str]:
@@ -94,6 +95,10 @@ def _told(passage: Passage, now: Sequence[Whereabouts]) -> list[str]:
             return [f"a report on that went to {whom}", *_filed(passage.copies, now)]
         case PassageKind.REMOVED:
             return [f"taken out of the queue for {whom} by an administrator"]
+        case PassageKind.RECALLED:
+            return [f"taken back before it went to {whom}"]
+        case PassageKind.FILED:
+            return ["its time had come", *_filed(passage.copies, now)]
 
 
 def _accepted(passage: Passage, whom: str, now: Sequence[Whereabouts]) -> list[str]:
@@ -107,7 +112,7 @@ def _accepted(passage: Passage, whom: str, now: Sequence[Whereabouts]) -> list[s
     lines += _filed(passage.copies, now)
     if passage.entries:
         count = len(passage.entries)
-        lines.append(f"queued for {count} {'recipient' if count == 1 else 'recipients'} elsewhere")
+        lines.append(f"queued for {count} {'recipient' if count == 1 else 'recipients'}")
     return lines
 
 

@@ -150,6 +150,16 @@ class SmtpInSettings:
     greylist_file: str = key(
         "greylist.sqlite", "where they are remembered, below spool/smtp_in of the data directory or absolute"
     )
+    hold_seconds: float = key(
+        0.0, "how long what accounts submit waits, so that pillarbox queue recall can take it back; 0: not", minimum=0, maximum=600
+    )
+    future_release_seconds: int = key(
+        30 * 86400, "how long a message may be held at most that is to leave later (FUTURERELEASE); 0: not offered",
+        minimum=0, maximum=366 * 86400,
+    )
+    deliver_by_seconds: int = key(
+        60, "the shortest time to deliver in that a sender may set (DELIVERBY); 0: not offered", minimum=0, maximum=86400
+    )
     idle_commands: int = key(
         100, "commands without a message (NOOP, RSET, VRFY) before a connection is closed", minimum=1, maximum=100_000
     )

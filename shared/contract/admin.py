@@ -5,7 +5,7 @@ from typing import Protocol
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.group_types import Posting
-from shared.contract.queue_types import QueueFilter, QueueItem
+from shared.contract.queue_types import QueueFilter, QueueItem, Recalled
 from shared.contract.registry import Role, call
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
@@ -152,12 +152,17 @@ class AdminApi(Protocol):
 
     @call(Role.ADMIN, write=True)
     async def queue_retry(self, entries: tuple[EntryId, ...]) -> int:
-        """Make entries due now (none named: all); how many."""
+        """Make entries due now (none named: all); how many. Not before the time that a sender has set."""
         ...
 
     @call(Role.ADMIN, write=True)
     async def queue_remove(self, entries: tuple[EntryId, ...]) -> int:
         """Take entries out, without a bounce; how many. Leased ones too: a running attempt may still succeed."""
+        ...
+
+    @call(Role.ADMIN, write=True)
+    async def queue_recall(self, entries: tuple[EntryId, ...]) -> Recalled:
+        """Take entries back before they leave; those that are under way stay and are named. At most 250 at once. Raises BadRequest."""
         ...
 
     @call(Role.ADMIN)

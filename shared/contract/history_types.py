@@ -27,6 +27,10 @@ class PassageKind(StrEnum):
     """A delivery report (DSN) was filed or queued for the sender."""
     REMOVED = "removed"
     """Taken out of the queue by an administrator."""
+    FILED = "filed"
+    """Held until now, then filed for recipients here."""
+    RECALLED = "recalled"
+    """Taken back before it left."""
 
 
 @attrs.frozen

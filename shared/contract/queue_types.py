@@ -5,6 +5,7 @@ from typing import Final
 import attrs
 
 from shared.contract.types import OutcomeKind
+from shared.contract.wishes_types import NO_WISHES, Wishes
 from shared.model.ids import EntryId
 
 
@@ -37,6 +38,7 @@ class QueueItem:
     leased_by: str
     last_text: str
     history: tuple[AttemptInfo, ...] = ()
+    wishes: Wishes = NO_WISHES
 
 
 @attrs.frozen
@@ -52,7 +54,25 @@ class QueueFilter:
     older_seconds: float = 0.0
     held: bool = False
     """Only those that an administrator holds back."""
+    trace: str = ""
+    """The whole id of a message."""
+
+
+@attrs.frozen
+class Recalled:
+    """What came of taking entries back."""
+
+    taken: int
+    under_way: tuple[QueueItem, ...]
+    """Leased: they may be delivered already."""
 
 
 HOLDER: Final = "(held)"
 """Who leases an entry that an administrator holds back."""
+
+HERE: Final = "(here)"
+"""Where an entry goes whose recipient is an account here: the store files it itself when its time has come."""
+FILED: Final = "(filed)"
+"""Of an entry that was filed here and whose sender wants to be told."""
+NOBODY: Final = "(nobody)"
+"""Of an entry whose account is gone."""

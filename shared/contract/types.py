@@ -7,6 +7,7 @@ import attrs
 
 from shared.contract.device_types import LoginDevice
 from shared.contract.group_types import Posting
+from shared.contract.wishes_types import NO_WISHES, Wishes
 from shared.model.ids import AccountId, DeviceId, EntryId, Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
 from shared.model.rights import ALL_RIGHTS_BITS
@@ -81,6 +82,10 @@ class LocalRecipient:
     """As given at RCPT."""
     mailbox: str = "INBOX"
     flags: tuple[str, ...] = ()
+    """None for a message that is held."""
+    notify: int = 0
+    """See ``shared.model.notify``: of a message that is held; of others ``reports`` tells at once."""
+    orcpt: str = ""
 
 
 @attrs.frozen
@@ -104,6 +109,8 @@ class Bounce:
     index: MessageIndex
     trace: str
     eight_bit: bool = False
+    require_tls: bool = False
+    """It tells of a message with REQUIRETLS (RFC 8689 §5)."""
 
 
 @attrs.frozen
@@ -137,6 +144,7 @@ class Delivery:
     """The device whose password the submitting account logged in with."""
     unlimited: bool = False
     """It came from a network without limits: counted as the account's, never refused for its daily limits."""
+    wishes: Wishes = NO_WISHES
 
 
 @attrs.frozen
@@ -381,6 +389,7 @@ class QueueEntry:
     ret: str = ""
     warn_at: float = 0.0
     """From when on a deferral is told to the sender; 0: it was told, or never is."""
+    wishes: Wishes = NO_WISHES
 
 
 @attrs.frozen

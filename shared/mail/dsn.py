@@ -88,6 +88,8 @@ class DsnReport:
     """Seconds since 1970."""
     envelope_id: str = ""
     """ENVID, decoded, where given (RFC 3461 §4.4)."""
+    deliver_by: int | None = None
+    """By when it was to be delivered, where its sender has set that (RFC 2852), seconds since 1970."""
     return_full: bool = False
     """RET=FULL: the whole message instead of its header."""
     offset_minutes: int = 0
@@ -212,6 +214,9 @@ def _status_part(report: DsnReport, *, utf8: bool) -> bytes:
     lines.append(f"Reporting-MTA: dns; {_clean(report.reporting_mta)}")
     if report.arrival is not None:
         lines.append(f"Arrival-Date: {format_date(report.arrival, report.offset_minutes)}")
+    if report.deliver_by is not None:
+        # RFC 2852: deliver-by-date-field
+        lines.append(f"Deliver-By-Date: {format_date(report.deliver_by, report.offset_minutes)}")
     for one in report.recipients:
         lines += ["", *_recipient_fields(one, report.offset_minutes)]
     text = "\r\n".join(lines) + "\r\n"

@@ -25,7 +25,7 @@ import trio
 
 from shared.contract.queue_types import QueueItem
 from shared.contract.registry import Role
-from shared.contract.types import ContentRange, Delivery, RemoteRecipient
+from shared.contract.types import ContentRange, Delivery, LocalRecipient, RemoteRecipient
 from shared.mail.index import build_index
 from shared.model.ids import EntryId, ModSeq, Uid
 from shared.observe.trace import new_trace
@@ -108,6 +108,16 @@ class OutboundWorld:
     def submit(self, sender: str, recipients: Sequence[str | RemoteRecipient], content: bytes, **fields: Any) -> tuple[EntryId, ...]:
         """Queue one message, durable on return; its entries."""
         return self.submit_many([(sender, recipients, content)], **fields)[0]
+
+    def submit_local(self, sender: str, recipients: Sequence[LocalRecipient], content: bytes, **fields: Any) -> tuple[EntryId, ...]:
+        """Hand in one message for accounts here, durable on return; its entries, where it is held."""
+
+        async def use(store: StoreClient) -> tuple[EntryId, ...]:
+            source = await store.put_content(content)
+            delivery = Delivery(new_trace(), sender, tuple(recipients), (), source, build_index(content), **fields)
+            return (await store.messages.deliver(delivery)).entries
+
+        return self.stack.administer(use, Role.SMTP_IN)
 
     def submit_many(
         self, messages: Sequence[tuple[str, Sequence[str | RemoteRecipient], bytes]], **fields: Any

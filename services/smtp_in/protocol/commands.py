@@ -10,6 +10,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from services.smtp_in.protocol.grammar import Mailbox
+from services.smtp_in.protocol.way import NOTHING_ASKED, Asked
 
 
 class Verb(StrEnum):
@@ -67,6 +68,7 @@ class Mail:
     """ENVID as it came, xtext (RFC 3461 §4.4)."""
     ret: str = ""
     """RET: FULL or HDRS, empty where it was not given (RFC 3461 §4.3)."""
+    asked: Asked = NOTHING_ASKED
 
 
 @frozen

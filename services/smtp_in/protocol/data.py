@@ -16,6 +16,7 @@ _FIELD_START = re.compile(rb"[!-9;-~]+[ \t]*:")
 # A field with its continuation lines (RFC 5322 §2.2.3).
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
 _RECEIVED = re.compile(rb"^received[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_TLS_REQUIRED = re.compile(rb"^tls-required[ \t]*:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 
 # RFC 6409 §8 allows repairs; RFC 5321 §4.4: a submission has no Return-Path; RFC 5322 §3.6.3: Bcc is for nobody's eyes.
 _STRIPPED = frozenset({b"bcc", b"return-path", b"resent-bcc"})
@@ -31,6 +32,8 @@ class HeaderFacts:
     """The end of the header block was in what was looked at."""
     received: int
     """Received fields: hops so far (RFC 5321 §6.3)."""
+    tls_optional: bool = False
+    """TLS-Required: No, once (RFC 8689 §3)."""
 
 
 def inspect_header(head: bytes) -> HeaderFacts:
@@ -42,7 +45,13 @@ def inspect_header(head: bytes) -> HeaderFacts:
     end = head.find(b"\r\n\r\n")
     octets = len(head) if end < 0 else end + 4
     received = len(_RECEIVED.findall(head, 0, octets))
-    return HeaderFacts(octets, end >= 0, received)
+    optional = b"tls-required" in head[:octets].lower() and _says_tls_optional(head, octets)
+    return HeaderFacts(octets, end >= 0, received, optional)
+
+
+def _says_tls_optional(head: bytes, octets: int) -> bool:
+    # RFC 8689 §3: "TLS-Required:" [FWS] "No" CRLF, and not more than once
+    return [value.strip().lower() for value in _TLS_REQUIRED.findall(head, 0, octets)] == [b"no"]
 
 
 def needs_separator(head: bytes) -> bool:

@@ -14,6 +14,7 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.commands import Mail, Rcpt
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.protocol.way import NOTHING_OFFERED, WayOffer
 from services.smtp_in.protocol.xclient import OFFER, XClient
 from shared.sasl.credentials import ClientMessage, Credentials
 
@@ -33,6 +34,8 @@ class Profile:
     """LMTP instead of SMTP (RFC 2033): LHLO, and one reply per recipient after the content."""
     xclient: bool = False
     """The peer may say for whom it speaks (smtp_in.xclient_networks)."""
+    way: WayOffer = NOTHING_OFFERED
+    """What may be asked of a message's way."""
 
 
 @frozen
@@ -125,7 +128,13 @@ Event = (
 
 @lru_cache(maxsize=16)
 def ehlo_reply(
-    hostname: str, limits: Limits, *, starttls: bool, mechanisms: tuple[str, ...], xclient: bool = False
+    hostname: str,
+    limits: Limits,
+    *,
+    starttls: bool,
+    mechanisms: tuple[str, ...],
+    xclient: bool = False,
+    more: tuple[str, ...] = (),
 ) -> Reply:
     """The answer to EHLO: what is offered now. One of few for all clients, so made once."""
     return replies.ehlo(
@@ -141,6 +150,7 @@ def ehlo_reply(
             "CHUNKING",
             *((OFFER,) if xclient else ()),
             "DSN",
+            *more,
             # RFC 9422 §4
             f"LIMITS MAILMAX={limits.messages} RCPTMAX={limits.recipients}",
         ),

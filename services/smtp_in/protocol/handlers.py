@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from services.smtp_in.protocol import parse, replies
+from services.smtp_in.protocol import parse, replies, way
 from services.smtp_in.protocol.commands import Verb
 from services.smtp_in.protocol.content import ChunkedContent, DataContent
 from services.smtp_in.protocol.events import (
@@ -54,6 +54,7 @@ def _greet(connection: Connection, argument: bytes, then: State) -> None:
         starttls=starttls,
         mechanisms=connection.offered(),
         xclient=connection.profile.xclient,
+        more=tuple(way.keywords(connection.profile.way, tls=connection.tls)),
     )
     connection.send(offer)
 
@@ -71,6 +72,9 @@ def handle_mail(connection: Connection, argument: bytes, then: State) -> None:
     if connection.profile.submission and not connection.authenticated:
         raise Refused(replies.AUTH_REQUIRED if connection.offered() else replies.NEED_TLS)
     mail = parse.parse_mail(argument, connection.limits)
+    refusal = way.objection(mail.asked, connection.profile.way, tls=connection.tls)
+    if refusal is not None:
+        raise Refused(refusal)
     # RFC 1870 §6.1
     if mail.size is not None and mail.size > connection.limits.message_octets:
         raise Refused(replies.MESSAGE_TOO_BIG)

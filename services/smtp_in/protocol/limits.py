@@ -15,7 +15,10 @@ class Limits:
     """Bounds of one connection. Octets count the CRLF where a line is meant."""
 
     command_line_octets: int = 2048
-    """RFC 5321 §4.5.3.1.4 asks for 512; SIZE adds 26, 8BITMIME 17, SMTPUTF8 10, AUTH 500 to MAIL, DSN 500 to RCPT."""
+    """RFC 5321 §4.5.3.1.4 asks for 512; SIZE adds 26, 8BITMIME 17, SMTPUTF8 10, AUTH 500 to MAIL, DSN 500 to RCPT.
+
+    REQUIRETLS adds 11 to MAIL, HOLDUNTIL 34, BY 17.
+    """
 
     auth_line_octets: int = MAX_RESPONSE_LINE_OCTETS + 32
     """Lines of an AUTH exchange, and the AUTH command with its initial response (RFC 4954 §4)."""

@@ -1,20 +1,24 @@
 """Command lines become verbs and arguments. Total: any bytes give a value or `Refused`, which carries the reply to send.
 
 RFC 5321 §4.1.1 (commands), RFC 1870 (SIZE), RFC 6152 (BODY), RFC 6531 (SMTPUTF8), RFC 4954 (AUTH);
-`notifications` has those of RFC 3461. `split_verb` looks at the
+`notifications` has those of RFC 3461, `way` those of RFC 8689, 4865 and 2852. `split_verb` looks at the
 first word only, so that the table of states can refuse a command before its arguments are looked at.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TypeVar
 
-from services.smtp_in.protocol import grammar, notifications, replies
+from attrs import evolve
+
+from services.smtp_in.protocol import grammar, notifications, replies, way
 from services.smtp_in.protocol.commands import Auth, Body, Chunk, Mail, Rcpt, Verb
 from services.smtp_in.protocol.grammar import InvalidPath, Mailbox
 from services.smtp_in.protocol.limits import Limits
 from services.smtp_in.protocol.replies import Reply
+from services.smtp_in.protocol.way import NOTHING_ASKED, Asked
 from shared.mail.srs import MAX_LOCAL_OCTETS as SRS_LOCAL_OCTETS
 from shared.mail.srs import is_srs
 
@@ -182,6 +186,7 @@ def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
     body = Body.SEVEN_BIT
     smtputf8 = False
     envelope_id = ret = ""
+    asked = NOTHING_ASKED
     for keyword, value in _parameters(text, replies.BAD_MAIL):
         if keyword == b"SIZE":
             size = _size(value)
@@ -200,9 +205,31 @@ def _with_parameters(sender: Mailbox | None, text: bytes) -> Mail:
             envelope_id = _valid(notifications.parse_envid(value))
         elif keyword == b"RET":
             ret = _valid(notifications.parse_ret(value))
+        elif keyword in _WAY:
+            asked = _WAY[keyword](asked, value)
         else:
             raise Refused(replies.UNKNOWN_PARAMETER)
-    return Mail(sender, size, body, smtputf8, envelope_id, ret)
+    return Mail(sender, size, body, smtputf8, envelope_id, ret, asked)
+
+
+def _require_tls(asked: Asked, value: bytes | None) -> Asked:
+    # RFC 8689 §2: the parameter has no value
+    if value is not None:
+        raise Refused(replies.BAD_PARAMETER)
+    return evolve(asked, require_tls=True)
+
+
+def _by(asked: Asked, value: bytes | None) -> Asked:
+    seconds, mode, trace = _valid(way.parse_by(value))
+    return evolve(asked, by_seconds=seconds, by_mode=mode, by_trace=trace)
+
+
+_WAY: dict[bytes, Callable[[Asked, bytes | None], Asked]] = {
+    b"REQUIRETLS": _require_tls,
+    b"HOLDFOR": lambda asked, value: evolve(asked, hold_seconds=_valid(way.parse_hold_for(value))),
+    b"HOLDUNTIL": lambda asked, value: evolve(asked, hold_until=_valid(way.parse_hold_until(value))),
+    b"BY": _by,
+}
 
 
 def _size(value: bytes | None) -> int:

@@ -134,6 +134,14 @@ SENDER_TOO_LONG = reply(501, "5.1.7", "Path too long")
 BAD_PARAMETER = reply(501, "5.5.4", "Bad value of a parameter")
 REPEATED_PARAMETER = reply(501, "5.5.4", "Parameter given twice")
 UNKNOWN_PARAMETER = reply(555, "5.5.4", "Parameter not recognized")
+# RFC 8689 §2
+REQUIRETLS_NEEDS_TLS = reply(555, "5.5.4", "REQUIRETLS is offered under TLS only")
+# RFC 4865
+TWO_HOLDS = reply(501, "5.5.4", "HOLDFOR or HOLDUNTIL, not both")
+HELD_TOO_LONG = reply(501, "5.5.4", "Held for too long, see FUTURERELEASE in the answer to EHLO")
+HELD_UNTIL_PAST = reply(501, "5.5.4", "The time of HOLDUNTIL is over")
+# RFC 2852 §4
+BY_TOO_SOON = reply(550, "5.4.7", "Cannot promise a delivery in so short a time, see DELIVERBY in the answer to EHLO")
 # RFC 6531 §3.5
 SENDER_NEEDS_SMTPUTF8 = reply(553, "5.6.7", "Sender address needs SMTPUTF8")
 RECIPIENT_NEEDS_SMTPUTF8 = reply(553, "5.6.7", "Recipient address needs SMTPUTF8")

@@ -20,6 +20,9 @@ class Capabilities:
     size_offered: bool = False  # RFC 1870
     max_size: int = 0  # octets; 0: no fixed maximum is known
     dsn: bool = False  # RFC 3461
+    require_tls: bool = False  # RFC 8689
+    deliver_by: bool = False  # RFC 2852
+    deliver_by_minimum: int = 0  # seconds; 0: none is known
     auth: tuple[str, ...] = ()  # RFC 4954 §3, upper case
 
 
@@ -32,7 +35,6 @@ def parse_ehlo(reply: Reply) -> Capabilities:
         keyword, _, glued = keyword.upper().partition("=")
         parameters = [glued, *rest.split()] if glued else rest.split()
         words.setdefault(keyword, []).extend(parameters)
-    size = words.get("SIZE", [])
     return Capabilities(
         host=host_of(reply),
         esmtp=True,
@@ -41,10 +43,19 @@ def parse_ehlo(reply: Reply) -> Capabilities:
         eight_bit="8BITMIME" in words,
         smtputf8="SMTPUTF8" in words,
         size_offered="SIZE" in words,
-        max_size=int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) <= 18 else 0,
+        max_size=_number(words.get("SIZE", []), 18),
         dsn="DSN" in words,
+        require_tls="REQUIRETLS" in words,
+        deliver_by="DELIVERBY" in words,
+        deliver_by_minimum=_number(words.get("DELIVERBY", []), 9),
         auth=tuple(mechanism.upper() for mechanism in words.get("AUTH", [])),
     )
+
+
+def _number(parameters: list[str], most_digits: int) -> int:
+    """The first parameter; 0 where it is no number."""
+    first = parameters[0] if parameters else ""
+    return int(first) if first.isascii() and first.isdigit() and len(first) <= most_digits else 0
 
 
 def host_of(reply: Reply) -> str:

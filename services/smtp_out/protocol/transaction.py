@@ -47,6 +47,7 @@ class Envelope:
     ret: str = ""
     envelope_id: str = ""  # xtext
     rcpt_parameters: tuple[bytes, ...] = ()  # of each recipient, with the space before; or none at all
+    mail_parameters: bytes = b""  # further ones of MAIL, each with the space before
 
 
 @attrs.frozen
@@ -194,4 +195,4 @@ def mail_command(envelope: Envelope, capabilities: Capabilities) -> bytes:
         # RFC 3461 §5.2.1: what came is passed on, and nothing else
         line += f" RET={envelope.ret}".encode() if envelope.ret else b""
         line += f" ENVID={envelope.envelope_id}".encode() if envelope.envelope_id else b""
-    return line + b"\r\n"
+    return line + envelope.mail_parameters + b"\r\n"

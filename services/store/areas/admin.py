@@ -22,12 +22,13 @@ from services.store.writer import Command
 from services.store.writes import aliases, filing, groups, quota, restoring
 from services.store.writes import directory as writes
 from services.store.writes import dkim as dkim_writes
+from services.store.writes import held as held_writes
 from services.store.writes import queue as queue_writes
 from shared.config.load import server_hostname
 from shared.contract.bans_types import Ban
 from shared.contract.dkim_types import DnsRecord
 from shared.contract.group_types import Posting
-from shared.contract.queue_types import QueueFilter, QueueItem
+from shared.contract.queue_types import QueueFilter, QueueItem, Recalled
 from shared.contract.restore_types import HeldContents, RestoredMessage
 from shared.contract.search_types import SearchStatus
 from shared.contract.sharing_types import Quota, Recounted
@@ -161,6 +162,10 @@ class AdminArea:
     async def queue_remove(self, call: Call, entries: tuple[EntryId, ...]) -> int:
         count: int = await self._write(call, "queue_remove", queue_writes.remove, entries)
         return count
+
+    async def queue_recall(self, call: Call, entries: tuple[EntryId, ...]) -> Recalled:
+        recalled: Recalled = await self._write(call, "queue_recall", held_writes.recall, entries)
+        return recalled
 
     async def status(self, call: Call) -> StoreStatus:
         core = self._core

@@ -10,15 +10,15 @@ import attrs
 import msgpack
 
 from services.store.readers import Snapshot
+from services.store.reads.queue import item_of
 from services.store.sql.like import literal
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import history, mailboxes
 from shared.contract.codec import decoder
 from shared.contract.history_types import MAX_ADDRESS_CHARACTERS, History, Passage, Whereabouts
-from shared.contract.queue_types import QueueItem
 from shared.errors import BadRequest
 from shared.model.flags import flag_names
-from shared.model.ids import EntryId, Uid
+from shared.model.ids import Uid
 
 MAX_STORIES: Final = 50
 MAX_OCTETS: Final = 400 * 1024
@@ -45,7 +45,7 @@ def find(snapshot: Snapshot, query: str, stories: int) -> History:
     if len({passage.trace for passage in told}) == 1:
         now = tuple(_whereabouts(cursor, told))[:MAX_WHEREABOUTS]
     entries = sorted({entry for passage in told for entry in passage.entries})
-    waiting = tuple(QueueItem(EntryId(row[0]), *row[1:]) for row in history.WAITING.all(cursor, entries)[:MAX_WAITING])
+    waiting = tuple(map(item_of, history.WAITING.all(cursor, entries)[:MAX_WAITING]))
     return History(tuple(told), now, waiting, more or len(traces) > limit)
 
 

@@ -5,8 +5,10 @@ from typing import Final
 
 import attrs
 
+from services.store.domain.wishes import wishes_of
 from services.store.readers import Snapshot
 from services.store.sql.like import literal
+from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem
 from shared.contract.types import OutcomeKind
@@ -19,9 +21,14 @@ MAX_ITEMS: Final = 250
 """With the longest addresses and texts they stay below MAX_REPLY_OCTETS."""
 
 
+def item_of(row: Row) -> QueueItem:
+    """Of a row of ``SELECT_ITEMS``, without its attempts."""
+    return attrs.evolve(QueueItem(EntryId(row[0]), *row[1:12]), wishes=wishes_of(row[12:]))
+
+
 def items(snapshot: Snapshot, after: int, limit: int) -> tuple[QueueItem, ...]:
     rows = queue.ITEMS.all(snapshot.cursor, after, max(1, min(limit, MAX_ITEMS)))
-    return tuple(QueueItem(EntryId(row[0]), *row[1:]) for row in rows)
+    return tuple(map(item_of, rows))
 
 
 def find(snapshot: Snapshot, wanted: QueueFilter, after: int, limit: int) -> tuple[QueueItem, ...]:
@@ -35,9 +42,10 @@ def find(snapshot: Snapshot, wanted: QueueFilter, after: int, limit: int) -> tup
         _pattern(f"*{wanted.reason}*"),
         time.time() - wanted.older_seconds if wanted.older_seconds > 0 else FOREVER,
         HOLDER if wanted.held else "%",
+        literal(wanted.trace).lower() or "%",
         max(1, min(limit, MAX_ITEMS)),
     )
-    return tuple(QueueItem(EntryId(row[0]), *row[1:]) for row in rows)
+    return tuple(map(item_of, rows))
 
 
 def _pattern(text: str, any_: str = "%") -> str:
@@ -56,4 +64,4 @@ def item(snapshot: Snapshot, entry: int) -> QueueItem:
         AttemptInfo(attempt[0], OutcomeKind(attempt[1]), *attempt[2:])
         for attempt in queue.ATTEMPTS.all(snapshot.cursor, entry)
     )
-    return attrs.evolve(QueueItem(EntryId(row[0]), *row[1:]), history=history)
+    return attrs.evolve(item_of(row), history=history)

@@ -406,6 +406,12 @@ queue_message: Final = sa.Table(
     sa.Column("entries", sa.Integer, nullable=False),  # that are not done
     sa.Column("envelope_id", sa.Text, nullable=False, server_default=sa.text("''")),  # xtext
     sa.Column("ret", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("header_octets", sa.Integer, nullable=False, server_default=sa.text("0")),  # for copies here
+    sa.Column("tls", sa.Text, nullable=False, server_default=sa.text("''")),  # this and the next four: Wishes
+    sa.Column("held_until", sa.Float, nullable=False, server_default=sa.text("0")),
+    sa.Column("deliver_by", sa.Float, nullable=False, server_default=sa.text("0")),
+    sa.Column("by_mode", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("by_trace", sa.Boolean(create_constraint=False), nullable=False, server_default=sa.false()),
     sqlite_autoincrement=True,
 )
 
@@ -425,6 +431,8 @@ queue_entry: Final = sa.Table(
     sa.Column("notify", sa.Integer, nullable=False, server_default=sa.text("0")),  # shared.model.notify
     sa.Column("orcpt", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("warn_at", sa.Float, nullable=False, server_default=sa.text("0")),  # 0: warned, or no warning wanted
+    sa.Column("account_id", BigId),  # whose mailbox it is for, where it goes nowhere else
+    sa.Column("mailbox", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
     sqlite_autoincrement=True,
 )

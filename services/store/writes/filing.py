@@ -13,6 +13,7 @@ from services.store.domain.flags import bits_of, keyword_slots
 from services.store.domain.names import INBOX, lookup_name
 from services.store.domain.queue import QueueTimes
 from services.store.domain.sending import DailyLimits
+from services.store.domain.wishes import is_held
 from services.store.forwarding import Forwarding
 from services.store.packs.encode import Compressor, EncodedContent, encode_content
 from services.store.packs.record import Placement
@@ -77,7 +78,7 @@ def ready(incoming: Sequence[Incoming], position: int = 0) -> EncodedContent:
     return encoded
 
 
-def _target(transaction: Transaction, recipient: LocalRecipient) -> MailboxRow:
+def target_of(transaction: Transaction, recipient: LocalRecipient) -> MailboxRow:
     """The mailbox of a recipient; INBOX where the named one is gone. Raises NotFound for an account that is gone."""
     name = lookup_name(recipient.mailbox)
     row = transaction.mailbox_named(recipient.account_id, name)
@@ -123,7 +124,10 @@ def deliver(
     if len(delivery.reports) > 1:
         raise BadRequest("number of reports")
     reports = [ready(incoming, position) for position in range(1, 1 + len(delivery.reports))]
-    targets = [_target(transaction, recipient) for recipient in delivery.local]
+    targets = [target_of(transaction, recipient) for recipient in delivery.local]
+    held = is_held(delivery.wishes, transaction.now)
+    if held and any(recipient.flags for recipient in delivery.local):
+        raise BadRequest("the queue keeps no flags")
     outgoing = _outgoing(transaction, delivery, conditions.rules.forwarding)
     if conditions.all_limited:
         _refuse_without_room(transaction, delivery, content.raw_octets)
@@ -131,6 +135,10 @@ def deliver(
         bits_of(r.flags, _slots(transaction, row) if r.flags else {}, create=False).bits
         for r, row in zip(delivery.local, targets, strict=True)
     ]
+    copies_later = delivery.local if held else ()
+    if copies_later:
+        targets, flags = [], []
+        outgoing.setdefault(delivery.sender, [])
     _check_device(transaction, delivery)
     charge = sending.decide(transaction, delivery, conditions.daily)
     # everything is checked: from here on nothing is refused
@@ -139,7 +147,7 @@ def deliver(
     now = int(transaction.now)
     placements: list[Placement] = []
     planned: dict[int, int] = {}
-    for recipient, row, bits in zip(delivery.local, targets, flags, strict=True):
+    for recipient, row, bits in zip(() if held else delivery.local, targets, flags, strict=True):
         uid = row.uid_next + planned.get(row.id, 0)
         planned[row.id] = planned.get(row.id, 0) + 1
         placements.append(Placement(recipient.address, row.name, uid, now, bits))
@@ -166,8 +174,10 @@ def deliver(
     rules, times = conditions.rules, conditions.times
     queued: list[EntryId] = []
     for sender, recipients in outgoing.items():
-        sent_on = delivery if sender == delivery.sender else attrs.evolve(delivery, sender=sender)
-        queued += add_to_queue(transaction, sent_on, content_id, content.raw_octets, recipients, times)
+        own = sender == delivery.sender
+        sent_on = delivery if own else attrs.evolve(delivery, sender=sender)
+        later = copies_later if own else ()
+        queued += add_to_queue(transaction, sent_on, content_id, content.raw_octets, recipients, times, later)
     for report, encoded in zip(delivery.reports, reports, strict=True):
         file_report(transaction, report, encoded, rules, times)
     entries = tuple(queued)
@@ -243,7 +253,7 @@ def _tell(
             octets,
             delivery.received_from,
             delivery.account_id,
-            text=delivery.verdicts,
+            text="; ".join(filter(None, (delivery.verdicts, *delivery.wishes.in_words()))),
             copies=filed,
             entries=entries,
         ),

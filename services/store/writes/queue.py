@@ -17,6 +17,7 @@ from services.store.domain.queue import (
     after_outcome,
     choose_entries,
 )
+from services.store.domain.wishes import wishes_of
 from services.store.reads.directory import Rules
 from services.store.reads.queue import FOREVER
 from services.store.sql.prepared import Row
@@ -26,7 +27,7 @@ from services.store.writes import history
 from services.store.writes.filing import Incoming, ready
 from services.store.writes.queueing import file_report
 from shared.contract.history_types import Passage, PassageKind
-from shared.contract.queue_types import HOLDER
+from shared.contract.queue_types import HERE, HOLDER
 from shared.contract.types import Bounce, Lease, Outcome, OutcomeKind, QueueEntry
 from shared.errors import BadRequest, NotFound
 from shared.model.ids import EntryId
@@ -49,7 +50,7 @@ def lease(
         raise BadRequest("lease")
     limit = min(limit, MAX_LEASED - 100)
     cursor, now = transaction.cursor, transaction.now
-    busy = set(busy_destinations)
+    busy = {HERE, *busy_destinations}
     due = sorted(
         (since, destination)
         for destination, since in queue.DUE_DESTINATIONS.all(cursor, now)
@@ -75,18 +76,19 @@ def _due_entries(transaction: Transaction, destination: str, limit: int) -> list
 def _queue_entry(row: Row) -> QueueEntry:
     (
         entry_id, message_id, destination, trace, sender, recipient, original, octets, smtputf8, eight_bit, queued_at,
-        expires_at, attempts, account_id, *notifications,
+        expires_at, attempts, account_id, notify, orcpt, envelope_id, ret, warn_at, *wishes,
     ) = row  # fmt: skip
     return QueueEntry(
         EntryId(entry_id), message_id, destination, trace, sender, recipient, original, octets, bool(smtputf8),
-        bool(eight_bit), queued_at, expires_at, attempts, account_id, *notifications,
+        bool(eight_bit), queued_at, expires_at, attempts, account_id, notify, orcpt, envelope_id, ret, warn_at,
+        wishes_of(wishes),
     )  # fmt: skip
 
 
 def next_due(transaction: Transaction) -> float | None:
     """When the next entry that is not leased becomes due, or a lease ends; None: nothing waits."""
     times = (
-        queue.NEXT_DUE.scalar(transaction.cursor, transaction.now),
+        queue.NEXT_DUE.scalar(transaction.cursor, transaction.now, HERE),
         queue.NEXT_LEASE_END.scalar(transaction.cursor, transaction.now, HOLDER),
     )
     return min((time for time in times if time is not None), default=None)
@@ -195,7 +197,7 @@ def finish_entries(transaction: Transaction, done: dict[int, int]) -> None:
 
 
 def retry(transaction: Transaction, entries: Sequence[EntryId]) -> int:
-    """Make entries due now; how many were not."""
+    """Make entries due now; how many were not. What a sender has set to leave later stays so."""
     now = transaction.now
     if len(entries) > MAX_CHANGED:
         raise BadRequest("too many entries")

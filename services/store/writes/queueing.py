@@ -6,14 +6,17 @@ from typing import Final
 from services.store.domain.addresses import InvalidAddressError, split_address
 from services.store.domain.directory import resolve
 from services.store.domain.names import INBOX
-from services.store.domain.queue import QueueTimes, warning_time
+from services.store.domain.queue import QueueTimes
+from services.store.domain.wishes import expiry, first_due, first_warning
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Placement
 from services.store.reads.directory import Rules, lookups
 from services.store.transaction import Transaction, new_email_id
 from services.store.writes import history
 from shared.contract.history_types import FiledAs, Passage, PassageKind
-from shared.contract.types import Bounce, ContentSource, Delivery, RemoteRecipient, ResolutionKind
+from shared.contract.queue_types import HERE
+from shared.contract.types import Bounce, ContentSource, Delivery, LocalRecipient, RemoteRecipient, ResolutionKind
+from shared.contract.wishes_types import TlsWish, Wishes
 from shared.errors import BadRequest
 from shared.model.ids import AccountId, EntryId, MailboxId, Uid
 
@@ -27,26 +30,42 @@ def add_to_queue(
     octets: int,
     recipients: Sequence[tuple[RemoteRecipient, str]],
     times: QueueTimes,
+    copies: Sequence[LocalRecipient] = (),
 ) -> tuple[EntryId, ...]:
-    """Queue a message for recipients, each with its destination; the content's reference is the caller's."""
-    now = transaction.now
+    """Queue a message for recipients, each with its destination; the content's reference is the caller's.
+
+    ``copies``: for accounts here, of a message that is held.
+    """
+    now, wishes = transaction.now, delivery.wishes
+    due_at = first_due(wishes, now)
     message_id = transaction.ids.next("queue_message")
     transaction.add_queue_message(
         (
             message_id, content_id, delivery.trace, delivery.sender, octets - delivery.skip_octets,
-            delivery.skip_octets, delivery.smtputf8, delivery.eight_bit, now, now + times.expire_seconds,
-            delivery.account_id, delivery.received_from[:500], len(recipients), delivery.envelope_id, delivery.ret,
+            delivery.skip_octets, delivery.smtputf8, delivery.eight_bit, now, expiry(wishes, now, times),
+            delivery.account_id, delivery.received_from[:500], len(recipients) + len(copies), delivery.envelope_id,
+            delivery.ret, delivery.index.header_octets,
+            str(wishes.tls), wishes.held_until, wishes.deliver_by, str(wishes.by_mode), wishes.by_trace,
         )
     )  # fmt: skip
     entries = []
     submitted = delivery.account_id is not None
     for remote, destination in recipients:
         entry_id = transaction.ids.next("queue_entry")
-        warn_at = warning_time(now, times, notify=remote.notify, sender=delivery.sender, submitted=submitted)
+        warn_at = first_warning(wishes, now, times, notify=remote.notify, sender=delivery.sender, submitted=submitted)
         transaction.add_queue_entry(
             (
-                entry_id, message_id, remote.address, remote.original, destination, now, "", 0.0, 0, "",
-                remote.notify, remote.orcpt, warn_at,
+                entry_id, message_id, remote.address, remote.original, destination, due_at, "", 0.0, 0, "",
+                remote.notify, remote.orcpt, warn_at, None, "",
+            )
+        )  # fmt: skip
+        entries.append(EntryId(entry_id))
+    for copy in copies:
+        entry_id = transaction.ids.next("queue_entry")
+        transaction.add_queue_entry(
+            (
+                entry_id, message_id, copy.address, "", HERE, due_at, "", 0.0, 0, "",
+                copy.notify, copy.orcpt, 0.0, copy.account_id, copy.mailbox,
             )
         )  # fmt: skip
         entries.append(EntryId(entry_id))
@@ -100,7 +119,11 @@ def file_report(
         transaction.journal("smtp_out", "bounced", row.id, (uid,), bounce.trace)
         copies.append(FiledAs(bounce.recipient, AccountId(row.account_id), MailboxId(row.id), Uid(uid), email_id))
     if targets:
-        delivery = Delivery(bounce.trace, "", (), (), _NO_CONTENT, bounce.index, eight_bit=bounce.eight_bit)
+        # RFC 8689 §5: protected as what it tells of
+        wishes = Wishes(TlsWish.REQUIRED if bounce.require_tls else TlsWish.ANY)
+        delivery = Delivery(
+            bounce.trace, "", (), (), _NO_CONTENT, bounce.index, eight_bit=bounce.eight_bit, wishes=wishes
+        )
         entries = add_to_queue(transaction, delivery, content_id, encoded.raw_octets, targets, times)
     history.tell(
         transaction,

@@ -16,6 +16,7 @@ import trio
 
 from shared.contract.registry import Role
 from shared.contract.types import ContentSource, Delivery, RemoteRecipient
+from shared.contract.wishes_types import ByMode, TlsWish, Wishes
 from shared.model.message_index import MessageIndex
 from shared.testing.process import ROOT, RunningService
 from shared.testing.stack import open_client
@@ -335,3 +336,48 @@ def test_a_queue_by_pattern(pillarbox: Pillarbox) -> None:
     assert pillarbox("queue", "retry", "--reason", "busy") == Answer(0, "0 entries retried\n", "")
     assert pillarbox("queue", "remove", "--older", "1d").out == "0 entries removed\n"
     assert pillarbox("queue", "remove", "--all").out == "3 entries removed\n"
+
+
+def test_mail_is_taken_back(pillarbox: Pillarbox) -> None:
+    until = 4_000_000_000.0
+    first, second = "0123456789abc", "zzzzzzzzzzzzz"
+
+    async def submit() -> None:
+        async with open_client(pillarbox.data, Role.SMTP_IN) as store:
+            index = MessageIndex(2, b"", b"", b"", b"", b"")
+            for trace, *recipients in ((first, "x@one.test", "y@two.test"), (second, "z@two.test")):
+                remote = tuple(map(RemoteRecipient, recipients))
+                wishes = Wishes(TlsWish.REQUIRED, until, until + 60, ByMode.RETURN)
+                source = ContentSource(2, inline=b"\r\n")
+                await store.messages.deliver(Delivery(trace, "a@here.test", (), remote, source, index, wishes=wishes))
+
+    async def lease() -> None:
+        async with open_client(pillarbox.data, Role.SMTP_IN) as smtp_in, open_client(pillarbox.data, Role.SMTP_OUT) as store:
+            index = MessageIndex(2, b"", b"", b"", b"", b"")
+            remote = (RemoteRecipient("now@one.test"),)
+            await smtp_in.messages.deliver(Delivery("t", "a@here.test", (), remote, ContentSource(2, inline=b"\r\n"), index))
+            await store.queue.lease("w", 10, 600.0, ())
+
+    trio.run(submit)
+    listed = pillarbox("queue", "list", "--json").json
+    assert isinstance(listed, list)
+    assert {(item["tls"], item["held_until"], item["by_mode"]) for item in listed} == {("required", "2096-10-02T07:06:40Z", "R")}
+    shown = pillarbox("queue", "show", str(listed[0]["entry"])).out
+    assert "asked for:   TLS required at every hop (REQUIRETLS)\n" in shown
+    assert "asked for:   held until 2096-10-02 07:06:40 UTC\n" in shown
+    assert "asked for:   to be delivered by 2096-10-02 07:07:40 UTC, else it goes back\n" in shown
+    assert "  held until 2096-10-02 07:06:40 UTC" in pillarbox("trace", first).out
+    assert pillarbox("queue", "retry", "--all") == Answer(0, "0 entries retried\n", "")
+    assert pillarbox("queue", "recall", first.upper()) == Answer(0, "2 entries taken back\n", "")
+    assert pillarbox("queue", "recall", first) == Answer(1, "0 entries taken back\n", "")
+    assert "taken back before it went to x@one.test" in pillarbox("trace", first).out
+    trio.run(lease)
+    both = pillarbox("queue", "recall", "--from", "*@here.test")
+    assert both.code == 1
+    assert both.out.startswith("1 entry taken back\nnot taken back, under way already: entry ")
+    assert pillarbox("queue", "recall").code == pillarbox("queue", "recall", first, "--all").code == 2
+    assert pillarbox("queue", "recall", "nothing").code == 2
+    answer = pillarbox("queue", "recall", "--all", "--json")
+    assert isinstance(answer.json, dict)
+    assert (answer.json["recalled"], len(answer.json["under_way"])) == (0, 1)
+    assert pillarbox("queue", "remove", "--all").out == "1 entry removed\n"

@@ -56,7 +56,7 @@ def test_the_story_in_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         "joe@one.test to alice@here.test, bob@out.test and 3 more",
         "SPF pass",
         "filed for alice@here.test; now in Archive/보관 of alice@here.test (read), Junk of alice@here.test (not read)",
-        "queued for 1 recipient elsewhere",
+        "queued for 1 recipient",
         f"{module.local_time(AT + 60)}  not yet delivered to bob@out.test, to be tried again (0.2 s)",
         "451 busy",
         "bob@out.test waits: next try in 8 min",

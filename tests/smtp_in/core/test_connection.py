@@ -247,7 +247,7 @@ def test_ehlo_announces_what_the_port_has(drive: Drive) -> None:
     base.add("LIMITS MAILMAX=1000 RCPTMAX=1000")
     assert keywords("relay") == base | {"STARTTLS"}
     assert keywords("submission") == base | {"STARTTLS"}
-    assert keywords("submissions") == base | {"AUTH SCRAM-SHA-256 PLAIN LOGIN"}
+    assert keywords("submissions") == base | {"REQUIRETLS", "AUTH SCRAM-SHA-256 PLAIN LOGIN"}
     assert keywords("trusted") == base | {"STARTTLS", "AUTH SCRAM-SHA-256 PLAIN LOGIN"}
     assert drive(b"HELO c.test\r\n").output.endswith(b"250 mx.example.test\r\n")
 

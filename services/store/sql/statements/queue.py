@@ -15,12 +15,15 @@ _one: sa.ColumnElement[int] = sa.literal_column("1")
 
 INSERT_MESSAGE: Final = Prepared(
     queue_message.insert(), "id", "content_id", "trace", "sender", "octets", "skip_octets", "smtputf8", "eight_bit",
-    "queued_at", "expires_at", "account_id", "received_from", "entries", "envelope_id", "ret",
+    "queued_at", "expires_at", "account_id", "received_from", "entries", "envelope_id", "ret", "header_octets",
+    "tls", "held_until", "deliver_by", "by_mode", "by_trace",
 )  # fmt: skip
 INSERT_ENTRY: Final = Prepared(
     queue_entry.insert(), "id", "message_id", "recipient", "original", "destination", "due_at", "lease_owner",
-    "lease_until", "attempts", "last_text", "notify", "orcpt", "warn_at",
+    "lease_until", "attempts", "last_text", "notify", "orcpt", "warn_at", "account_id", "mailbox",
 )  # fmt: skip
+
+WISHES: Final = (_m.tls, _m.held_until, _m.deliver_by, _m.by_mode, _m.by_trace)
 
 # A loose scan: one probe of (destination, due_at) per destination, however long the queue of a dead one is.
 _walk = sa.select(sa.func.min(_e.destination).label("destination")).cte("walk", recursive=True)
@@ -81,6 +84,7 @@ _ENTRY: Final = (
     _m.envelope_id,
     _m.ret,
     _e.warn_at,
+    *WISHES,
 )
 ENTRIES: Final = PreparedIn(
     lambda ids: (
@@ -99,8 +103,13 @@ HELD: Final = PreparedIn(
     "owner",
     "now",
 )
+LEASED: Final = PreparedIn(
+    lambda ids: sa.select(_e.id).where(_e.lease_owner != b("holder"), _e.lease_until > b("now"), _e.id.in_(ids)),
+    "holder",
+    "now",
+)
 NEXT_DUE: Final = Prepared(
-    sa.select(sa.func.min(_e.due_at)).where(_e.lease_until <= b("now")), "now"
+    sa.select(sa.func.min(_e.due_at)).where(_e.lease_until <= b("now"), _e.destination != b("here")), "now", "here"
 )  # fmt: skip
 NEXT_LEASE_END: Final = Prepared(
     sa.select(sa.func.min(_e.lease_until)).where(_e.lease_until > b("now"), _e.lease_owner != b("holder")), "now", "holder"
@@ -178,8 +187,10 @@ _ITEM: Final = (
     _e.attempts,
     _e.lease_owner,
     _e.last_text,
+    *WISHES,
 )
 SELECT_ITEMS: Final = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
+ITEMS_OF: Final = PreparedIn(lambda ids: SELECT_ITEMS.where(_e.id.in_(ids)).order_by(_e.id))
 ITEMS: Final = Prepared(SELECT_ITEMS.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
 
 
@@ -196,10 +207,11 @@ FIND: Final = Prepared(
         _like(_e.last_text, "reason"),
         _m.queued_at <= b("before"),
         _e.lease_owner.like(b("owner")),
+        _like(_m.trace, "trace"),
     )
     .order_by(_e.id)
     .limit(b("limit")),
-    "after", "sender", "recipient", "destination", "reason", "before", "owner", "limit",
+    "after", "sender", "recipient", "destination", "reason", "before", "owner", "trace", "limit",
 )  # fmt: skip
 HOLD: Final = PreparedIn(
     lambda ids: (
@@ -220,12 +232,16 @@ RELEASE: Final = PreparedIn(
     "holder",
 )
 ITEM: Final = Prepared(SELECT_ITEMS.where(_e.id == b("entry")), "entry")
+# RFC 4865: nothing is released before its time
+_free = _e.message_id.not_in(sa.select(_m.id).where(_m.held_until > b("now")))
 RETRY: Final = PreparedIn(
-    lambda ids: sa.update(queue_entry).where(_e.due_at > b("now"), _e.id.in_(ids)).values(due_at=b("new_due")), "new_due", "now"
+    lambda ids: sa.update(queue_entry).where(_e.due_at > b("now"), _free, _e.id.in_(ids)).values(due_at=b("new_due")),
+    "new_due",
+    "now",
 )
 RETRY_ALL: Final = Prepared(
-    sa.update(queue_entry).where(_e.due_at > b("now")).values(due_at=b("new_due")), "new_due", "now"
-)  # fmt: skip
+    sa.update(queue_entry).where(_e.due_at > b("now"), _free).values(due_at=b("new_due")), "new_due", "now"
+)
 ALL_IDS: Final = Prepared(sa.select(_e.id))
 COUNTS: Final = Prepared(
     sa.select(
