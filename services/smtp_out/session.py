@@ -11,6 +11,8 @@ Laws
 
 from __future__ import annotations
 
+import ipaddress
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -23,14 +25,19 @@ from services.smtp_out.protocol.flow import TIMEOUT_SECONDS, Await, Flow, Refuse
 from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_session, reset, start_tls
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
+from shared.net.binding import END_POINT
 from shared.net.dial import connect
 from shared.net.stream import CertificateRefused, ClientStream, ConnectionLost, TlsFailed
+from shared.sasl.client import ScramTerms
+from shared.sasl.scram import SCRAM_PLUS
+from shared.wire import base64
 from shared.wire.dots import DotWriter
 
 T = TypeVar("T")
 Content = Callable[[], Awaitable[bytes]]  # the message's next piece, empty at its end
 _RECEIVE_OCTETS = 16384
 _SEND_OCTETS = 16384  # small pieces of a message go out together
+_NONCE_OCTETS = 18
 
 
 class SessionBroken(Exception):
@@ -64,6 +71,7 @@ class Session:
         self.transactions = 0
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
+        self.mechanism = ""  # by which we logged in
         self.certificate = ""  # whether the server's certificate verified, in words
 
     @classmethod
@@ -121,8 +129,16 @@ class Session:
         return True
 
     async def login(self, username: str, password: str) -> None:
-        """AUTH. Raises Refused, SessionBroken."""
-        await self.run(authenticate(self.capabilities.auth, username, password))
+        """AUTH, inside TLS or on this machine. Raises Refused, SessionBroken."""
+        if self._stream.tls is None and not ipaddress.ip_address(self._stream.peer_ip).is_loopback:
+            # whoever called has made a mistake; the password does not pay for it
+            raise self._broken(Step.AUTH, "a password is never sent without TLS", "4.7.4")
+        offered = self.capabilities.auth
+        end_point = self._stream.bindings.get(END_POINT)
+        nonce = base64.encode(secrets.token_bytes(_NONCE_OCTETS)).decode("ascii")
+        binding = None if end_point is None else (END_POINT, end_point)
+        terms = ScramTerms(nonce, binding, plus_offered=SCRAM_PLUS in offered)
+        self.mechanism = await self.run(authenticate(offered, username, password, terms))
 
     async def send(self, transaction: Transaction, content: Content) -> None:
         """One transaction; RSET behind it where the server needs it. Raises SessionBroken and what `content` raises."""
