@@ -24,6 +24,7 @@ from services.store.areas.mailboxes import MailboxesArea
 from services.store.areas.messages import MessagesArea
 from services.store.areas.moving import MovingArea
 from services.store.areas.queue import QueueArea
+from services.store.areas.relays import RelaysArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sending import SendingArea
@@ -275,6 +276,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "devices": DevicesArea(core),
         "moving": MovingArea(core),
         "sending": SendingArea(core),
+        "relays": RelaysArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

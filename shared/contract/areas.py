@@ -14,6 +14,7 @@ from shared.contract.messages import MessagesApi
 from shared.contract.moving import MovingApi
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.relays import RelaysApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
@@ -37,6 +38,7 @@ AREAS: Final[dict[str, type]] = {
     "devices": DevicesApi,
     "moving": MovingApi,
     "sending": SendingApi,
+    "relays": RelaysApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

@@ -36,6 +36,8 @@ class QueueItem:
     attempts: int
     leased_by: str
     last_text: str
+    route: str = ""
+    """A relay's name or ``relay_types.DIRECT``, where an administrator rerouted it."""
     history: tuple[AttemptInfo, ...] = ()
 
 

@@ -374,6 +374,8 @@ class QueueEntry:
     ret: str = ""
     warn_at: float = 0.0
     """From when on a deferral is told to the sender; 0: it was told, or never is."""
+    route: str = ""
+    """A relay's name or ``relay_types.DIRECT``, as an administrator said; empty: by the rules."""
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ from shared.contract.mailboxes import MailboxesApi
 from shared.contract.messages import MessagesApi
 from shared.contract.moving import MovingApi
 from shared.contract.queue import QueueApi
+from shared.contract.relays import RelaysApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
@@ -109,6 +110,7 @@ class StoreClient:
     devices: DevicesApi
     moving: MovingApi
     sending: SendingApi
+    relays: RelaysApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

@@ -334,6 +334,7 @@ queue_entry: Final = sa.Table(
     sa.Column("notify", sa.Integer, nullable=False, server_default=sa.text("0")),  # shared.model.notify
     sa.Column("orcpt", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("warn_at", sa.Float, nullable=False, server_default=sa.text("0")),  # 0: warned, or no warning wanted
+    sa.Column("route", sa.Text, nullable=False, server_default=sa.text("''")),  # a relay's name or "direct"; empty: by the rules
     sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
     sqlite_autoincrement=True,
 )

@@ -81,6 +81,7 @@ _ENTRY: Final = (
     _m.envelope_id,
     _m.ret,
     _e.warn_at,
+    _e.route,
 )
 ENTRIES: Final = PreparedIn(
     lambda ids: (
@@ -178,6 +179,7 @@ _ITEM: Final = (
     _e.attempts,
     _e.lease_owner,
     _e.last_text,
+    _e.route,
 )
 SELECT_ITEMS: Final = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
 ITEMS: Final = Prepared(SELECT_ITEMS.where(_e.id > b("after")).order_by(_e.id).limit(b("limit")), "after", "limit")
