@@ -13,14 +13,13 @@ import attrs
 
 from services.smtp_out import outcome
 from services.smtp_out.mta_sts.policy import Mode, Policy
-from services.smtp_out.options import Options, TlsPolicy
+from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
 from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 
 PolicyOf = Callable[[str], Awaitable[Policy | None]]
-SMART_HOST_KEY = "(smart host)"
 
 
 @attrs.frozen
@@ -39,6 +38,7 @@ class Route:
     """The targets to try in order, at least one; at most MAX_ADDRESSES."""
 
     targets: tuple[Target, ...]
+    relay: SmartHost | None = None  # None: the destination's own servers
 
 
 class Router:
@@ -53,23 +53,21 @@ class Router:
         self._rng = rng
         self._find_policy = find_policy
 
-    def hop_key(self, destination: str) -> str:
-        """What shares sessions: the smart host, or the destination's domain."""
-        return SMART_HOST_KEY if self._options.smart_host else destination
-
     async def route(self, destination: str) -> Route | Result:
-        """The route to a destination, or why there is none (now, or ever)."""
+        """The route to a destination's own servers, or why there is none (now, or ever)."""
         try:
-            if self._options.smart_host is not None:
-                return await self._smart_host_route()
             return await self._mx_route(destination)
         except DnsFailure as failure:
-            # RFC 3463 §3.5 X.4.3: directory server failure
-            return outcome.deferred("4.4.3", str(failure), "DNS")
+            return _dns_trouble(failure)
 
-    async def _smart_host_route(self) -> Route | Result:
-        smart = self._options.smart_host
-        assert smart is not None  # noqa: S101 - the caller has looked
+    async def relay_route(self, relay: SmartHost) -> Route | Result:
+        """The route to a relay, or why there is none now."""
+        try:
+            return await self._relay_route(relay)
+        except DnsFailure as failure:
+            return _dns_trouble(failure)
+
+    async def _relay_route(self, smart: SmartHost) -> Route | Result:
         addresses: tuple[str, ...]
         try:
             addresses = (str(ipaddress.ip_address(smart.host)),)
@@ -80,8 +78,9 @@ class Router:
             addresses = tuple(address for address in addresses if ipaddress.ip_address(address).is_loopback)
         if not addresses:
             # The owner's setting, or the provider's trouble: mail waits for either to be mended.
-            return outcome.deferred("4.4.4", f"the smart host {smart.host} has no usable address", "DNS")
-        return Route(tuple(Target(smart.host, address, smart.port, smart.tls) for address in addresses[:MAX_ADDRESSES]))
+            return outcome.deferred("4.4.4", f"the relay {smart.host} has no usable address", "DNS")
+        targets = tuple(Target(smart.host, address, smart.port, smart.tls) for address in addresses[:MAX_ADDRESSES])
+        return Route(targets, smart)
 
     async def _mx_route(self, destination: str) -> Route | Result:
         hosts = plan_literal(destination)
@@ -123,6 +122,11 @@ class Router:
             raise failure
         # RFC 5321 §5.1: none of the hosts can be used; RFC 3463 §3.5 X.4.4: unable to route
         return outcome.failed("5.4.4", refused or f"no mail exchanger of {destination} has an address", 550)
+
+
+def _dns_trouble(failure: DnsFailure) -> Result:
+    # RFC 3463 §3.5 X.4.3: directory server failure
+    return outcome.deferred("4.4.3", str(failure), "DNS")
 
 
 def _security(policy: Policy | None, host: str) -> tuple[TlsPolicy, str]:

@@ -58,6 +58,11 @@ class CertificateDoubt(SessionBroken):
         self.why = why
 
 
+def password_may_go(*, tls: bool, peer_ip: str) -> bool:
+    """A password goes inside TLS, or does not leave the machine."""
+    return tls or ipaddress.ip_address(peer_ip).is_loopback
+
+
 class Session:
     """One connection. `address` is an IP address, `host` the name it was found under."""
 
@@ -130,7 +135,7 @@ class Session:
 
     async def login(self, username: str, password: str) -> None:
         """AUTH, inside TLS or on this machine. Raises Refused, SessionBroken."""
-        if self._stream.tls is None and not ipaddress.ip_address(self._stream.peer_ip).is_loopback:
+        if not password_may_go(tls=self._stream.tls is not None, peer_ip=self._stream.peer_ip):
             # whoever called has made a mistake; the password does not pay for it
             raise self._broken(Step.AUTH, "a password is never sent without TLS", "4.7.4")
         offered = self.capabilities.auth

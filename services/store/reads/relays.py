@@ -66,7 +66,7 @@ def relay_named(cursor: Cursor, name: str) -> Relay:
 
 
 def all_ways(cursor: Cursor) -> tuple[LearnedWay, ...]:
-    return tuple(LearnedWay(*way, bool(unreachable)) for *way, unreachable in relays.WAYS.all(cursor))
+    return tuple(attrs.evolve(LearnedWay(*row), unreachable=bool(row[6])) for row in relays.WAYS.all(cursor))
 
 
 def _rules(cursor: Cursor) -> tuple[RelayRule, ...]:
