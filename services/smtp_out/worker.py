@@ -147,16 +147,19 @@ class Worker:
             self._starved = room <= 0 or bool(busy)
             self._poke = trio.Event()
             wait_seconds = self._poll_seconds
-            refresh_seconds = await self._guide.refresh()
-            if refresh_seconds is None:
-                room, refresh_seconds = 0, _TROUBLE_SECONDS
-            if room > 0:
+            if room > 0 and not await self._ready():
+                wait_seconds = _TROUBLE_SECONDS
+            elif room > 0:
                 limit = min(room, self._options.batch)
                 leased, wait_seconds = await self._lease(limit, busy)
                 if leased >= limit:
                     continue
-            with trio.move_on_after(min(wait_seconds, refresh_seconds)):
+            with trio.move_on_after(wait_seconds):
                 await self._poke.wait()
+
+    async def _ready(self) -> bool:
+        """Whether the ways of mail are known; nothing is leased before."""
+        return self._guide.ready or await self._guide.refresh()
 
     async def _lease(self, limit: int, busy: tuple[str, ...]) -> tuple[int, float]:
         """Lease once; how many entries came, and after how many seconds to ask again without a word from the store."""
@@ -164,6 +167,7 @@ class Worker:
             # Shielded: an answer that is thrown away leaves its entries leased to nobody until the lease ends.
             with trio.CancelScope(shield=True) as self._leasing:
                 lease = await self._store.queue.lease(self._name, limit, self._options.lease_seconds, busy)
+                await self._guide.refresh(lease.plan)
             if self._leasing.cancelled_caught:
                 return 0, _TROUBLE_SECONDS
         except StoreError as error:

@@ -114,3 +114,5 @@ class RelayPlan:
     relays: tuple[RelayLogin, ...] = ()
     rules: tuple[RelayRule, ...] = ()
     ways: tuple[LearnedWay, ...] = ()
+    version: int = 0
+    """Grows with every change of all that."""

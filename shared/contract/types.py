@@ -383,6 +383,8 @@ class Lease:
     entries: tuple[QueueEntry, ...]
     next_due: float | None
     """When the next entry that is not leased becomes due; None: nothing waits."""
+    plan: int = 0
+    """``RelayPlan.version`` as of this lease."""
 
 
 class OutcomeKind(StrEnum):

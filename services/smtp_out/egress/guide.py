@@ -1,8 +1,8 @@
 """Puts the store's plan (relays, rules, learned ways) and the learner to work: a way for each entry, the day's cap, what to report.
 
 Laws
-- Nothing is chosen before the plan was read once: mail never goes direct only because a rule is not known yet. A plan that cannot be
-  read anew holds on.
+- Nothing is chosen before the plan was read: mail never goes direct only because a rule is not known yet. Each lease says which
+  version of the plan holds; one that cannot be read anew is read again with the next lease, and holds on until then.
 - Through a relay with a cap nothing is sent that the store has not counted before. What is over waits; an automatic way takes the
   next fallback relay with room. It never goes direct behind a rule's back.
 - What was learned is with the store before the result is: a restart in between learns it again, and loses nothing.
@@ -34,7 +34,6 @@ from shared.errors import NotFound, StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
 
-REFRESH_SECONDS: Final = 1.0
 FULL_SECONDS: Final = 60.0
 """For so long a relay that was full is not asked again by automatic ways."""
 
@@ -61,8 +60,12 @@ class Guide:
         self._capped: frozenset[str] = frozenset()
         self._rules = RuleBook((), ())
         self._full: dict[str, float] = {}
-        self._read_at = -REFRESH_SECONDS
         self.tests_wanted = trio.Event()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the plan was read."""
+        return self._plan is not None
 
     @property
     def ways_learned(self) -> int:
@@ -75,24 +78,17 @@ class Guide:
 
     # --- the plan ---
 
-    async def refresh(self) -> float | None:
-        """Read the plan where it is older than REFRESH_SECONDS; after how many seconds to do so again. None: there is none yet."""
-        age = trio.current_time() - self._read_at
-        if age < REFRESH_SECONDS:
-            return REFRESH_SECONDS - age
-        try:
-            plan = await self._api.plan()
-        except StoreError as error:
-            self._log.debug("relays and rules cannot be read now", reason=str(error))
-            return None if self._plan is None else REFRESH_SECONDS
-        self._read_at = trio.current_time()
-        self._take_plan(plan)
-        return float("inf")
+    async def refresh(self, version: int | None = None) -> bool:
+        """Read the plan where it is not of this version (None: not known); whether there is one now."""
+        if self._plan is None or version != self._plan.version:
+            try:
+                self._take_plan(await self._api.plan())
+            except StoreError as error:
+                self._log.warning("relays and rules cannot be read now", reason=str(error))
+        return self._plan is not None
 
     def _take_plan(self, plan: RelayPlan) -> None:
         options = self._options
-        if plan == self._plan:
-            return
         self._plan = plan
         self._relays = {relay.name: _smart_host(relay, options) for relay in plan.relays}
         if options.smart_host is not None:

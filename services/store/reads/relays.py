@@ -1,13 +1,14 @@
 """Relays, rules and learned ways."""
 
 import time
+from typing import Final
 
 import attrs
 
 from services.store.domain.sending import day_of
 from services.store.readers import Snapshot
 from services.store.sql.prepared import Cursor, Row
-from services.store.sql.statements import relays
+from services.store.sql.statements import bookkeeping, relays
 from shared.contract.relay_types import (
     LearnedWay,
     RelayConfig,
@@ -19,6 +20,8 @@ from shared.contract.relay_types import (
     RelayTls,
 )
 from shared.errors import NotFound
+
+PLAN_VERSION: Final = "relay_plan"
 
 
 @attrs.frozen
@@ -69,6 +72,12 @@ def all_ways(cursor: Cursor) -> tuple[LearnedWay, ...]:
     return tuple(attrs.evolve(LearnedWay(*row), unreachable=bool(row[6])) for row in relays.WAYS.all(cursor))
 
 
+def plan_version(cursor: Cursor) -> int:
+    """Grows with every change of relays, rules and ways."""
+    row = bookkeeping.META.one(cursor, PLAN_VERSION)
+    return 0 if row is None else int(row[0])
+
+
 def _rules(cursor: Cursor) -> tuple[RelayRule, ...]:
     return tuple(RelayRule(*row) for row in relays.RULES.all(cursor))
 
@@ -80,7 +89,7 @@ def plan(snapshot: Snapshot) -> RelayPlan:
         RelayLogin(relay.name, relay.config, relay.password, relay.test_asked)
         for relay in map(_relay, relays.ALL.all(cursor))
     )
-    return RelayPlan(logins, _rules(cursor), all_ways(cursor))
+    return RelayPlan(logins, _rules(cursor), all_ways(cursor), plan_version(cursor))
 
 
 def table(snapshot: Snapshot) -> RelayTable:

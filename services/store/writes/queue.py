@@ -19,6 +19,7 @@ from services.store.domain.queue import (
 )
 from services.store.reads.directory import Rules
 from services.store.reads.queue import FOREVER
+from services.store.reads.relays import plan_version
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from services.store.transaction import Transaction
@@ -60,7 +61,7 @@ def lease(
     ids = [entry.entry_id for entry in chosen]
     queue.LEASE.execute(cursor, ids, worker, now + lease_seconds)
     rows = {row[0]: row for row in queue.ENTRIES.all(cursor, ids)}
-    return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction))
+    return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction), plan_version(cursor))
 
 
 def _due_entries(transaction: Transaction, destination: str, limit: int) -> list[DueEntry]:

@@ -17,8 +17,8 @@ from services.store.domain.relays import (
     rule_domain,
 )
 from services.store.domain.sending import day_of
-from services.store.reads.relays import relay_named
-from services.store.sql.statements import queue, relays
+from services.store.reads.relays import PLAN_VERSION, plan_version, relay_named
+from services.store.sql.statements import bookkeeping, queue, relays
 from services.store.transaction import Transaction
 from services.store.writes.housekeeping import PIECE
 from services.store.writes.queue import MAX_CHANGED
@@ -60,7 +60,8 @@ def add(transaction: Transaction, name: str, config: RelayConfig, password: str)
         raise LimitExceeded(f"{MAX_RELAYS} relays")
     position = relays.LAST_POSITION.scalar(cursor) + 1
     relays.INSERT.run(cursor, name, position, *_columns(config), password, 0, 0, False, 0.0, False, "")
-    return _changed(transaction, name)
+    _changed(transaction)
+    return relay_named(transaction.cursor, name).info(transaction.now)
 
 
 def change(transaction: Transaction, name: str, config: RelayConfig, password: str | None) -> RelayInfo:
@@ -69,16 +70,20 @@ def change(transaction: Transaction, name: str, config: RelayConfig, password: s
     kept = known.password if password is None else password
     _checked(check_config, config, kept)
     relays.SET.run(transaction.cursor, *_columns(config), kept, name)
-    return _changed(transaction, name)
+    _changed(transaction)
+    return relay_named(transaction.cursor, name).info(transaction.now)
 
 
 def _columns(config: RelayConfig) -> tuple[object, ...]:
     return (config.host, config.port, str(config.tls), config.username, config.daily_cap, config.fallback)
 
 
-def _changed(transaction: Transaction, name: str) -> RelayInfo:
+def _changed(transaction: Transaction) -> None:
+    """smtp_out reads the plan anew before it sends anything else."""
+    version = plan_version(transaction.cursor) + 1
+    if not bookkeeping.UPDATE_META.run(transaction.cursor, version, PLAN_VERSION).rowcount:
+        bookkeeping.INSERT_META.run(transaction.cursor, PLAN_VERSION, version)
     transaction.changes.queue = True
-    return relay_named(transaction.cursor, name).info(transaction.now)
 
 
 def remove(transaction: Transaction, name: str) -> None:
@@ -89,7 +94,7 @@ def remove(transaction: Transaction, name: str) -> None:
         raise BadRequest("a rule names it: take that away first (pillarbox relay use --default)")
     relays.DELETE_WAYS_OF.run(cursor, name)
     relays.DELETE.run(cursor, name)
-    transaction.changes.queue = True
+    _changed(transaction)
 
 
 def use(transaction: Transaction, rule: RelayRule) -> RelayRule:
@@ -102,7 +107,7 @@ def use(transaction: Transaction, rule: RelayRule) -> RelayRule:
     if not replaced and relays.RULE_COUNT.scalar(cursor) >= MAX_RULES:
         raise LimitExceeded(f"{MAX_RULES} rules")
     relays.INSERT_RULE.run(cursor, rule.sender_domain, rule.recipient_domain, rule.relay)
-    transaction.changes.queue = True
+    _changed(transaction)
     return rule
 
 
@@ -111,7 +116,7 @@ def unuse(transaction: Transaction, sender_domain: str, recipient_domain: str) -
     sender, recipient = _checked(rule_domain, sender_domain), _checked(rule_domain, recipient_domain)
     if not relays.DELETE_RULE.run(transaction.cursor, sender, recipient).rowcount:
         raise NotFound("rule")
-    transaction.changes.queue = True
+    _changed(transaction)
 
 
 def reserve(transaction: Transaction, name: str, recipients: int) -> int:
@@ -143,7 +148,7 @@ def ask_test(transaction: Transaction, name: str) -> RelayInfo:
     """Raises NotFound."""
     before = relay_named(transaction.cursor, name).info(transaction.now)
     relays.ASK_TEST.run(transaction.cursor, name)
-    transaction.changes.queue = True
+    _changed(transaction)
     return before
 
 
@@ -162,11 +167,12 @@ def learn(transaction: Transaction, way: LearnedWay) -> None:
     )
     beyond = [destination for (destination,) in relays.OLDEST_WAYS.all(cursor, PIECE, MAX_WAYS)]
     relays.DELETE_WAYS.execute(cursor, beyond)
+    _changed(transaction)
 
 
 def unlearn(transaction: Transaction, destinations: Sequence[str]) -> int:
     """All where none is named; how many."""
-    transaction.changes.queue = True
+    _changed(transaction)
     if not destinations:
         return relays.DELETE_ALL_WAYS.run(transaction.cursor).rowcount
     if len(destinations) > MAX_WAYS:

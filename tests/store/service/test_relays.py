@@ -77,10 +77,12 @@ async def test_a_password_is_seen_by_smtp_out_alone(relay_stack: Stack) -> None:
 
 @trio_test
 async def test_rules_name_relays_that_are_there(relay_stack: Stack) -> None:
-    async with open_client(relay_stack.data_dir) as admin:
+    async with open_client(relay_stack.data_dir) as admin, open_client(relay_stack.data_dir, Role.SMTP_OUT) as smtp_out:
         await admin.relays.add("b", CONFIG, "s3cret-pass")
         assert await admin.relays.use(RelayRule("Example.TEST", "", "b")) == RelayRule("example.test", "", "b")
+        before = (await smtp_out.relays.plan()).version
         await admin.relays.use(RelayRule("", "", "b"))
+        assert (await smtp_out.relays.plan()).version == (await smtp_out.queue.lease("w", 1, 60, ())).plan == before + 1
         await admin.relays.use(RelayRule("", "", DIRECT))
         assert (await admin.relays.list()).rules == (RelayRule("", "", DIRECT), RelayRule("example.test", "", "b"))
         with pytest.raises(NotFound):
