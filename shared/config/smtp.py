@@ -171,7 +171,7 @@ class SmtpInSettings:
 class SmtpOutSettings:
     workers: int = key(1, "processes that deliver", minimum=1, maximum=64)
     mx_port: int = key(25, "port of other servers; for tests", minimum=1, maximum=65535)
-    smart_host: str = key("", "host:port that takes all outgoing mail instead of the recipients' servers; empty: none")
+    smart_host: str = key("", "host:port that takes all outgoing mail that no rule (pillarbox relay) is about; empty: none")
     smart_host_tls: TlsRequirement = key(
         TlsRequirement.REQUIRED,
         "required, implicit (TLS from the first byte, as on port 465), or none (for loopback only)",

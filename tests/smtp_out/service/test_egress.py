@@ -146,6 +146,28 @@ def test_the_last_relays_refusal_bounces(world: OutboundWorld, tls: tuple[ssl.SS
         world.wait_queue_empty()
 
 
+def test_who_refuses_us_over_ipv6_gets_mail_over_ipv4(world: OutboundWorld, tls: tuple[ssl.SSLContext, Path]) -> None:
+    no_ptr = Say("550 5.7.1 [::1] does not meet IPv6 sending guidelines regarding PTR records")
+    address = world.new_address()
+    with (
+        relay_peer(tls) as relay,
+        SmtpPeer({"MAIL": no_ptr}, host="::1", port=world.port, name="mx.b.test") as over_ipv6,
+        SmtpPeer(host=address, port=world.port, name="mx.b.test") as over_ipv4,
+    ):
+        world.dns.set("mx.b.test", {"A": [address], "AAAA": ["::1"]})
+        world.dns.set("b.test", {"MX": ["10 mx.b.test."]})
+        add_relay(world, "a", relay, fallback=True)
+        world.submit(ALICE, ["x@b.test"], MAIL)
+        over_ipv4.wait_messages(1)
+        world.wait_queue_empty()
+        assert ways(world)["b.test"].way == "ipv4"
+        world.submit(ALICE, ["y@b.test"], MAIL)
+        over_ipv4.wait_messages(2)
+        assert over_ipv6.connections == 1
+        assert relay.messages == []
+        assert world.inbox() == []
+
+
 def test_a_closed_port_25_moves_everything(world: OutboundWorld, tls: tuple[ssl.SSLContext, Path]) -> None:
     with relay_peer(tls) as relay:
         add_relay(world, "a", relay, fallback=True)
