@@ -106,6 +106,8 @@ class Lane:
         guide = self._tools.guide
         granted = await guide.reserve(job)
         attempted = Attempted({})
+        if granted is None:
+            return attempted  # nothing was tried: given back
         try:
             if granted:
                 attempted = await self._deliver(job, job.entries[:granted])

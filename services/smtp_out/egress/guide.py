@@ -18,6 +18,7 @@ import attrs
 import trio
 
 from services.smtp_out import outcome
+from services.smtp_out.attempt import ascii_domain
 from services.smtp_out.destination import Job
 from services.smtp_out.egress.learner import Attempt, Judgement, Learner
 from services.smtp_out.egress.rules import RuleBook
@@ -104,7 +105,8 @@ class Guide:
 
     def choose(self, entry: QueueEntry) -> Choice:
         """The way of an entry now."""
-        said = self._rules.choose(entry.sender.rpartition("@")[2].lower(), entry.destination, entry.route)
+        sender_domain = ascii_domain(entry.sender).rpartition("@")[2].lower()
+        said = self._rules.choose(sender_domain, entry.destination, entry.route)
         if said is not None:
             return said
         self._note_full()
@@ -144,8 +146,8 @@ class Guide:
 
     # --- the day's cap ---
 
-    async def reserve(self, job: Job) -> int:
-        """How many of a job's recipients may be sent now; they are counted."""
+    async def reserve(self, job: Job) -> int | None:
+        """How many of a job's recipients may be sent now; they are counted. None: that cannot be known now."""
         name, wanted = job.choice.way.relay, len(job.entries)
         if name not in self._capped:
             return wanted
@@ -155,7 +157,7 @@ class Guide:
             return wanted  # gone: the route says so
         except StoreError as error:
             self._log.warning("a relay's day cannot be counted now", relay=name, reason=str(error))
-            return 0
+            return None
         if granted < wanted:
             self._full[name] = trio.current_time() + FULL_SECONDS
             self._note_full()
