@@ -71,10 +71,9 @@ def test_two_relays_and_direct_by_rules(world: OutboundWorld, tls: tuple[ssl.SSL
         assert (set(one.recipients), one.login) == ({"x@b.test"}, "")
         assert (set(two.recipients), two.sender, two.login, two.tls) == ({"y@c.test", "z@d.test"}, ALICE, "owner", True)
         assert (set(three.recipients), three.sender) == ({"x@b.test", "y@c.test"}, "me@other.test")
-        log = world.smtp_out.log
-        assert "via relay a" in log
-        assert "via relay b" in log
-        assert "s3cret" not in log
+        world.smtp_out.wait_for_log("via relay a")
+        world.smtp_out.wait_for_log("via relay b")
+        assert "s3cret" not in world.smtp_out.log
 
 
 def test_who_refuses_us_is_reached_through_the_relay_and_that_outlives_kills(
@@ -102,7 +101,7 @@ def test_who_refuses_us_is_reached_through_the_relay_and_that_outlives_kills(
         relay.wait_messages(2)
         world.wait_queue_empty()
         assert listed.connections == tried
-        assert world.smtp_out.wait_for_log(r"delivered.*z@b\.test.*via relay a|via relay a.*z@b\.test|z@b\.test")
+        world.smtp_out.wait_for_log(r"delivered.*z@b\.test.*via relay a")
 
 
 def test_a_kill_between_the_refusal_and_the_relay_loses_nothing(world: OutboundWorld, tls: tuple[ssl.SSLContext, Path]) -> None:
