@@ -10,6 +10,7 @@ from functools import partial
 
 from services.smtp_out.configure import ConfigureError, make_options, make_sts_options, resolver_of
 from services.smtp_out.connector import Connector
+from services.smtp_out.egress.guide import Guide
 from services.smtp_out.mta_sts.finder import PolicyFinder
 from services.smtp_out.options import Options
 from services.smtp_out.report import Reporter
@@ -53,11 +54,12 @@ async def main(service: Service) -> None:
     policies = await _policies(service, options, resolver)
     name = f"smtp_out-{secrets.token_hex(6)}"
     reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
+    router = Router(options, resolver, rng, policies.find if policies else None)
     worker = Worker(
         name,
         options,
         service.store,
-        Router(options, resolver, rng, policies.find if policies else None),
+        Guide(options, service.store.relays, router, service.log),
         Connector(options),
         reporter,
         service.log,

@@ -6,16 +6,15 @@ import re
 from pathlib import Path
 
 from services.smtp_out.mta_sts.finder import StsOptions
-from services.smtp_out.options import Options, SmartHost, TlsPolicy
+from services.smtp_out.options import Options, SmartHost, tls_policy
 from services.smtp_out.retry import Schedule
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
-from shared.config.smtp import SmtpOutSettings, TlsRequirement
+from shared.config.smtp import Egress, SmtpOutSettings
 from shared.dns.configure import make_resolver
 from shared.dns.resolver import Resolver
 from shared.net.tls import CertificateError, verifying_client_context
 
-SUBMISSIONS_PORT = 465  # RFC 8314 §3.3: TLS from the first byte
 _REPORT_SECONDS = 2.0  # of the drain time, kept for the last reports
 _MAX_PASSWORD_OCTETS = 1024
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
@@ -32,6 +31,7 @@ def make_options(settings: Settings) -> Options:
     return Options(
         hostname=_hostname(settings),
         smart_host=_smart_host(out, ca_file),
+        learns=out.egress is Egress.AUTO,
         mx_port=out.mx_port,
         allow_private=out.allow_private,
         ca_file=ca_file,
@@ -51,9 +51,9 @@ def make_options(settings: Settings) -> Options:
 
 
 def make_sts_options(settings: Settings, folder: Path) -> StsOptions | None:
-    """What MTA-STS needs, its file in `folder`; None where it is off, or a smart host does the sending."""
+    """What MTA-STS needs, its file in `folder`; None where it is off."""
     out = settings.smtp_out
-    if not out.mta_sts or out.smart_host:
+    if not out.mta_sts:
         return None
     return StsOptions(
         shelf=folder / "mta-sts.json",
@@ -83,12 +83,7 @@ def _smart_host(out: SmtpOutSettings, ca_file: Path | None) -> SmartHost | None:
         return None
     host, _, port_text = out.smart_host.rpartition(":")
     port = int(port_text)
-    if out.smart_host_tls is TlsRequirement.NONE:
-        tls = TlsPolicy.NONE
-    elif out.smart_host_tls is TlsRequirement.IMPLICIT or port == SUBMISSIONS_PORT:
-        tls = TlsPolicy.IMPLICIT
-    else:
-        tls = TlsPolicy.REQUIRED
+    tls = tls_policy(out.smart_host_tls.value, port)
     return SmartHost(host.strip("[]"), port, tls, out.smart_host_username, _password(out), ca_file)
 
 

@@ -20,7 +20,7 @@ import trio
 
 from services.smtp_out import outcome, require_tls
 from services.smtp_out.doubts import Doubts
-from services.smtp_out.options import Options, TlsPolicy
+from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.flow import Refused, Step
 from services.smtp_out.require_tls import Hop
@@ -59,7 +59,7 @@ class Connector:
         for target in route.targets:
             remote = f"{target.host}[{target.address}]:{target.port}"
             try:
-                session = await self._open_target(target)
+                session = await self._open_target(target, route.relay)
             except Refused as refusal:
                 last = outcome.from_refused_session(refusal.step, refusal.reply)
             except SessionBroken as broken:
@@ -85,9 +85,9 @@ class Connector:
             last = attrs.evolve(last, text=text[: outcome.MAX_TEXT])
         raise NoHost(last, remote)
 
-    async def _open_target(self, target: Target) -> Session:
+    async def _open_target(self, target: Target, relay: SmartHost | None) -> Session:
         if target.tls is not TlsPolicy.OPPORTUNISTIC:
-            return await self._open_session(target, target.tls)
+            return await self._open_session(target, target.tls, relay=relay)
         try:
             return await self._open_opportunistic(target)
         except SessionBroken as broken:
@@ -107,48 +107,47 @@ class Connector:
                 why = self.doubts.note(place, doubt.why, trio.current_time())
         return await self._open_session(target, TlsPolicy.OPPORTUNISTIC, why)
 
-    async def _open_session(self, target: Target, policy: TlsPolicy, doubt: str = "") -> Session:
+    async def _open_session(
+        self, target: Target, policy: TlsPolicy, doubt: str = "", relay: SmartHost | None = None
+    ) -> Session:
         """`doubt`: why the certificate does not verify, as known already; it is then not looked at."""
         options = self.options
         session = await Session.connect(target.host, target.address, target.port, options)
         session.promise = target.promise
         try:
             if policy is TlsPolicy.IMPLICIT:
-                await session.secure(self._verifying_context(), target.host, implicit=True)
+                await session.secure(self._verifying_context(relay), target.host, implicit=True)
             await session.open()
             if session.peer_name in options.own_names:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
                 raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
-            await self._secure(session, target, policy, doubt)
+            await self._secure(session, target, policy, doubt, relay)
             offered = session.capabilities.require_tls
             session.hop = Hop(target.host, target.vouched, session.secured, session.secured and not doubt, offered)
             verdict = f"not verified: {doubt}" if doubt else "verified"
             session.certificate = f"certificate of {target.host} {verdict}"
-            await self._login(session)
+            if relay is not None and relay.username:
+                await session.login(relay.username, relay.password)
         except BaseException:
             session.abort()
             raise
         return session
 
-    async def _secure(self, session: Session, target: Target, policy: TlsPolicy, doubt: str) -> None:
+    async def _secure(
+        self, session: Session, target: Target, policy: TlsPolicy, doubt: str, relay: SmartHost | None
+    ) -> None:
         if policy is TlsPolicy.OPPORTUNISTIC and session.capabilities.starttls:
-            context = opportunistic_client_context() if doubt else self._verifying_context()
+            context = opportunistic_client_context() if doubt else self._verifying_context(relay)
             # False: the server offers STARTTLS and then refuses it; it goes on in plain text, the session is in order
             await session.secure(context, target.host)
         elif policy is TlsPolicy.REQUIRED:
             if not session.capabilities.starttls:
                 raise SessionBroken(Step.STARTTLS, "the server offers no STARTTLS, and TLS is required", "4.7.4")
-            if not await session.secure(self._verifying_context(), target.host):
+            if not await session.secure(self._verifying_context(relay), target.host):
                 raise SessionBroken(Step.STARTTLS, "the server refused STARTTLS, and TLS is required", "4.7.4")
 
-    async def _login(self, session: Session) -> None:
-        smart = self.options.smart_host
-        if smart is not None and smart.username:
-            await session.login(smart.username, smart.password)
-
-    def _verifying_context(self) -> ssl.SSLContext:
-        smart = self.options.smart_host
-        if smart is not None:
-            return verifying_client_context(smart.ca_file)
+    def _verifying_context(self, relay: SmartHost | None) -> ssl.SSLContext:
+        if relay is not None:
+            return verifying_client_context(relay.ca_file)
         # RFC 8461 §4.2: the name must be among the alternative names
         return verifying_client_context(self.options.ca_file, common_name=False)

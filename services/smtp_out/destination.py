@@ -1,4 +1,4 @@
-"""What the worker knows of one hop (a destination's domain, or the smart host): the jobs that wait, how many sessions it
+"""What the worker knows of one hop (a destination's domain, or a relay): the jobs that wait, how many sessions it
 may have. No I/O and no clock here.
 
 The number of sessions follows success and trouble: one until the first session stands, then two, one more with every
@@ -10,10 +10,12 @@ destination costs one connection attempt per round, and never holds what others 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import attrs
 
+from services.smtp_out.egress.ways import BY_DEFAULT, Choice
+from services.smtp_out.wishes import lane_of
 from shared.contract.types import QueueEntry
 from shared.model.ids import EntryId
 
@@ -27,6 +29,7 @@ class Job:
 
     key: str
     entries: tuple[QueueEntry, ...]
+    choice: Choice = BY_DEFAULT
     requeued: int = 0
 
     @property
@@ -83,15 +86,17 @@ class Destination:
         return jobs
 
 
-def group_jobs(entries: Iterable[QueueEntry], hop_keys: Mapping[EntryId, str], most: int) -> list[Job]:
-    """Entries as jobs: those of one message and one hop together, at most `most` each, in order of their first entry.
+def group_jobs(entries: Iterable[QueueEntry], choose: Callable[[QueueEntry], Choice], most: int) -> list[Job]:
+    """Entries as jobs: those of one message, one hop and one choice together, at most `most` each, in order of their first entry.
 
-    `hop_keys` gives each entry's hop.
+    `choose` gives each entry's way.
     """
-    groups: dict[tuple[int, str], list[list[QueueEntry]]] = {}
+    groups: dict[tuple[int, str, Choice], list[list[QueueEntry]]] = {}
     for entry in entries:
-        parts = groups.setdefault((entry.message_id, hop_keys[entry.entry_id]), [[]])
+        choice = choose(entry)
+        key = lane_of(entry, choice.way.hop_key(entry.destination))
+        parts = groups.setdefault((entry.message_id, key, choice), [[]])
         if len(parts[-1]) >= most:
             parts.append([])
         parts[-1].append(entry)
-    return [Job(key, tuple(part)) for (_, key), parts in groups.items() for part in parts]
+    return [Job(key, tuple(part), choice) for (_, key, choice), parts in groups.items() for part in parts]

@@ -19,14 +19,14 @@ from services.smtp_out.attempt import Stale, deliver
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
 from services.smtp_out.destination import Destination, Job
+from services.smtp_out.egress.guide import Guide
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
 from services.smtp_out.report import Attempted, Reporter
-from services.smtp_out.route import Router
 from services.smtp_out.session import Session
 from services.smtp_out.sign import Signer
 from shared.contract.queue import QueueApi
-from shared.contract.types import OutcomeKind
+from shared.contract.types import OutcomeKind, QueueEntry
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
 from shared.observe.metrics import Gauge
@@ -40,7 +40,7 @@ class Tools:
     worker: str
     options: Options
     queue: QueueApi
-    router: Router
+    guide: Guide
     connector: Connector
     reporter: Reporter
     signer: Signer
@@ -102,13 +102,27 @@ class Lane:
             await session.close()
 
     async def _attempt(self, job: Job) -> Attempted:
+        """What the relay of the job's way takes today, and the rest. Raises NoHost, ContentLost."""
+        guide = self._tools.guide
+        granted = await guide.reserve(job)
+        attempted = Attempted({})
+        if granted is None:
+            return attempted  # nothing was tried: given back
+        try:
+            if granted:
+                attempted = await self._deliver(job, job.entries[:granted])
+        finally:
+            results = await guide.settle(job, granted, attempted.results)
+        return attrs.evolve(attempted, results=results)
+
+    async def _deliver(self, job: Job, entries: Sequence[QueueEntry]) -> Attempted:
         """Raises NoHost, ContentLost."""
         tools = self._tools
         if (late := wishes.late(job.first, tools.reporter.now())) is not None:
             return _for_all(job, late)
         while True:
             if self._session is None:
-                route = await tools.router.route(job.first.destination, wishes.tls_wish(job.first))
+                route = await tools.guide.route(job)
                 if isinstance(route, Result):
                     raise NoHost(route)
                 async with tools.opening:
@@ -124,7 +138,7 @@ class Lane:
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
                 await tools.signer.sign(job.first, content)
-                results = await deliver(session, job.entries, content, tools.reporter.now())
+                results = await deliver(session, entries, content, tools.reporter.now())
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()
                 continue
@@ -154,6 +168,7 @@ class Lane:
         with trio.CancelScope(shield=True) as scope:
             scopes.add(scope)
             try:
+                attempted = await self._tools.guide.consider(job, attempted)
                 await self._tools.reporter.report(job, attempted)
                 self._tools.forget(job.ids)
             except Exception as error:

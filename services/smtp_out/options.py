@@ -20,9 +20,19 @@ class TlsPolicy(enum.Enum):
     NONE = "none"  # loopback only
 
 
+SUBMISSIONS_PORT = 465  # RFC 8314 §3.3: TLS from the first byte
+
+
+def tls_policy(requirement: str, port: int) -> TlsPolicy:
+    """The policy of a relay that is said to be "required", "implicit" or "none"."""
+    if requirement == "none":
+        return TlsPolicy.NONE
+    return TlsPolicy.IMPLICIT if requirement == "implicit" or port == SUBMISSIONS_PORT else TlsPolicy.REQUIRED
+
+
 @attrs.frozen
 class SmartHost:
-    """The one next hop for everything."""
+    """A next hop for the mail of many destinations: a relay of the store, or the settings' smart host."""
 
     host: str  # name or IP address
     port: int
@@ -37,7 +47,8 @@ class Options:
     """Bounds and addresses. Times are in seconds."""
 
     hostname: str
-    smart_host: SmartHost | None = None
+    smart_host: SmartHost | None = None  # of the settings: for everything that no rule is about
+    learns: bool = True  # whether a fallback relay takes what direct delivery is refused for
     mx_port: int = 25
     allow_private: bool = False
     ca_file: Path | None = None  # authorities that MX hosts' certificates are verified against, instead of the system's

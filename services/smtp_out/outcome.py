@@ -35,6 +35,7 @@ class Result:
     text: str
     code: int = 0  # 0: no reply of a server
     step: str = ""
+    soon: bool = False  # DEFERRED: tried again at once, since the next attempt goes another way
 
 
 def from_verdict(verdict: Verdict) -> Result:

@@ -108,6 +108,8 @@ class Reporter:
             again = retry.next_attempt_at(
                 self._options.schedule, entry.attempts + 1, now, entry.expires_at, self._rng
             )
+            if again is not None and result.soon:
+                again = now
             if again is None:
                 result = wishes.expired(entry, result, now)
             else:

@@ -13,7 +13,7 @@ import attrs
 
 from services.smtp_out import outcome, require_tls
 from services.smtp_out.mta_sts.policy import Mode, Policy
-from services.smtp_out.options import Options, TlsPolicy
+from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
 from services.smtp_out.require_tls import is_vouched_for
@@ -24,7 +24,6 @@ from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 
 PolicyOf = Callable[[str], Awaitable[Policy | None]]
-SMART_HOST_KEY = "(smart host)"
 
 
 @attrs.frozen
@@ -44,6 +43,7 @@ class Route:
     """The targets to try in order, at least one; at most MAX_ADDRESSES."""
 
     targets: tuple[Target, ...]
+    relay: SmartHost | None = None  # None: the destination's own servers
     require_tls: bool = False  # for messages with REQUIRETLS
 
 
@@ -56,7 +56,7 @@ class _Security:
     vouched: bool = False
 
 
-_ERRANDS = {
+ERRANDS = {
     FILED: Result(OutcomeKind.DELIVERED, "2.1.5", "filed here"),
     NOBODY: outcome.failed("5.1.1", "the account is not here any more", 550),
 }
@@ -75,29 +75,25 @@ class Router:
         self._rng = rng
         self._find_policy = find_policy
 
-    def hop_key(self, destination: str) -> str:
-        """What shares sessions: the smart host, or the destination's domain."""
-        return SMART_HOST_KEY if self._options.smart_host else destination
-
     async def route(self, destination: str, tls: TlsWish = TlsWish.ANY) -> Route | Result:
-        """The route to a destination, or why there is none (now, or ever)."""
-        if destination in _ERRANDS:
-            return _ERRANDS[destination]
+        """The route to a destination's own servers, or why there is none (now, or ever)."""
+        if destination in ERRANDS:
+            return ERRANDS[destination]
         try:
-            if self._options.smart_host is not None:
-                route = await self._smart_host_route()
-            else:
-                route = await self._mx_route(destination, tls)
+            route = await self._mx_route(destination, tls)
         except DnsFailure as failure:
-            # RFC 3463 §3.5 X.4.3: directory server failure
-            return outcome.deferred("4.4.3", str(failure), "DNS")
-        if tls is TlsWish.REQUIRED and isinstance(route, Route):
-            return attrs.evolve(route, require_tls=True)
-        return route
+            return _dns_trouble(failure)
+        return _as_wished(route, tls)
 
-    async def _smart_host_route(self) -> Route | Result:
-        smart = self._options.smart_host
-        assert smart is not None  # noqa: S101 - the caller has looked
+    async def relay_route(self, relay: SmartHost, tls: TlsWish = TlsWish.ANY) -> Route | Result:
+        """The route to a relay, or why there is none now."""
+        try:
+            route = await self._relay_route(relay)
+        except DnsFailure as failure:
+            return _dns_trouble(failure)
+        return _as_wished(route, tls)
+
+    async def _relay_route(self, smart: SmartHost) -> Route | Result:
         addresses: tuple[str, ...]
         try:
             addresses = (str(ipaddress.ip_address(smart.host)),)
@@ -108,10 +104,9 @@ class Router:
             addresses = tuple(address for address in addresses if ipaddress.ip_address(address).is_loopback)
         if not addresses:
             # The owner's setting, or the provider's trouble: mail waits for either to be mended.
-            return outcome.deferred("4.4.4", f"the smart host {smart.host} has no usable address", "DNS")
-        return Route(
-            tuple(Target(smart.host, address, smart.port, smart.tls, vouched=True) for address in addresses[:MAX_ADDRESSES])
-        )
+            return outcome.deferred("4.4.4", f"the relay {smart.host} has no usable address", "DNS")
+        targets = tuple(Target(smart.host, address, smart.port, smart.tls, vouched=True) for address in addresses[:MAX_ADDRESSES])
+        return Route(targets, smart)
 
     async def _mx_route(self, destination: str, tls: TlsWish) -> Route | Result:
         hosts = plan_literal(destination)
@@ -169,6 +164,17 @@ class Router:
             raise failure
         # RFC 5321 §5.1: none of the hosts can be used; RFC 3463 §3.5 X.4.4: unable to route
         return outcome.failed("5.4.4", refused or f"no mail exchanger of {destination} has an address", 550)
+
+
+def _as_wished(route: Route | Result, tls: TlsWish) -> Route | Result:
+    if tls is TlsWish.REQUIRED and isinstance(route, Route):
+        return attrs.evolve(route, require_tls=True)
+    return route
+
+
+def _dns_trouble(failure: DnsFailure) -> Result:
+    # RFC 3463 §3.5 X.4.3: directory server failure
+    return outcome.deferred("4.4.3", str(failure), "DNS")
 
 
 def _security(policy: Policy | None, host: str) -> tuple[TlsPolicy, str]:

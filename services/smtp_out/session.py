@@ -11,6 +11,8 @@ Laws
 
 from __future__ import annotations
 
+import ipaddress
+import secrets
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -24,14 +26,19 @@ from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
 from services.smtp_out.require_tls import Hop
+from shared.net.binding import END_POINT
 from shared.net.dial import connect
 from shared.net.stream import CertificateRefused, ClientStream, ConnectionLost, TlsFailed
+from shared.sasl.client import ScramTerms
+from shared.sasl.scram import SCRAM_PLUS
+from shared.wire import base64
 from shared.wire.dots import DotWriter
 
 T = TypeVar("T")
 Content = Callable[[], Awaitable[bytes]]  # the message's next piece, empty at its end
 _RECEIVE_OCTETS = 16384
 _SEND_OCTETS = 16384  # small pieces of a message go out together
+_NONCE_OCTETS = 18
 
 
 class SessionBroken(Exception):
@@ -52,6 +59,11 @@ class CertificateDoubt(SessionBroken):
         self.why = why
 
 
+def password_may_go(*, tls: bool, peer_ip: str) -> bool:
+    """A password goes inside TLS, or does not leave the machine."""
+    return tls or ipaddress.ip_address(peer_ip).is_loopback
+
+
 class Session:
     """One connection. `address` is an IP address, `host` the name it was found under."""
 
@@ -65,6 +77,7 @@ class Session:
         self.transactions = 0
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
+        self.mechanism = ""  # by which we logged in
         self.certificate = ""  # whether the server's certificate verified, in words
         self.hop = Hop(host)  # what is known of the host, once the session is open
 
@@ -128,8 +141,16 @@ class Session:
         return True
 
     async def login(self, username: str, password: str) -> None:
-        """AUTH. Raises Refused, SessionBroken."""
-        await self.run(authenticate(self.capabilities.auth, username, password))
+        """AUTH, inside TLS or on this machine. Raises Refused, SessionBroken."""
+        if not password_may_go(tls=self._stream.tls is not None, peer_ip=self._stream.peer_ip):
+            # whoever called has made a mistake; the password does not pay for it
+            raise self._broken(Step.AUTH, "a password is never sent without TLS", "4.7.4")
+        offered = self.capabilities.auth
+        end_point = self._stream.bindings.get(END_POINT)
+        nonce = base64.encode(secrets.token_bytes(_NONCE_OCTETS)).decode("ascii")
+        binding = None if end_point is None else (END_POINT, end_point)
+        terms = ScramTerms(nonce, binding, plus_offered=SCRAM_PLUS in offered)
+        self.mechanism = await self.run(authenticate(offered, username, password, terms))
 
     async def send(self, transaction: Transaction, content: Content) -> None:
         """One transaction; RSET behind it where the server needs it. Raises SessionBroken and what `content` raises."""

@@ -1,7 +1,7 @@
 """The queue's worker: leases what is due, delivers it over a bounded number of sessions, reports, gives the rest back.
 
 Theory. The lease loop keeps a bounded number of entries in memory, whatever the backlog is. Entries of one message and
-one hop are a job. Each hop (destination domain, or the smart host) has its own row of jobs and its own lanes: a lane is
+one hop are a job. Each hop (destination domain, or a relay) has its own row of jobs and its own lanes: a lane is
 a task with at most one session, which takes job after job and so reuses its connection; a lane without work keeps its
 session for some seconds, then says QUIT.
 
@@ -19,18 +19,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 import trio
 
 from services.smtp_out.connector import Connector
 from services.smtp_out.destination import Destination, Job, group_jobs
+from services.smtp_out.egress.guide import Guide
+from services.smtp_out.egress.tester import RelayTester
+from services.smtp_out.egress.ways import Choice
 from services.smtp_out.lane import Lane, Tools
 from services.smtp_out.options import Options
 from services.smtp_out.protocol.transaction import MAX_RECIPIENTS
 from services.smtp_out.report import Reporter
-from services.smtp_out.route import Router
 from services.smtp_out.sign import Signer
-from services.smtp_out.wishes import lane_of
 from shared.errors import StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
@@ -52,7 +54,7 @@ class Worker:
         name: str,
         options: Options,
         store: StoreClient,
-        router: Router,
+        guide: Guide,
         connector: Connector,
         reporter: Reporter,
         log: Logger,
@@ -61,7 +63,8 @@ class Worker:
         self._name = name
         self._options = options
         self._store = store
-        self._router = router
+        self._guide = guide
+        self._tester = RelayTester(guide, connector, store.relays, log)
         self._reporter = reporter
         self._log = log
         self._destinations: dict[str, Destination] = {}
@@ -79,7 +82,7 @@ class Worker:
             worker=name,
             options=options,
             queue=store.queue,
-            router=router,
+            guide=guide,
             connector=connector,
             reporter=reporter,
             signer=Signer(store.queue, log, time.time, time.monotonic),
@@ -91,6 +94,9 @@ class Worker:
             balance=self._balance,
         )
         metrics.gauge("pillarbox_smtp_out_leased", "Entries held now.").read_from(lambda: len(self._held))
+        metrics.gauge("pillarbox_smtp_out_learned_ways", "Destinations whose mail goes another way than direct.").read_from(
+            lambda: self._guide.ways_learned
+        )
         metrics.gauge("pillarbox_smtp_out_destinations", "Hops with work now.").read_from(
             lambda: len(self._destinations)
         )
@@ -109,6 +115,7 @@ class Worker:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(self._watch)
             helpers.start_soon(self._keep_leases)
+            helpers.start_soon(self._tester.run)
             async with trio.open_nursery() as lanes:
                 self._lanes = lanes
                 async with trio.open_nursery() as leasing:
@@ -140,7 +147,9 @@ class Worker:
             self._starved = room <= 0 or bool(busy)
             self._poke = trio.Event()
             wait_seconds = self._poll_seconds
-            if room > 0:
+            if room > 0 and not await self._ready():
+                wait_seconds = _TROUBLE_SECONDS
+            elif room > 0:
                 limit = min(room, self._options.batch)
                 leased, wait_seconds = await self._lease(limit, busy)
                 if leased >= limit:
@@ -148,23 +157,28 @@ class Worker:
             with trio.move_on_after(wait_seconds):
                 await self._poke.wait()
 
+    async def _ready(self) -> bool:
+        """Whether the ways of mail are known; nothing is leased before."""
+        return self._guide.ready or await self._guide.refresh()
+
     async def _lease(self, limit: int, busy: tuple[str, ...]) -> tuple[int, float]:
         """Lease once; how many entries came, and after how many seconds to ask again without a word from the store."""
         try:
             # Shielded: an answer that is thrown away leaves its entries leased to nobody until the lease ends.
             with trio.CancelScope(shield=True) as self._leasing:
                 lease = await self._store.queue.lease(self._name, limit, self._options.lease_seconds, busy)
+                await self._guide.refresh(lease.plan)
             if self._leasing.cancelled_caught:
                 return 0, _TROUBLE_SECONDS
         except StoreError as error:
             self._log.warning("no work from the store", reason=str(error))
             return 0, _TROUBLE_SECONDS
         entries = [entry for entry in lease.entries if entry.entry_id not in self._held]
-        keys = {entry.entry_id: lane_of(entry, self._router.hop_key(entry.destination)) for entry in entries}
-        for job in group_jobs(entries, keys, MAX_RECIPIENTS):
+        jobs = group_jobs(entries, self._guide.choose, MAX_RECIPIENTS)
+        for job in jobs:
             self._held.update(dict.fromkeys(job.ids, job))
             self._destination(job.key).pending.append(job)
-        for key in set(keys.values()):
+        for key in {job.key for job in jobs}:
             self._balance(self._destinations[key])
         if lease.next_due is None:
             return len(entries), self._poll_seconds
@@ -174,13 +188,11 @@ class Worker:
 
     def _busy(self) -> tuple[str, ...]:
         """Destinations with a row long enough: leasing more of theirs would only fill the memory."""
-        names = [
-            job.first.destination
-            for hop in self._destinations.values()
-            if len(hop.pending) >= 2 * self._options.max_per_destination
-            for job in (hop.pending[0],)
-        ]
-        return tuple(names[:_BUSY_NAMED])
+        enough = 2 * self._options.max_per_destination
+        rows = [hop.pending for hop in self._destinations.values() if len(hop.pending) >= enough]
+        # of a relay's row, too: else a relay that hangs would fill the memory with what waits for it
+        names = {job.first.destination: None for row in rows for job in islice(row, enough)}
+        return tuple(names)[:_BUSY_NAMED]
 
     async def _keep_leases(self) -> None:
         while True:
@@ -255,9 +267,20 @@ class Worker:
                 self._log.warning("lease lost before the attempt", trace=job.first.trace, entries=len(lost))
                 job.entries = tuple(entry for entry in job.entries if entry.entry_id not in self._lost)
                 self._forget(lost)
-            if job.entries:
+            if not job.entries:
+                continue
+            choice = self._guide.moved(job)
+            if choice is None:
                 return job
+            self._send_elsewhere(job, choice)
         return None
+
+    def _send_elsewhere(self, job: Job, choice: Choice) -> None:
+        """While it waited its destination was moved to another way."""
+        job.key, job.choice = choice.way.hop_key(job.first.destination), choice
+        hop = self._destination(job.key)
+        hop.pending.append(job)
+        self._balance(hop)
 
     def _forget(self, entries: Sequence[EntryId]) -> None:
         for entry in entries:

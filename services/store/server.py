@@ -25,6 +25,7 @@ from services.store.areas.messages import MessagesArea
 from services.store.areas.moving import MovingArea
 from services.store.areas.pop3 import Pop3Area
 from services.store.areas.queue import QueueArea
+from services.store.areas.relays import RelaysArea
 from services.store.areas.retention import RetentionArea
 from services.store.areas.search import SearchArea
 from services.store.areas.sending import SendingArea
@@ -303,6 +304,7 @@ def _assemble(service: Service, opened: Opened) -> tuple[Core, RpcServer]:
         "sending": SendingArea(core),
         "pop3": Pop3Area(core),
         "undo": UndoArea(core),
+        "relays": RelaysArea(core),
     }
     server = RpcServer(bind_handlers(areas), opened.keys, log)
     core.connections.append(server.peers)

@@ -13,7 +13,9 @@ from shared.cli.run import settings_for
 from shared.cli.store_access import StoreClient, ask
 from shared.config.load import server_hostname
 from shared.config.paths import DataPaths
+from shared.config.schema import Settings
 from shared.contract.dkim_types import DnsRecord
+from shared.contract.relay_types import DIRECT, RelayRule
 
 PROBE: Final = "gmail.com"
 TIME_SERVER: Final = ("pool.ntp.org", 123)
@@ -44,6 +46,7 @@ def examine(invocation: Invocation) -> int:
         environment["PILLARBOX_CONFIG"] = str(invocation.config)
     settings = settings_for(environment)
     domains = ask(invocation, _domains)
+    table = ask(invocation, lambda store: store.relays.list())
     options = invocation.options
     try:
         doctor = Doctor(
@@ -53,6 +56,7 @@ def examine(invocation: Invocation) -> int:
             options.probe,
             options.time_server,
             SECONDS,
+            _relay(settings, table.rules),
         )
     except ValueError as error:
         raise CommandFailed(str(error)) from None
@@ -75,6 +79,14 @@ def _time_server(word: str) -> tuple[str, int]:
     if not name or (colon and not 0 < number < 65536):
         raise argparse.ArgumentTypeError(f"{word} is no name with a port")
     return name, number if colon else TIME_SERVER[1]
+
+
+def _relay(settings: Settings, rules: Sequence[RelayRule]) -> str:
+    """Through what mail leaves when no particular rule says otherwise; empty: directly."""
+    said = next((rule.relay for rule in rules if not rule.sender_domain and not rule.recipient_domain), None)
+    if said is None:
+        return settings.smtp_out.smart_host
+    return "" if said == DIRECT else f"relay {said}"
 
 
 async def _domains(store: StoreClient) -> Sequence[tuple[str, tuple[DnsRecord, ...]]]:

@@ -24,6 +24,7 @@ from shared.cli import (
     importing,
     queue,
     quota,
+    relay,
     restore,
     retention,
     run,
@@ -39,8 +40,8 @@ from shared.cli import (
 from shared.cli.invocation import EXIT_FAILED, EXIT_WRONG_USE, CommandFailed, Handler, make_invocation
 
 NOUNS = (
-    up, run, domain, account, device, alias, quota, retention, importing, exporting, queue, trace, bans, search, space, store, backup,
-    restore, undo, status, doctor, test,
+    up, run, domain, account, device, alias, quota, retention, importing, exporting, queue, relay, trace, bans, search, space, store,
+    backup, restore, undo, status, doctor, test,
 )  # fmt: skip
 
 

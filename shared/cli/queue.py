@@ -1,4 +1,4 @@
-"""`pillarbox queue list|show|hold|release|retry|remove|recall`: mail that waits to go out, one entry per recipient."""
+"""`pillarbox queue list|show|hold|release|retry|reroute|remove|recall`: mail that waits to go out, one entry per recipient."""
 
 import argparse
 import time
@@ -8,6 +8,7 @@ from typing import Any, Final
 from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, Word, add_noun
 from shared.cli.output import age_text, iso_time, local_time, print_json, print_table, printable, size_text
+from shared.cli.reroute import WORDS, reroute
 from shared.cli.store_access import StoreClient, ask
 from shared.contract.queue_types import HOLDER, AttemptInfo, QueueFilter, QueueItem, Recalled
 from shared.contract.wishes_types import Wishes
@@ -41,6 +42,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         Verb("hold", hold, "keep entries back until they are released", (some, all_of_them, *FILTERS)),
         Verb("release", release, "let entries go that are held", (some, all_of_them, *FILTERS)),
         Verb("retry", retry, "try entries now (all when none is named)", (some, all_of_them, *FILTERS)),
+        Verb("reroute", reroute, "give waiting mail another way, and try it now", WORDS),
         Verb("remove", remove, "take entries out without a bounce", (some, all_of_them, *FILTERS)),
         Verb("recall", recall, "take mail back before it leaves", (messages, all_of_them, *FILTERS)),
     )
@@ -107,6 +109,7 @@ def as_json(item: QueueItem) -> dict[str, Any]:
         "attempts": item.attempts,
         "leased_by": item.leased_by,
         "last_text": item.last_text,
+        "route": item.route or None,
         **wishes_as_json(item.wishes),
     }
 
@@ -207,6 +210,7 @@ def show(invocation: Invocation) -> int:
         ("sender", item.sender or "<>"),
         ("recipient", item.recipient),
         ("destination", item.destination),
+        ("route", item.route or "by the rules"),
         ("size", size_text(item.octets)),
         ("queued", local_time(item.queued_at)),
         ("next try", next_try(item, now)),

@@ -75,6 +75,15 @@ class AuthorCheck(StrEnum):
     OFF = "off"
 
 
+class Egress(StrEnum):
+    """Whether smtp_out learns from results which way mail takes."""
+
+    AUTO = "auto"
+    """A destination that refuses us gets its mail through a fallback relay, if there is one."""
+    FIXED = "fixed"
+    """Only rules decide."""
+
+
 @attrs.frozen
 class SmtpInSettings:
     port: int = port_key(25, "for mail from other servers")
@@ -194,13 +203,17 @@ class SmtpInSettings:
 class SmtpOutSettings:
     workers: int = key(1, "processes that deliver", minimum=1, maximum=64)
     mx_port: int = key(25, "port of other servers; for tests", minimum=1, maximum=65535)
-    smart_host: str = key("", "host:port that takes all outgoing mail instead of the recipients' servers; empty: none")
+    smart_host: str = key("", "host:port that takes all outgoing mail that no rule (pillarbox relay) is about; empty: none")
     smart_host_tls: TlsRequirement = key(
         TlsRequirement.REQUIRED,
         "required, implicit (TLS from the first byte, as on port 465), or none (for loopback only)",
     )
     smart_host_username: str = key("", "name to log in with at the smart host; empty: no log-in")
     smart_host_password_file: str = key("", "file with the password for the smart host")
+    egress: Egress = key(
+        Egress.AUTO,
+        "auto: destinations that refuse us get their mail through a relay marked as fallback (pillarbox relay); fixed: only rules decide",
+    )
     ca_file: str = key("", "PEM file with the authorities to trust for servers' certificates; empty: the system's")
     mta_sts: bool = key(True, "whether domains' promises about TLS are fetched and kept to (MTA-STS, RFC 8461)")
     mta_sts_port: int = key(443, "port where policies are fetched; for tests", minimum=1, maximum=65535)

@@ -15,6 +15,7 @@ from shared.contract.moving import MovingApi
 from shared.contract.pop3 import Pop3Api
 from shared.contract.queue import QueueApi
 from shared.contract.registry import Method, methods_of
+from shared.contract.relays import RelaysApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
@@ -41,6 +42,7 @@ AREAS: Final[dict[str, type]] = {
     "sending": SendingApi,
     "pop3": Pop3Api,
     "undo": UndoApi,
+    "relays": RelaysApi,
 }
 
 METHODS: Final[dict[str, Method]] = {

@@ -37,6 +37,8 @@ class QueueItem:
     attempts: int
     leased_by: str
     last_text: str
+    route: str = ""
+    """A relay's name or ``relay_types.DIRECT``, where an administrator rerouted it."""
     history: tuple[AttemptInfo, ...] = ()
     wishes: Wishes = NO_WISHES
 

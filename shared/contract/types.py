@@ -390,6 +390,8 @@ class QueueEntry:
     warn_at: float = 0.0
     """From when on a deferral is told to the sender; 0: it was told, or never is."""
     wishes: Wishes = NO_WISHES
+    route: str = ""
+    """A relay's name or ``relay_types.DIRECT``, as an administrator said; empty: by the rules."""
 
 
 @attrs.frozen
@@ -397,6 +399,8 @@ class Lease:
     entries: tuple[QueueEntry, ...]
     next_due: float | None
     """When the next entry that is not leased becomes due; None: nothing waits."""
+    plan: int = 0
+    """``RelayPlan.version`` as of this lease."""
 
 
 class OutcomeKind(StrEnum):

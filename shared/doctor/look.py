@@ -28,8 +28,9 @@ class Doctor:
         probe: str,
         time_server: tuple[str, int],
         seconds: float,
+        relay: str = "",
     ) -> None:
-        """``probe``: a domain whose server is connected to on port 25; ``time_server``: name and port.
+        """``probe``: a domain whose server is connected to on port 25; ``time_server``: name and port; ``relay``: what mail leaves through.
 
         Raises ValueError for resolvers that are none.
         """
@@ -40,10 +41,11 @@ class Doctor:
         self._probe = probe
         self._time_server = time_server
         self._seconds = seconds
+        self._relay = relay
 
     async def look(self, domains: Domains, now: dt.datetime) -> list[Finding]:
         """In the order in which they matter. Never raises for what it finds."""
-        resolver, relayed = self._resolver, bool(self._settings.smtp_out.smart_host)
+        resolver, relayed = self._resolver, bool(self._relay)
         found, addresses = await machine.look_at_name(resolver, self._hostname)
         slow: dict[int, list[Finding]] = {}
 
@@ -66,7 +68,7 @@ class Doctor:
             nursery.start_soon(clock)
             if relayed:
                 # mail leaves through a provider: its addresses and its way out are the provider's business
-                slow[0] = [Finding("port 25", Level.OK, f"mail leaves through {self._settings.smtp_out.smart_host}")]
+                slow[0] = [Finding("port 25", Level.OK, f"mail leaves through {self._relay}")]
             else:
                 nursery.start_soon(way_out)
                 nursery.start_soon(name_back)

@@ -118,7 +118,7 @@ async def look_at_way_out(resolver: Resolver, probe: str, port: int, seconds: fl
             pass
     if greeting.startswith(b"220"):
         return Finding("port 25", Level.OK, f"the way out is open ({host} answers)")
-    advice = "many providers close port 25: ask yours to open it, or send through a smart host (smtp_out.smart_host)"
+    advice = "many providers close port 25: ask yours to open it, or send through a smart host (pillarbox relay add)"
     return Finding("port 25", Level.PROBLEM, f"{host} cannot be reached within {seconds:g} s", advice)
 
 
@@ -130,7 +130,7 @@ async def look_at_block_lists(resolver: Resolver, addresses: Sequence[str], zone
         if isinstance(reply, DnsFailure) or any(text.startswith("127.255.255.") for text in reply.records):
             found.append(Finding(address, Level.UNKNOWN, f"{zone} does not answer this resolver"))
         elif reply.records and set(reply.records) <= {"127.0.0.10", "127.0.0.11"}:
-            advice = "home lines are not to send by themselves: use a smart host (smtp_out.smart_host)"
+            advice = "home lines are not to send by themselves: use a smart host (pillarbox relay add)"
             found.append(Finding(address, Level.PROBLEM, f"{zone} knows it as a home line", advice))
         elif reply.records:
             advice = f"see https://check.spamhaus.org/results/?query={address}; find what was sent from here first"

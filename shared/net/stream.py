@@ -25,7 +25,7 @@ from typing import Final
 import attrs
 import trio
 
-from shared.net.binding import END_POINT, EXPORTER, ServerContext
+from shared.net.binding import END_POINT, EXPORTER, ServerContext, end_point_value
 from shared.net.networks import plain_ip
 
 SEND_TIMEOUT_SECONDS: Final = 60.0
@@ -114,7 +114,7 @@ class ClientStream:
         self.local_port: int = local[1]
         self.tls: TlsInfo | None = None
         self.bindings: Mapping[str, bytes] = {}
-        """Channel bindings by type (RFC 5929, RFC 9266), where we are the server of a TLS connection."""
+        """Channel bindings by type (RFC 5929, RFC 9266) of a TLS connection; as its client only the server's certificate."""
         self.discarded_octets = 0
         if not local_only:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -379,7 +379,7 @@ class ClientStream:
 
 
 async def _handshake(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> dict[str, bytes]:
-    """The whole handshake; the channel bindings of a server's connection."""
+    """The whole handshake; the channel bindings of the connection."""
     bindings: dict[str, bytes] = {}
     server = context if isinstance(context, ServerContext) else None
     if server is not None and server.end_point is not None:
@@ -398,8 +398,14 @@ async def _handshake(wrapped: ssl.SSLSocket, context: ssl.SSLContext) -> dict[st
         if exported is not None:
             bindings[EXPORTER] = exported
         if wait is None:
-            return bindings
+            break
         await wait(wrapped)
+    if not wrapped.server_side:
+        certificate = wrapped.getpeercert(binary_form=True)
+        end_point = end_point_value(certificate) if certificate is not None else None
+        if end_point is not None:
+            bindings[END_POINT] = end_point
+    return bindings
 
 
 def _tls_failure(error: BaseException) -> TlsFailed:

@@ -20,6 +20,7 @@ from shared.contract.messages import MessagesApi
 from shared.contract.moving import MovingApi
 from shared.contract.pop3 import Pop3Api
 from shared.contract.queue import QueueApi
+from shared.contract.relays import RelaysApi
 from shared.contract.retention import RetentionApi
 from shared.contract.search import SearchApi
 from shared.contract.sending import SendingApi
@@ -113,6 +114,7 @@ class StoreClient:
     sending: SendingApi
     pop3: Pop3Api
     undo: UndoApi
+    relays: RelaysApi
 
     def __init__(self, client: RpcClient) -> None:
         self._client = client

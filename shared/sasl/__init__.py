@@ -6,5 +6,5 @@ Read in this order:
 - `server`: `ServerSession`, which drives one mechanism with the base64 lines of a protocol.
 - `saslprep` (RFC 4013), `scram_keys`, `scram`, `scram_exchange`, `scram_relay` (RFC 5802, RFC 7677): SCRAM-SHA-256, whose
   secret part runs in the store; `scram_relay` stands for it in the pure part of an edge.
-- `client`: `ClientSession` and the choice among what a server offers.
+- `scram_client`, `cram_md5` (RFC 2195): the client's side of those; `client`: `ClientSession` and the choice among what a server offers.
 """

@@ -32,7 +32,7 @@ instance_name = reference
 log_path = /dev/stderr
 ssl = no
 disable_plaintext_auth = no
-auth_mechanisms = plain
+auth_mechanisms = {mechanisms}
 passdb {{
   driver = static
   args = password={password}
@@ -64,6 +64,12 @@ service pop3-login {{
     port = 0
   }}
 }}
+service auth {{
+  inet_listener {{
+    address = 127.0.0.1
+    port = {auth_port}
+  }}
+}}
 service stats {{
   unix_listener stats-writer {{
     mode = 0666
@@ -75,8 +81,8 @@ service stats {{
 class Dovecot(Process):
     """One instance; see the head of this file."""
 
-    def __init__(self, options: str = "") -> None:
-        """``options`` of its mail_location: ``:LAYOUT=fs``."""
+    def __init__(self, options: str = "", mechanisms: str = "plain") -> None:
+        """``options`` of its mail_location: ``:LAYOUT=fs``. ``mechanisms`` that its port for Postfix's AUTH (``auth_port``) offers."""
         program = require("dovecot")
         require_root("Dovecot")
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
@@ -84,6 +90,7 @@ class Dovecot(Process):
         self.base.chmod(0o755)
         self.port = free_port("127.0.0.1")
         self.pop3_port = free_port("127.0.0.1")
+        self.auth_port = free_port("127.0.0.1")
         for name in ("run", "state", "mail"):
             (self.base / name).mkdir(mode=0o755)
         os.chown(self.base / "mail", MAIL_UID, MAIL_UID)
@@ -96,6 +103,8 @@ class Dovecot(Process):
                 uid=MAIL_UID,
                 port=self.port,
                 pop3_port=self.pop3_port,
+                auth_port=self.auth_port,
+                mechanisms=mechanisms,
                 options=options,
             ),
             "ascii",

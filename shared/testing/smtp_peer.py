@@ -8,7 +8,7 @@ It runs in threads, so that synchronous tests, trio tests and tests with real pr
                    "END": [Say("451 4.3.0 later")]}) as peer: # the first time only; a list is used up, then it behaves
 
 Steps: CONNECT (the greeting) EHLO HELO STARTTLS HANDSHAKE AUTH MAIL RCPT DATA END (the reply to the final dot) RSET QUIT
-OTHER; "RCPT <address>" goes before "RCPT". What a step may do: the action classes below.
+OTHER; "RCPT <address>" goes before "RCPT", "AUTH <mechanism>" stands for the whole exchange. What a step may do: the action classes below.
 
 Laws
 - A message is in `messages` once its final dot arrived and the script did not refuse it, before the reply is written: that
@@ -19,7 +19,6 @@ Laws
 
 from __future__ import annotations
 
-import base64
 import socket
 import ssl
 import struct
@@ -30,6 +29,8 @@ from types import TracebackType
 from typing import Self
 
 import attrs
+
+from shared.testing.smtp_auth import AuthOffer
 
 WAIT_SECONDS = 20.0
 _NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST, which is what a crashed server looks like
@@ -119,7 +120,7 @@ class SmtpPeer:
     """The server; a context manager.
 
     `tls`: offer STARTTLS with this context. `implicit_tls`: speak TLS from the first byte with it.
-    `logins`: offer AUTH PLAIN LOGIN and take these passwords. `extensions`: the other EHLO lines.
+    `logins`: offer AUTH and take these passwords; `auth`: how. `extensions`: the other EHLO lines.
     """
 
     def __init__(
@@ -133,12 +134,14 @@ class SmtpPeer:
         tls: ssl.SSLContext | None = None,
         implicit_tls: bool = False,
         logins: Mapping[str, str] | None = None,
+        auth: AuthOffer | None = None,
     ) -> None:
         self.name = name
         self.extensions = tuple(extensions)
         self.tls = tls
         self.implicit_tls = implicit_tls
         self.logins = dict(logins or {})
+        self.auth = auth or AuthOffer()
         self.commands: list[str] = []
         self.messages: list[ReceivedMail] = []
         self.connections = 0
@@ -406,7 +409,7 @@ class _Session:
         if self._peer.tls is not None and not self._tls:
             lines.append("STARTTLS")
         if self._peer.logins:
-            lines.append("AUTH PLAIN LOGIN")
+            lines.append(f"AUTH {' '.join(self._peer.auth.mechanisms)}")
         self._answer("EHLO", "\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"]))
 
     def _helo(self, rest: str) -> None:
@@ -421,19 +424,12 @@ class _Session:
             self._wrap()
 
     def _auth(self, rest: str) -> None:
-        mechanism, _, initial = rest.partition(" ")
-        if mechanism.upper() == "PLAIN":
-            if not initial:
-                self._say("334 ")
-                initial = self._line()
-            _, user, password = base64.b64decode(initial).decode().split("\0")
-        else:
-            self._say("334 VXNlcm5hbWU6")
-            user = base64.b64decode(self._line()).decode()
-            self._say("334 UGFzc3dvcmQ6")
-            password = base64.b64decode(self._line()).decode()
-        right = self._peer.logins.get(user) == password
-        if self._answer("AUTH", "235 2.7.0 welcome" if right else "535 5.7.8 wrong") and right:
+        refusal = self._peer.next_action(f"AUTH {rest.partition(' ')[0]}")
+        if refusal is not None:
+            self._perform(refusal, "")
+            return
+        user = self._peer.auth.user_of(rest, self._say, self._line, self._peer.logins)
+        if self._answer("AUTH", "235 2.7.0 welcome" if user else "535 5.7.8 wrong") and user:
             self._login = user
 
     def _mail(self, rest: str) -> None:

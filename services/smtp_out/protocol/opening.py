@@ -9,10 +9,13 @@ from __future__ import annotations
 from services.smtp_out.protocol.capabilities import Capabilities, host_of, parse_ehlo
 from services.smtp_out.protocol.flow import Flow, Refused, Step, awaiting, command
 from services.smtp_out.protocol.reply import PeerViolation
-from shared.sasl.client import ClientSession, choose
+from shared.sasl.client import CLIENT_MECHANISMS, ClientSession, ScramTerms, ranked
 from shared.sasl.credentials import SaslError
+from shared.sasl.scram import SCRAM_PLUS
 
 _AUTH_ROUNDS = 8  # more challenges than any mechanism here has
+# RFC 4954 §4, §6: of an AUTH that was refused for its mechanism, not for its password
+_MECHANISM_REFUSED = (504, 534)
 
 
 def greet() -> Flow[str]:
@@ -44,26 +47,50 @@ def start_tls() -> Flow[bool]:
     return reply.code == 220
 
 
-def authenticate(offered: tuple[str, ...], username: str, password: str) -> Flow[None]:
-    """AUTH with the best mechanism of both. Raises Refused; PeerViolation where none is offered or the exchange breaks."""
-    mechanism = choose(offered)
-    if mechanism is None:
-        raise PeerViolation("the server offers no AUTH mechanism that we know (PLAIN, LOGIN)")
-    session = ClientSession(mechanism, username, password)
+def authenticate(offered: tuple[str, ...], username: str, password: str, terms: ScramTerms) -> Flow[str]:
+    """AUTH with the best mechanism of both; its name. One that the server refuses as such is followed by the next.
+
+    Raises Refused; PeerViolation where none is offered, the exchange breaks or (SCRAM) the server does not know the password.
+    """
+    mechanisms = ranked(offered, bound=terms.binding is not None)
+    if not mechanisms:
+        raise PeerViolation(
+            f"the server offers no AUTH mechanism that we know ({', '.join(CLIENT_MECHANISMS)}), only: {' '.join(offered) or 'none'}"
+        )
+    for mechanism in mechanisms[:-1]:
+        try:
+            yield from _exchange(mechanism, username, password, terms)
+        except Refused as refusal:
+            # a server that binds in another way than we (RFC 5929 knows several) can only say that it was wrong
+            if refusal.reply.code not in _MECHANISM_REFUSED and not (mechanism == SCRAM_PLUS and refusal.reply.severity == 5):
+                raise
+        else:
+            return mechanism
+    yield from _exchange(mechanisms[-1], username, password, terms)
+    return mechanisms[-1]
+
+
+def _exchange(mechanism: str, username: str, password: str, terms: ScramTerms) -> Flow[None]:
+    session = ClientSession(mechanism, username, password, terms)
     first = session.initial()
     line = b"AUTH " + mechanism.encode("ascii") + (b" " + first if first is not None else b"")
     reply = yield from command(Step.AUTH, line)
     for _ in range(_AUTH_ROUNDS):
+        said = reply.lines[0].encode("utf-8") if reply.lines else b""
         if reply.severity == 2:
+            try:
+                session.succeeded(said)
+            except SaslError as error:
+                raise PeerViolation(f"AUTH {mechanism}: {error}") from None
             return
         # RFC 4954 §4: 334 carries a challenge
         if reply.code != 334:
             raise Refused(Step.AUTH, reply)
         try:
-            answer = session.respond(reply.lines[0].encode("utf-8") if reply.lines else b"")
-        except SaslError:
+            answer = session.respond(said)
+        except SaslError as error:
             yield from command(Step.AUTH, b"*")
-            raise PeerViolation("the server's AUTH exchange does not follow its mechanism") from None
+            raise PeerViolation(f"AUTH {mechanism}: {error}") from None
         reply = yield from command(Step.AUTH, answer)
     raise PeerViolation("the server asks for ever in AUTH")
 

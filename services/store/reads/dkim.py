@@ -3,6 +3,7 @@
 from services.store.domain.addresses import InvalidAddressError, normalize_domain
 from services.store.domain.dkim import KeyState, key_records
 from services.store.readers import Snapshot
+from services.store.reads.relays import may_leave_by_relay
 from services.store.sql.statements import directory, dkim
 from shared.contract.dkim_types import DnsRecord, SigningKey
 from shared.errors import BadRequest, NotFound
@@ -14,7 +15,7 @@ def signing_keys(snapshot: Snapshot, domain: str) -> tuple[SigningKey, ...]:
 
 
 def domain_records(snapshot: Snapshot, name: str, hostname: str, *, relayed: bool) -> tuple[DnsRecord, ...]:
-    """All that the owner of a domain publishes. ``relayed``: mail leaves through a provider's server. Raises NotFound, BadRequest."""
+    """All that the owner of a domain publishes. ``relayed``: the settings send through a provider's server. Raises NotFound, BadRequest."""
     try:
         domain = normalize_domain(name)
     except InvalidAddressError as error:
@@ -22,6 +23,7 @@ def domain_records(snapshot: Snapshot, name: str, hostname: str, *, relayed: boo
     row = directory.DOMAIN.one(snapshot.cursor, domain)
     if row is None:
         raise NotFound(f"domain {domain}")
+    relayed = relayed or may_leave_by_relay(snapshot.cursor, domain)
     spf = "who may send as you (SPF)"
     if relayed:
         spf += "; put your provider's include: in front of ~all"

@@ -23,7 +23,7 @@ MAX_ITEMS: Final = 250
 
 def item_of(row: Row) -> QueueItem:
     """Of a row of ``SELECT_ITEMS``, without its attempts."""
-    return attrs.evolve(QueueItem(EntryId(row[0]), *row[1:12]), wishes=wishes_of(row[12:]))
+    return attrs.evolve(QueueItem(EntryId(row[0]), *row[1:12]), wishes=wishes_of(row[12:-1]), route=row[-1])
 
 
 def items(snapshot: Snapshot, after: int, limit: int) -> tuple[QueueItem, ...]:

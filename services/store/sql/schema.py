@@ -433,6 +433,7 @@ queue_entry: Final = sa.Table(
     sa.Column("warn_at", sa.Float, nullable=False, server_default=sa.text("0")),  # 0: warned, or no warning wanted
     sa.Column("account_id", BigId),  # whose mailbox it is for, where it goes nowhere else
     sa.Column("mailbox", sa.Text, nullable=False, server_default=sa.text("''")),
+    sa.Column("route", sa.Text, nullable=False, server_default=sa.text("''")),  # a relay's name or "direct"; empty: by the rules
     sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
     sqlite_autoincrement=True,
 )

@@ -20,6 +20,7 @@ from services.store.domain.queue import (
 from services.store.domain.wishes import wishes_of
 from services.store.reads.directory import Rules
 from services.store.reads.queue import FOREVER
+from services.store.reads.relays import plan_version
 from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from services.store.transaction import Transaction
@@ -61,7 +62,7 @@ def lease(
     ids = [entry.entry_id for entry in chosen]
     queue.LEASE.execute(cursor, ids, worker, now + lease_seconds)
     rows = {row[0]: row for row in queue.ENTRIES.all(cursor, ids)}
-    return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction))
+    return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction), plan_version(cursor))
 
 
 def _due_entries(transaction: Transaction, destination: str, limit: int) -> list[DueEntry]:
@@ -76,12 +77,12 @@ def _due_entries(transaction: Transaction, destination: str, limit: int) -> list
 def _queue_entry(row: Row) -> QueueEntry:
     (
         entry_id, message_id, destination, trace, sender, recipient, original, octets, smtputf8, eight_bit, queued_at,
-        expires_at, attempts, account_id, notify, orcpt, envelope_id, ret, warn_at, *wishes,
+        expires_at, attempts, account_id, notify, orcpt, envelope_id, ret, warn_at, *wishes, route,
     ) = row  # fmt: skip
     return QueueEntry(
         EntryId(entry_id), message_id, destination, trace, sender, recipient, original, octets, bool(smtputf8),
         bool(eight_bit), queued_at, expires_at, attempts, account_id, notify, orcpt, envelope_id, ret, warn_at,
-        wishes_of(wishes),
+        wishes_of(wishes), route,
     )  # fmt: skip
 
 

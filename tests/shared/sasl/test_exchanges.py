@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.sasl.client import ClientSession, choose
+from shared.sasl.client import ClientSession, ranked
 from shared.sasl.credentials import Credentials, ExchangeCancelled, MalformedExchange
 from shared.sasl.server import SERVER_MECHANISMS, ServerSession, UnknownMechanism
 from shared.wire import base64
@@ -117,10 +117,22 @@ def test_client_refuses_strange_challenges() -> None:
         ClientSession("PLAIN", "u", "p").respond(b"?")
 
 
-def test_choose() -> None:
-    assert choose(["login", "plain"]) == "PLAIN"
-    assert choose(["CRAM-MD5", "LOGIN"]) == "LOGIN"
-    assert choose(["GSSAPI"]) is None
+def test_the_strongest_comes_first_and_cram_md5_last() -> None:
+    assert ranked(["login", "plain"]) == ("PLAIN", "LOGIN")
+    assert ranked(["CRAM-MD5", "LOGIN", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]) == ("SCRAM-SHA-256", "LOGIN", "CRAM-MD5")
+    assert ranked(["PLAIN", "SCRAM-SHA-256-PLUS"], bound=True) == ("SCRAM-SHA-256-PLUS", "PLAIN")
+    assert ranked(["GSSAPI", "XOAUTH2"]) == ()
+
+
+def test_rfc2195_example() -> None:
+    # RFC 2195 §2
+    client = ClientSession("CRAM-MD5", "tim", "tanstaaftanstaaf")
+    assert client.initial() is None
+    answer = client.respond(base64.encode(b"<1896.697170952@postoffice.reston.mci.net>"))
+    assert base64.decode(answer, 100) == b"tim b913a602c7eda7a495b4e6e7334d3890"
+    client.succeeded(b"2.7.0 welcome")
+    with pytest.raises(MalformedExchange):
+        client.respond(b"")
 
 
 @given(st.lists(st.binary(max_size=40), max_size=4), st.sampled_from(sorted(SERVER_MECHANISMS)))

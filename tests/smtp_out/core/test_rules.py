@@ -9,6 +9,7 @@ import pytest
 from services.smtp_out import outcome
 from services.smtp_out.attempt import ascii_domain, fit_recipient
 from services.smtp_out.destination import FIRST_SESSIONS, REQUEUES, Destination, Job, group_jobs
+from services.smtp_out.egress.ways import Choice, relay_way
 from services.smtp_out.outcome import Result, from_refused_session, from_verdict
 from services.smtp_out.plan import MAX_HOSTS, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
 from services.smtp_out.protocol.capabilities import Capabilities
@@ -209,10 +210,22 @@ def test_ascii_domain_leaves_what_cannot_be() -> None:
 
 def test_jobs_group_by_message_and_hop() -> None:
     entries = [entry(1), entry(2), entry(3, message=2), entry(4, destination="c.test"), entry(5)]
-    by_domain = group_jobs(entries, {one.entry_id: one.destination for one in entries}, 2)
+    by_domain = group_jobs(entries, lambda _: Choice(), 2)
     assert [job.ids for job in by_domain] == [(1, 2), (5,), (3,), (4,)]
-    smart = group_jobs(entries, {one.entry_id: "smart" for one in entries}, 100)
+    smart = group_jobs(entries, lambda _: Choice(relay_way("smart")), 100)
     assert [job.ids for job in smart] == [(1, 2, 4, 5), (3,)]
+    assert {job.key for job in smart} == {"(relay smart)"}
+
+
+def test_entries_of_one_message_with_different_ways_do_not_share_a_job() -> None:
+    entries = [entry(1), entry(2), entry(3)]
+    ways = {1: Choice(), 2: Choice(relay_way("a")), 3: Choice(automatic=True)}
+    jobs = group_jobs(entries, lambda one: ways[one.entry_id], 100)
+    assert [(job.key, job.ids, job.choice) for job in jobs] == [
+        ("b.test", (1,), ways[1]),
+        ("(relay a)", (2,), ways[2]),
+        ("b.test", (3,), ways[3]),
+    ]
 
 
 def test_sessions_grow_with_success_and_shrink_with_trouble() -> None:

@@ -13,6 +13,7 @@ from services.smtp_out.protocol.flow import Await, Flow, Refused, Send, SendCont
 from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_session, reset, start_tls
 from services.smtp_out.protocol.reply import PeerViolation, Reply
 from services.smtp_out.protocol.transaction import Envelope, Transaction, UnusableAddress, check_address
+from shared.sasl.client import ScramTerms
 
 PIPE = Capabilities(pipelining=True, size_offered=True, eight_bit=True, smtputf8=True, esmtp=True)
 STEPS = Capabilities()
@@ -211,18 +212,43 @@ def test_capabilities() -> None:
     )  # fmt: skip
 
 
+TERMS = ScramTerms("bm9uY2U=")
+
+
 def test_auth() -> None:
-    _, sent = drive(authenticate(("LOGIN", "PLAIN"), "u", "p"), codes(235))
-    assert sent == b"AUTH PLAIN AHUAcA==\r\n"
+    name, sent = drive(authenticate(("LOGIN", "PLAIN"), "u", "p", TERMS), codes(235))
+    assert (name, sent) == ("PLAIN", b"AUTH PLAIN AHUAcA==\r\n")
     challenges = [Reply(334, ("VXNlcm5hbWU6",)), Reply(334, ("UGFzc3dvcmQ6",)), Reply(235, ("ok",))]
-    _, sent = drive(authenticate(("LOGIN",), "u", "p"), challenges)
-    assert sent == b"AUTH LOGIN\r\ndQ==\r\ncA==\r\n"
+    name, sent = drive(authenticate(("LOGIN",), "u", "p", TERMS), challenges)
+    assert (name, sent) == ("LOGIN", b"AUTH LOGIN\r\ndQ==\r\ncA==\r\n")
     with pytest.raises(Refused):
-        drive(authenticate(("PLAIN",), "u", "p"), codes(535))
+        drive(authenticate(("PLAIN", "LOGIN"), "u", "p", TERMS), codes(535))
+    with pytest.raises(PeerViolation, match="XOAUTH2"):
+        drive(authenticate(("XOAUTH2",), "u", "p", TERMS), [])
     with pytest.raises(PeerViolation):
-        drive(authenticate(("XOAUTH2",), "u", "p"), [])
-    with pytest.raises(PeerViolation):
-        drive(authenticate(("LOGIN",), "u", "p"), [Reply(334, ("VXNlcm5hbWU6",))] * 3 + codes(501))
+        drive(authenticate(("LOGIN",), "u", "p", TERMS), [Reply(334, ("VXNlcm5hbWU6",))] * 3 + codes(501))
+
+
+@pytest.mark.parametrize("code", [504, 534])
+def test_a_mechanism_that_is_refused_is_followed_by_the_next(code: int) -> None:
+    name, sent = drive(authenticate(("SCRAM-SHA-256", "PLAIN", "CRAM-MD5"), "u", "p", TERMS), codes(code, 235))
+    assert name == "PLAIN"
+    assert [line.split()[1] for line in sent.splitlines()] == [b"SCRAM-SHA-256", b"PLAIN"]
+    with pytest.raises(Refused):
+        drive(authenticate(("SCRAM-SHA-256", "PLAIN"), "u", "p", TERMS), codes(code, code))
+    with pytest.raises(Refused):
+        drive(authenticate(("SCRAM-SHA-256", "PLAIN"), "u", "p", TERMS), codes(535, 235))
+
+
+def test_a_binding_that_is_refused_is_followed_by_scram_without() -> None:
+    bound = ScramTerms("bm9uY2U=", ("tls-server-end-point", b"x"), plus_offered=True)
+    with pytest.raises(Refused):
+        drive(authenticate(("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"), "u", "p", bound), codes(535, 535, 235))
+
+
+def test_a_server_that_takes_us_without_proof_is_not_trusted() -> None:
+    with pytest.raises(PeerViolation, match="prove"):
+        drive(authenticate(("SCRAM-SHA-256",), "u", "p", TERMS), codes(235))
 
 
 def test_small_dialogues() -> None:

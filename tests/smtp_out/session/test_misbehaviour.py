@@ -287,8 +287,8 @@ def test_a_server_that_refuses_in_the_middle_of_the_content() -> None:
 
 
 def test_smart_host_without_an_address_defers() -> None:
-    options = attrs.evolve(OPTIONS, smart_host=SmartHost("192.0.2.1", 25, TlsPolicy.NONE))
-    result = run(lambda: Router(options, Resolver([("127.0.0.1", 9)]), random.Random(1)).route("b.test"))
+    relay = SmartHost("192.0.2.1", 25, TlsPolicy.NONE)
+    result = run(lambda: Router(OPTIONS, Resolver([("127.0.0.1", 9)]), random.Random(1)).relay_route(relay))
     assert isinstance(result, Result)
     assert (result.kind, result.enhanced) == (D, "4.4.4")
 

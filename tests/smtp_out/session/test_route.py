@@ -12,7 +12,7 @@ import trio
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES
-from services.smtp_out.route import SMART_HOST_KEY, Route, Router
+from services.smtp_out.route import Route, Router
 from shared.contract.types import OutcomeKind
 from shared.dns.resolver import Limits, Resolver
 from shared.testing.dns_server import DnsServer, Trouble
@@ -55,6 +55,13 @@ def route(dns: DnsServer, destination: str, options: Options = OPTIONS) -> Route
     async def main() -> Route | Result:
         resolver = Resolver([dns.address], Limits(timeout_seconds=1, rounds=1))
         return await Router(options, resolver, random.Random(1)).route(destination)
+
+    return trio.run(main)
+
+
+def relay_route(dns: DnsServer, relay: SmartHost) -> Route | Result:
+    async def main() -> Route | Result:
+        return await Router(attrs.evolve(OPTIONS, allow_private=False), Resolver([dns.address]), random.Random(1)).relay_route(relay)
 
     return trio.run(main)
 
@@ -115,12 +122,12 @@ def test_a_huge_zone_costs_a_bounded_number_of_questions(dns: DnsServer) -> None
     assert len(dns.queries) - before <= 2 + 2 * 16
 
 
-def test_smart_host_takes_everything_and_without_tls_only_loopback(dns: DnsServer) -> None:
+def test_a_relay_without_tls_is_only_on_loopback(dns: DnsServer) -> None:
     for tls, addresses in ((TlsPolicy.REQUIRED, {"127.0.0.15", "10.0.0.1"}), (TlsPolicy.NONE, {"127.0.0.15"})):
-        options = attrs.evolve(OPTIONS, allow_private=False, smart_host=SmartHost("smart.test", 587, tls))
-        found = route(dns, "missing.test", options)
+        relay = SmartHost("smart.test", 587, tls)
+        found = relay_route(dns, relay)
         assert isinstance(found, Route)
         assert {target.address for target in found.targets} == addresses
         assert {(target.host, target.port, target.tls) for target in found.targets} == {("smart.test", 587, tls)}
-    router = Router(options, Resolver([dns.address]), random.Random(1))
-    assert router.hop_key("a.test") == router.hop_key("b.test") == SMART_HOST_KEY
+        assert found.relay == relay
+    assert isinstance(relay_route(dns, SmartHost("missing.test", 587)), Result)

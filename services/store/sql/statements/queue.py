@@ -85,6 +85,7 @@ _ENTRY: Final = (
     _m.ret,
     _e.warn_at,
     *WISHES,
+    _e.route,
 )
 ENTRIES: Final = PreparedIn(
     lambda ids: (
@@ -188,6 +189,7 @@ _ITEM: Final = (
     _e.lease_owner,
     _e.last_text,
     *WISHES,
+    _e.route,
 )
 SELECT_ITEMS: Final = sa.select(*_ITEM).join_from(queue_entry, queue_message, _m.id == _e.message_id)
 ITEMS_OF: Final = PreparedIn(lambda ids: SELECT_ITEMS.where(_e.id.in_(ids)).order_by(_e.id))
