@@ -1,5 +1,6 @@
 """Views, what DELE means, user names with a mailbox in them, and mail that goes after its download: over the real socket."""
 
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -248,6 +249,7 @@ async def test_a_user_name_may_name_a_mailbox(world, stack: Stack) -> None:
         for username, by in ((f"{local}+x@{domain}", w.pop3), (f"{local}+x@{domain}", w.imap)):
             with pytest.raises(AuthenticationFailed):
                 await mailbox(username, "wrong" if by is w.pop3 else PASSWORD, by)
+        stack["store"].wait_for_log(re.escape(f'"user": "{local}+x@{domain}", "role": "imap"'))
         log = [line for line in stack["store"].log.splitlines() if '"login failed"' in line]
         assert f'"user": "{w.address}"' in log[-2]
         assert f'"user": "{local}+x@{domain}"' in log[-1]
