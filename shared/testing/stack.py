@@ -32,6 +32,10 @@ PASSWORD = "correct-horse-battery"
 """Of every account that names no other."""
 
 
+QUIET = {"PILLARBOX_STORE__WILD_PERCENT": "0"}
+"""Tests delete by the hundred: a mail to the owner would come in between."""
+
+
 class Stack:
     """The store and `services` on `data_dir`, with `domain` made. `start` returns when all of them accept connections."""
 
@@ -46,6 +50,7 @@ class Stack:
         """`settings`: PILLARBOX_* variables for all; `argv`: how to start a service by its name, if not as usual."""
         self.data_dir = data_dir
         self.domain = domain
+        settings = {**QUIET, **(settings or {})}
         self.services = {name: RunningService(name, data_dir, settings) for name in ("store", *services)}
         if argv is not None:
             for name, service in self.services.items():

@@ -41,6 +41,7 @@ SETTINGS = {
     "PILLARBOX_STORE__COMPACT_KEEP_SECONDS": "0.1",
     "PILLARBOX_STORE__PACK_OCTETS": "200000",
     "PILLARBOX_STORE__SEARCH_INDEX": "false",
+    "PILLARBOX_STORE__WILD_PERCENT": "50",
     "PILLARBOX_STORE__WILD_MESSAGES": "20",
 }
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
