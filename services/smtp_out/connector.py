@@ -6,6 +6,7 @@ Laws
 - OPPORTUNISTIC: any certificate will do. It is verified all the same, to tell what was used; where that fails, a
   connection without it follows, and for a day (`doubts`) comes at once. A failed handshake is followed by one plain
   connection to the same address.
+- DANE: what the TLSA records ask for (`dane.judge`), and no mail goes out otherwise.
 - REQUIRED and IMPLICIT: chain and name are verified, and no mail nor password goes out otherwise.
 - A server that greets with our own name is ourselves: `Loop`, permanent (RFC 5321 §6.3).
 """
@@ -13,11 +14,14 @@ Laws
 from __future__ import annotations
 
 import ssl
+import time
+from collections.abc import Callable
 
 import attrs
 import trio
 
 from services.smtp_out import outcome
+from services.smtp_out.dane.judge import Dane, judge
 from services.smtp_out.doubts import Doubts
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
@@ -46,6 +50,7 @@ class Connector:
 
     options: Options
     doubts: Doubts = attrs.field(factory=Doubts)
+    now: Callable[[], float] = time.time
 
     async def open(self, route: Route) -> Session:
         """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
@@ -102,8 +107,9 @@ class Connector:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
                 raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
             await self._secure(session, target, policy, doubt)
-            verdict = f"not verified: {doubt}" if doubt else "verified"
-            session.certificate = f"certificate of {target.host} {verdict}"
+            if target.dane is None:
+                verdict = f"not verified: {doubt}" if doubt else "verified"
+                session.certificate = f"certificate of {target.host} {verdict}"
             await self._login(session)
         except BaseException:
             session.abort()
@@ -115,11 +121,26 @@ class Connector:
             context = opportunistic_client_context() if doubt else self._verifying_context()
             # False: the server offers STARTTLS and then refuses it; it goes on in plain text, the session is in order
             await session.secure(context, target.host)
-        elif policy is TlsPolicy.REQUIRED:
+        elif policy in (TlsPolicy.REQUIRED, TlsPolicy.DANE):
             if not session.capabilities.starttls:
                 raise SessionBroken(Step.STARTTLS, "the server offers no STARTTLS, and TLS is required", "4.7.4")
-            if not await session.secure(self._verifying_context(), target.host):
+            if target.dane is None:
+                begun = await session.secure(self._verifying_context(), target.host)
+            else:
+                begun = await self._secure_by_dane(session, target.dane)
+            if not begun:
                 raise SessionBroken(Step.STARTTLS, "the server refused STARTTLS, and TLS is required", "4.7.4")
+
+    async def _secure_by_dane(self, session: Session, dane: Dane) -> bool:
+        """What holds is said in the session's words for the log. Raises CertificateDoubt."""
+
+        def look(chain: tuple[bytes, ...]) -> str:
+            judgement = judge(dane, chain, self.now())
+            session.promise, session.certificate = "", judgement.verdict
+            return judgement.fault
+
+        # RFC 7672 §8.1: the name that the records stand under is what the server is asked for
+        return await session.secure(opportunistic_client_context(), dane.base, judge=look)
 
     async def _login(self, session: Session) -> None:
         smart = self.options.smart_host
