@@ -8,9 +8,8 @@ import sys
 import time
 from functools import partial
 
-from services.smtp_out.configure import ConfigureError, make_options, make_sts_options, resolver_of
+from services.smtp_out.configure import ConfigureError, make_dane, make_options, make_sts_options, resolver_of
 from services.smtp_out.connector import Connector
-from services.smtp_out.dane.finder import DaneFinder
 from services.smtp_out.mta_sts.finder import PolicyFinder
 from services.smtp_out.options import Options
 from services.smtp_out.report import Reporter
@@ -52,15 +51,13 @@ async def main(service: Service) -> None:
         raise OSError(str(error)) from None
     rng = random.Random()
     policies = await _policies(service, options, resolver)
-    # AD is only as good as the resolver and the way to it, of which the owner knows (RFC 7672 §2.1.1, RFC 4035 §4.9.3)
-    dane = DaneFinder(resolver, options.mx_port) if service.settings.dns.validating else None
     name = f"smtp_out-{secrets.token_hex(6)}"
     reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
     worker = Worker(
         name,
         options,
         service.store,
-        Router(options, resolver, rng, policies.find if policies else None, dane),
+        Router(options, resolver, rng, policies.find if policies else None, make_dane(service.settings, resolver)),
         Connector(options),
         reporter,
         service.log,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from services.smtp_out.dane.finder import DaneFinder
 from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.retry import Schedule
@@ -62,6 +63,14 @@ def make_sts_options(settings: Settings, folder: Path) -> StsOptions | None:
         entries=out.mta_sts_policies,
         allow_private=out.allow_private,
     )
+
+
+def make_dane(settings: Settings, resolver: Resolver) -> DaneFinder | None:
+    """DANE; None where nobody vouches for what the resolver says of DNSSEC, or a smart host does the sending."""
+    # RFC 4035 §4.9.3: AD is only as good as the resolver and the way to it, of which the owner knows
+    if not settings.dns.validating or settings.smtp_out.smart_host:
+        return None
+    return DaneFinder(resolver, settings.smtp_out.mx_port)
 
 
 def resolver_of(settings: Settings) -> Resolver:
