@@ -28,6 +28,8 @@ from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.flow import Refused, Step
 from services.smtp_out.route import Route, Target
 from services.smtp_out.session import CertificateDoubt, Session, SessionBroken
+from services.smtp_out.tls_reports.observe import seen_session, seen_trouble
+from services.smtp_out.tls_reports.seen import Note, Seen, note_nothing
 from shared.net.tls import opportunistic_client_context, verifying_client_context
 
 
@@ -51,6 +53,7 @@ class Connector:
     options: Options
     doubts: Doubts = attrs.field(factory=Doubts)
     now: Callable[[], float] = time.time
+    note: Note = note_nothing
 
     async def open(self, route: Route) -> Session:
         """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
@@ -60,17 +63,25 @@ class Connector:
         for target in route.targets:
             remote = f"{target.host}[{target.address}]:{target.port}"
             try:
-                return await self._open_target(target)
+                session = await self._open_target(target)
             except Refused as refusal:
                 last = outcome.from_refused_session(refusal.step, refusal.reply)
             except SessionBroken as broken:
                 demanded = f" ({target.promise})" if target.promise and broken.step in (Step.TLS, Step.STARTTLS) else ""
                 last = outcome.deferred(broken.enhanced, broken.reason + demanded, broken.step.value)
+                self._count(route, seen_trouble(route, target, broken))
+            else:
+                self._count(route, seen_session(route, target, session))
+                return session
             tried.append(f"{remote}: {last.text}")
         if len(tried) > 1:
             text = "no host could take the mail: " + "; ".join(reversed(tried))
             last = attrs.evolve(last, text=text[: outcome.MAX_TEXT])
         raise NoHost(last, remote)
+
+    def _count(self, route: Route, seen: Seen | None) -> None:
+        if seen is not None and route.domain:
+            self.note(seen)
 
     async def _open_target(self, target: Target) -> Session:
         if target.tls is not TlsPolicy.OPPORTUNISTIC:
@@ -107,6 +118,7 @@ class Connector:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
                 raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
             await self._secure(session, target, policy, doubt)
+            session.doubt = doubt
             if target.dane is None:
                 verdict = f"not verified: {doubt}" if doubt else "verified"
                 session.certificate = f"certificate of {target.host} {verdict}"

@@ -18,6 +18,7 @@ from services.smtp_out.mta_sts.policy import Mode, Policy, ascii_name
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.plan import MAX_ADDRESSES, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
+from services.smtp_out.tls_reports.seen import Applied, Failure, Note, PolicyType, Seen, applied, note_nothing
 from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 
@@ -42,6 +43,8 @@ class Route:
     """The targets to try in order, at least one; at most MAX_ADDRESSES."""
 
     targets: tuple[Target, ...]
+    domain: str = ""  # whose mail exchangers they are, in A-labels; empty for address literals and the smart host
+    policy: Policy | None = None  # of MTA-STS
 
 
 class Router:
@@ -54,6 +57,7 @@ class Router:
         rng: random.Random,
         find_policy: PolicyOf | None = None,
         dane: DaneFinder | None = None,
+        note: Note = note_nothing,
     ) -> None:
         """`find_policy` gives the MTA-STS policy that holds for a domain now; `dane` is there where the resolver is trusted."""
         self._options = options
@@ -61,6 +65,7 @@ class Router:
         self._rng = rng
         self._find_policy = find_policy
         self._dane = dane
+        self._note = note
 
     def hop_key(self, destination: str) -> str:
         """What shares sessions: the smart host, or the destination's domain."""
@@ -109,6 +114,7 @@ class Router:
         self, destination: str, hosts: Hosts, policy: Policy | None, signed: tuple[str, ...]
     ) -> Route | Result:
         """`signed`: the names of the destination, where DNSSEC vouches for its MX records."""
+        domain = "" if hosts.literal else ascii_name(destination)
         targets: list[Target] = []
         refused = ""
         unnamed: list[str] = []
@@ -121,10 +127,14 @@ class Router:
                 dane = await self._dane.find(ascii_name(host), signed) if self._dane and signed and addresses else None
             except DnsFailure as error:
                 failure = error
+                if error.rdtype == "TLSA":
+                    tlsa = Applied(PolicyType.TLSA, hosts=(host,))
+                    self._note(Seen(domain, tlsa, Failure.DNSSEC_INVALID, host))
                 continue
             # RFC 8461 §5: a host that the policy does not name is passed over; §2: DANE goes before
             if dane is None and policy is not None and policy.mode is Mode.ENFORCE and not policy.matches(host):
                 unnamed.append(host)
+                self._note(Seen(domain, applied(policy, host, None), Failure.VALIDATION_FAILURE, host))
                 continue
             for address in addresses:
                 reason = refuse_address(address, self._options.allow_private)
@@ -133,7 +143,7 @@ class Router:
                 else:
                     refused = f"{host} has the address {address}, which {reason}: mail is not sent there"
         if targets:
-            return Route(tuple(targets[:MAX_ADDRESSES]))
+            return Route(tuple(targets[:MAX_ADDRESSES]), domain, policy)
         if failure is not None:
             raise failure
         if unnamed:

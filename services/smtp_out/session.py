@@ -65,6 +65,7 @@ class Session:
         self.transactions = 0
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
+        self.doubt = ""  # why the certificate did not verify, where it need not
         self.certificate = ""  # whether the server's certificate verified, in words
 
     @classmethod
@@ -78,6 +79,10 @@ class Session:
         except OSError as error:  # no such address family on this machine
             raise SessionBroken(Step.CONNECT, f"cannot connect to {address}: {error.strerror}", "4.4.1") from None
         return cls(stream, host, options)
+
+    @property
+    def encrypted(self) -> bool:
+        return self._stream.tls is not None
 
     @property
     def tls(self) -> str:

@@ -52,6 +52,11 @@ class TlsaRecord:
     matching: Matching
     data: bytes
 
+    @property
+    def text(self) -> str:
+        """In presentation format."""
+        return f"{self.usage:d} {self.selector:d} {self.matching:d} {self.data.hex()}"
+
     def matches(self, certificate: bytes) -> bool:
         """Whether a certificate (DER) is the one, or has the key, that the record means."""
         selected = certificate if self.selector is Selector.CERTIFICATE else public_key_of(certificate)
