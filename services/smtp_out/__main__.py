@@ -50,15 +50,16 @@ async def _policies(service: Service, options: Options, resolver: Resolver) -> P
     return finder
 
 
-def _note(service: Service, resolver: Resolver, name: str, rng: random.Random) -> Note:
+def _note(service: Service, options: Options, resolver: Resolver, name: str, rng: random.Random) -> Note:
     """Where sessions are counted for TLS reports, which are sent meanwhile. Raises ConfigureError."""
     reports = make_report_options(service.settings)
     if reports is None:
         return note_nothing
     book = Book(service.paths.kept(service.name) / "tls-reports.sqlite")
     counter = SessionCounter(book, service.log, time.time)
+    context = verifying_client_context(options.ca_file, common_name=False)
     signer = Signer(service.store.queue, service.log, time.time, time.monotonic)
-    reporter = DayReporter(reports, book, resolver, service.store.queue, signer, name, service.log, time.time, rng)
+    reporter = DayReporter(reports, book, resolver, service.store.queue, signer, name, service.log, time.time, rng, context)
     service.nursery.start_soon(counter.run)
     service.nursery.start_soon(reporter.run)
     service.metrics.gauge("pillarbox_smtp_out_tls_results_lost", "TLS results that found no room.").read_from(
@@ -78,7 +79,7 @@ async def main(service: Service) -> None:
     try:
         options = make_options(service.settings)
         resolver = resolver_of(service.settings)
-        note = _note(service, resolver, name, rng)
+        note = _note(service, options, resolver, name, rng)
     except ConfigureError as error:
         raise OSError(str(error)) from None
     policies = await _policies(service, options, resolver)

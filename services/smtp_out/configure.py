@@ -82,7 +82,7 @@ def make_report_options(settings: Settings) -> ReportOptions | None:
         return None
     if not _ADDRESS.fullmatch(out.tls_reports_from):
         raise ConfigureError(f"smtp_out.tls_reports_from: {out.tls_reports_from}: must be an address as in reports@example.org")
-    return ReportOptions(out.tls_reports_from, out.tls_reports_spread_seconds)
+    return ReportOptions(out.tls_reports_from, out.tls_reports_spread_seconds, out.allow_private)
 
 
 def resolver_of(settings: Settings) -> Resolver:

@@ -24,14 +24,16 @@ from services.smtp_out.tls_reports.seen import DAY_SECONDS, Applied, Failure, Po
 ROWS: Final = 50_000
 """About 15 MB."""
 ROWS_OF_A_REPORT: Final = 2000
-KEPT_DAYS: Final = 3
-"""RFC 8460 §5.3 has senders try for 24 hours; a machine that was off in that time still tells of the days before."""
+KEPT_DAYS: Final = 2
+"""RFC 8460 §5.4 has senders try for 24 hours; a machine that was off in that time still tells of the days before."""
+_NAMES: Final = ("seen", "due", "told")
 _BUSY_SECONDS: Final = 5.0
 _TABLES: Final = (
     """CREATE TABLE IF NOT EXISTS seen (
         day INTEGER, domain TEXT, policy TEXT, failure TEXT, host TEXT, address TEXT, sessions INTEGER NOT NULL,
         PRIMARY KEY (day, domain, policy, failure, host, address)) WITHOUT ROWID""",
     "CREATE TABLE IF NOT EXISTS due (day INTEGER, domain TEXT, at REAL NOT NULL, PRIMARY KEY (day, domain)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS told (day INTEGER, domain TEXT, place TEXT, PRIMARY KEY (day, domain, place)) WITHOUT ROWID",
 )
 
 
@@ -42,6 +44,7 @@ class DomainDay:
     domain: str
     day: int
     rows: tuple[Counted, ...]
+    told: frozenset[str]  # places that have the report already
 
 
 class Book:
@@ -74,8 +77,8 @@ class Book:
     def close_days(self, today: int, now: float, spread_seconds: float, rng: random.Random) -> None:
         """Give every domain's days before `today` a time for their reports, within the spread from now; forget what is too old."""
         with self._change() as database:
-            for table in ("seen", "due"):
-                database.execute(f"DELETE FROM {table} WHERE day < ?", (today - KEPT_DAYS,))  # noqa: S608 - two names of ours
+            for table in _NAMES:
+                database.execute(f"DELETE FROM {table} WHERE day < ?", (today - KEPT_DAYS,))  # noqa: S608 - names of ours
             ended = database.execute(
                 "SELECT DISTINCT day, domain FROM seen WHERE day < ? EXCEPT SELECT day, domain FROM due", (today,)
             ).fetchall()
@@ -94,13 +97,19 @@ class Book:
                 "SELECT policy, failure, host, address, sessions FROM seen WHERE (day, domain) = (?, ?) ORDER BY sessions DESC LIMIT ?",
                 (*found, ROWS_OF_A_REPORT),
             ).fetchall()
+            told = database.execute("SELECT place FROM told WHERE (day, domain) = (?, ?)", found).fetchall()
         day, domain = found
-        return DomainDay(domain, day, tuple(_counted(*row) for row in rows))
+        return DomainDay(domain, day, tuple(_counted(*row) for row in rows), frozenset(place for (place,) in told))
+
+    def tell(self, domain: str, day: int, place: str) -> None:
+        """This place has it; others may not."""
+        with self._change() as database:
+            database.execute("INSERT OR IGNORE INTO told VALUES (?, ?, ?)", (day, domain, place))
 
     def drop(self, domain: str, day: int) -> None:
         """It is reported, or nobody wants it."""
         with self._change() as database:
-            for table in ("seen", "due"):
+            for table in _NAMES:
                 database.execute(f"DELETE FROM {table} WHERE (day, domain) = (?, ?)", (day, domain))  # noqa: S608 - as above
 
     @contextmanager

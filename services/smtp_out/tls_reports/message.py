@@ -8,14 +8,20 @@ import gzip
 from services.smtp_out.tls_reports.document import DayReport, build_document
 from shared.mail.date import format_date
 
+MEDIA_TYPE = "application/tlsrpt+gzip"  # RFC 8460 §6.4
 _LINE_CHARACTERS = 76
+
+
+def pack_document(report: DayReport) -> bytes:
+    """The JSON, compressed."""
+    # the file's time is left out: the same report is the same octets
+    return gzip.compress(build_document(report), mtime=0)
 
 
 def build_message(report: DayReport, sender: str, recipient: str, now: int, unique: str) -> bytes:
     """The message, unsigned. `unique` makes Message-ID and boundary: letters and digits, at most 40."""
     boundary = f"=_{unique}"
-    # the file's time is left out: the same report is the same octets
-    packed = base64.b64encode(gzip.compress(build_document(report), mtime=0)).decode("ascii")
+    packed = base64.b64encode(pack_document(report)).decode("ascii")
     attachment = [packed[at : at + _LINE_CHARACTERS] for at in range(0, len(packed), _LINE_CHARACTERS)]
     # RFC 8460 §5.1
     name = f"{report.submitter}!{report.domain}!{report.begin}!{report.end}.json.gz"
@@ -44,7 +50,7 @@ def build_message(report: DayReport, sender: str, recipient: str, now: int, uniq
         f"Questions: {report.contact}",
         "",
         f"--{boundary}",
-        "Content-Type: application/tlsrpt+gzip",
+        f"Content-Type: {MEDIA_TYPE}",
         "Content-Transfer-Encoding: base64",
         "Content-Disposition: attachment;",
         f' filename="{name}"',

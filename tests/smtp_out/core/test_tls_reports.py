@@ -20,10 +20,10 @@ from services.smtp_out.dane.judge import Dane
 from services.smtp_out.dane.tlsa import usable_records
 from services.smtp_out.mta_sts.policy import Mode, Policy
 from services.smtp_out.tls_reports.book import KEPT_DAYS, Book, day_of
+from services.smtp_out.tls_reports.counter import MAX_WAITING, SessionCounter
 from services.smtp_out.tls_reports.document import MAX_DETAILS, MAX_POLICIES, Counted, DayReport, build_document
 from services.smtp_out.tls_reports.message import build_message
-from services.smtp_out.tls_reports.record import MAX_PLACES, parse_record
-from services.smtp_out.tls_reports.recorder import MAX_WAITING, Recorder
+from services.smtp_out.tls_reports.record import MAX_PLACES, parse_record, split_url
 from services.smtp_out.tls_reports.seen import (
     TRACE_PREFIX,
     Applied,
@@ -47,9 +47,11 @@ DAY = day_of(NOW)
     ("texts", "addresses"),
     [
         (["v=TLSRPTv1;rua=mailto:reports@b.test"], ("reports@b.test",)),
-        (["v=TLSRPTv1 ; rua=mailto:a@b.test , https://b.test/r ,mailto:c%2Bd@b.test;"], ("a@b.test", "c+d@b.test")),
+        (["v=TLSRPTv1 ; rua=mailto:a@b.test , https://b.test/r ,mailto:c%2Bd@b.test;"], ("a@b.test", "https://b.test/r", "c+d@b.test")),
         (["v=TLSRPTv1; ext=1; rua=MAILTO:a@b.test?subject=x", "v=spf1 -all"], ("a@b.test",)),
-        (["v=TLSRPTv1; rua=https://b.test/r"], ()),
+        (["v=TLSRPTv1; rua=https://b.test/r"], ("https://b.test/r",)),
+        (["v=TLSRPTv1; rua=https://b.test:8443"], ("https://b.test:8443",)),
+        (["v=TLSRPTv1; rua=http://b.test/r,https://u@b.test/,https://b/,https://b.test/ x,https://b.test/#f,https:///r"], ()),
         (["v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:c@b.test"], ()),
         (["v=tlsrptv1; rua=mailto:a@b.test"], ()),
         (["v=TLSRPTv1"], ()),
@@ -62,6 +64,11 @@ DAY = day_of(NOW)
 )
 def test_who_is_told(texts: list[str], addresses: tuple[str, ...]) -> None:
     assert parse_record(texts) == addresses
+
+
+def test_urls_in_parts() -> None:
+    assert split_url("https://B.test/r?x=1") == ("b.test", 443, "/r?x=1")
+    assert split_url("https://b.test:8443") == ("b.test", 8443, "/")
 
 
 @given(st.lists(st.text(max_size=60).map(lambda text: "v=TLSRPTv1;rua=" + text), max_size=2))
@@ -205,6 +212,10 @@ def test_a_day_is_one_workers_and_comes_again_until_it_is_dropped(tmp_path: Path
     assert one.take(NOW, 60) is not None
     assert other.take(NOW, 60) is None
     assert other.take(NOW + 60, 60) is not None
+    one.tell("b.test", DAY, "a@b.test")
+    again = one.take(NOW + 120, 60)
+    assert again is not None
+    assert again.told == {"a@b.test"}
     one.drop("b.test", DAY)
     one.close_days(DAY + 1, NOW + 120, 0, RNG)
     assert one.take(NOW + 1000, 60) is None
@@ -233,24 +244,24 @@ def test_the_book_is_bounded_and_a_broken_one_begun_anew(tmp_path: Path) -> None
         Book(tmp_path / "c").add(DAY, {GOOD: 1})
 
 
-# --- the recorder ---
+# --- the counter ---
 
 
 def test_what_is_noted_is_written_at_the_latest_at_the_end(tmp_path: Path) -> None:
     book = Book(tmp_path / "b")
     lines: list[str] = []
-    recorder = Recorder(book, Logger("smtp_out", Level.DEBUG, True, lines.append), lambda: NOW)
+    counter = SessionCounter(book, Logger("smtp_out", Level.DEBUG, True, lines.append), lambda: NOW)
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(recorder.run)
+            nursery.start_soon(counter.run)
             await trio.testing.wait_all_tasks_blocked()
             TRACE.set(new_trace())
-            recorder.note(GOOD)
-            recorder.note(GOOD)
+            counter.note(GOOD)
+            counter.note(GOOD)
             # a report's own delivery is nobody's business
             TRACE.set(TRACE_PREFIX + "1")
-            recorder.note(GOOD)
+            counter.note(GOOD)
             nursery.cancel_scope.cancel()
 
     trio.run(main)
@@ -258,16 +269,16 @@ def test_what_is_noted_is_written_at_the_latest_at_the_end(tmp_path: Path) -> No
     found = book.take(NOW, 1)
     assert found is not None
     assert [row.sessions for row in found.rows] == [2]
-    assert recorder.lost == 0
+    assert counter.lost == 0
 
 
 def test_the_recorder_is_bounded_and_outlives_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     lines: list[str] = []
-    recorder = Recorder(Book(tmp_path / "b"), Logger("smtp_out", Level.DEBUG, True, lines.append), lambda: NOW)
+    counter = SessionCounter(Book(tmp_path / "b"), Logger("smtp_out", Level.DEBUG, True, lines.append), lambda: NOW)
     for number in range(MAX_WAITING + 7):
-        recorder.note(Seen(f"{number}.test", Applied()))
-    assert recorder.lost == 7
-    trio.run(recorder.write)
-    assert recorder.lost == MAX_WAITING + 7
+        counter.note(Seen(f"{number}.test", Applied()))
+    assert counter.lost == 7
+    trio.run(counter.write)
+    assert counter.lost == MAX_WAITING + 7
     assert "cannot be written" in lines[0]

@@ -18,7 +18,9 @@ import pytest
 from services.smtp_out.mta_sts.policy import Mode, Policy
 from services.smtp_out.tls_reports.book import Book, day_of
 from services.smtp_out.tls_reports.seen import Failure, Seen, applied
+from shared.testing.certificates import Authority
 from shared.testing.dns_server import Trouble
+from shared.testing.https_peer import HttpsPeer, http_answer
 from shared.testing.outbound import ALICE, OutboundWorld
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -38,12 +40,13 @@ def book_of(world: OutboundWorld) -> Book:
 
 
 def tomorrow(world: OutboundWorld) -> dict[str, list[tuple[Failure | None, int]]]:
-    """What would be told tomorrow, by domain."""
+    """What would be told tomorrow of today, by domain."""
     book, now = book_of(world), time.time()
     book.close_days(day_of(now) + 1, now, 0, random.Random(1))
     told = {}
     while (found := book.take(now, 60)) is not None:
-        told[found.domain] = [(row.failure, row.sessions) for row in found.rows]
+        if found.day == day_of(now):
+            told[found.domain] = [(row.failure, row.sessions) for row in found.rows]
     return told
 
 
@@ -87,7 +90,7 @@ def test_a_domain_that_asks_for_it_is_told_once(world: OutboundWorld) -> None:
         yesterday(world, Seen("b.test", POLICY), bad, Seen("silent.test", POLICY))
         (mail,) = peer.wait_messages(1)
         world.wait_queue_empty()
-        assert world.dns.count("_smtp._tls.silent.test", "TXT")
+        world.dns.wait_query("_smtp._tls.silent.test", "TXT")
         world.smtp_out.stop()
         world.smtp_out.restart()
         world.smtp_out.stop()
@@ -106,6 +109,37 @@ def test_a_domain_that_asks_for_it_is_told_once(world: OutboundWorld) -> None:
     assert tomorrow(world) == {}
 
 
+def test_reports_by_https_and_by_mail_each_once(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "authority")
+    settings = {**SETTINGS, "PILLARBOX_SMTP_OUT__CA_FILE": str(authority.ca_file)}
+    with HttpsPeer(authority.server_context("web.test")) as web, OutboundWorld(tmp_path, settings) as world:
+        url = f"https://web.test:{web.port}/reports?x=1"
+        world.dns.set("web.test", {"A": ["127.0.0.1"]})
+        world.dns.set("_smtp._tls.b.test", {"TXT": [f'"v=TLSRPTv1; rua={url},mailto:tls@reports.test"']})
+        web.answer(http_answer(b"", "503 Service Unavailable"))
+        with world.peer("reports.test") as peer:
+            yesterday(world, Seen("b.test", POLICY))
+            peer.wait_messages(1)
+            world.smtp_out.wait_for_log("TLS report not sent yet.*503")
+            world.wait_queue_empty()
+        world.smtp_out.stop()
+        found = book_of(world).take(time.time() + 3700, -10_000)  # due now
+        assert found is not None
+        assert found.told == {"tls@reports.test"}
+        web.answer(http_answer(b"", "204 No Content"))
+        world.smtp_out.restart()
+        web.wait_requests(2)
+        world.smtp_out.wait_for_log("TLS report sent.*https://web.test")
+        assert web.requests[-1] == ("web.test", "/reports?x=1")
+        document = json.loads(gzip.decompress(web.bodies[-1]))
+        assert document["policies"][0]["summary"]["total-successful-session-count"] == 3
+        world.smtp_out.stop()
+        # whether it is dropped already or not: nobody is told twice
+        found = book_of(world).take(time.time() + 8000, -10_000)
+        assert found is None or found.told == {"tls@reports.test", url}
+        assert not world.queue()
+
+
 def test_a_resolver_in_trouble_puts_the_report_off(world: OutboundWorld) -> None:
     world.dns.set("_smtp._tls.b.test", Trouble.SERVFAIL)
     yesterday(world, Seen("b.test", POLICY))
@@ -120,5 +154,5 @@ def test_without_a_key_there_is_no_report(tmp_path: Path) -> None:
     with OutboundWorld(tmp_path, settings) as world:
         world.dns.set("_smtp._tls.b.test", {"TXT": ['"v=TLSRPTv1; rua=mailto:tls@reports.test"']})
         yesterday(world, Seen("b.test", POLICY))
-        world.smtp_out.wait_for_log("no DKIM key signs for the domain")
+        world.smtp_out.wait_for_log("no DKIM key signs for tls_reports_from")
         assert not world.queue()
