@@ -36,12 +36,13 @@ def _statistic(resolver: Resolver, counter: str) -> float:
     return resolver.statistics()[counter]
 
 
-async def _policies(service: Service, options: Options, resolver: Resolver) -> PolicyFinder | None:
+async def _policies(service: Service, options: Options, resolver: Resolver, note: Note) -> PolicyFinder | None:
     """MTA-STS, with what the file remembers; None where it is off."""
     sts = make_sts_options(service.settings, service.paths.kept(service.name))
     if sts is None:
         return None
-    finder = PolicyFinder(sts, resolver, verifying_client_context(options.ca_file, common_name=False), service.log, time.time)
+    context = verifying_client_context(options.ca_file, common_name=False)
+    finder = PolicyFinder(sts, resolver, context, service.log, time.time, note)
     await finder.load()
     service.nursery.start_soon(finder.run)
     for counter in finder.statistics():
@@ -82,7 +83,7 @@ async def main(service: Service) -> None:
         note = _note(service, options, resolver, name, rng)
     except ConfigureError as error:
         raise OSError(str(error)) from None
-    policies = await _policies(service, options, resolver)
+    policies = await _policies(service, options, resolver, note)
     reporter = Reporter(options, service.store, name, service.log, service.metrics, rng)
     worker = Worker(
         name,

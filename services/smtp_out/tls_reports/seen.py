@@ -35,6 +35,9 @@ class Failure(enum.StrEnum):
     VALIDATION_FAILURE = "validation-failure"
     TLSA_INVALID = "tlsa-invalid"
     DNSSEC_INVALID = "dnssec-invalid"
+    STS_FETCH_ERROR = "sts-policy-fetch-error"
+    STS_POLICY_INVALID = "sts-policy-invalid"
+    STS_WEBPKI_INVALID = "sts-webpki-invalid"
 
 
 @attrs.frozen
@@ -85,6 +88,13 @@ def failure_by_words(why: str) -> Failure:
     if "expired" in words or "not valid at" in words:
         return Failure.CERTIFICATE_EXPIRED
     return Failure.CERTIFICATE_NOT_TRUSTED
+
+
+def policy_failure_by_words(why: str) -> Failure:
+    """Why an MTA-STS policy is not known, from the words of who fetched it."""
+    if "certificate not accepted" in why:
+        return Failure.STS_WEBPKI_INVALID
+    return Failure.STS_POLICY_INVALID if "is no policy" in why else Failure.STS_FETCH_ERROR
 
 
 def _cut(texts: Iterable[str]) -> tuple[str, ...]:
