@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from services.smtp_out.dane.finder import DaneFinder
 from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, tls_policy
 from services.smtp_out.retry import Schedule
+from services.smtp_out.tls_reports.reporter import ReportOptions
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
 from shared.config.smtp import Egress, SmtpOutSettings
@@ -17,6 +19,7 @@ from shared.net.tls import CertificateError, verifying_client_context
 
 _REPORT_SECONDS = 2.0  # of the drain time, kept for the last reports
 _MAX_PASSWORD_OCTETS = 1024
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
@@ -62,6 +65,24 @@ def make_sts_options(settings: Settings, folder: Path) -> StsOptions | None:
         entries=out.mta_sts_policies,
         allow_private=out.allow_private,
     )
+
+
+def make_dane(settings: Settings, resolver: Resolver) -> DaneFinder | None:
+    """DANE; None where nobody vouches for what the resolver says of DNSSEC, or a smart host does the sending."""
+    # RFC 4035 §4.9.3: AD is only as good as the resolver and the way to it, of which the owner knows
+    if not settings.dns.validating or settings.smtp_out.smart_host:
+        return None
+    return DaneFinder(resolver, settings.smtp_out.mx_port)
+
+
+def make_report_options(settings: Settings) -> ReportOptions | None:
+    """TLS reports; None where nobody is named to answer for them, or a smart host does the sending. Raises ConfigureError."""
+    out = settings.smtp_out
+    if not out.tls_reports_from or out.smart_host:
+        return None
+    if not _ADDRESS.fullmatch(out.tls_reports_from):
+        raise ConfigureError(f"smtp_out.tls_reports_from: {out.tls_reports_from}: must be an address as in reports@example.org")
+    return ReportOptions(out.tls_reports_from, out.tls_reports_spread_seconds, out.allow_private)
 
 
 def resolver_of(settings: Settings) -> Resolver:

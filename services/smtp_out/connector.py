@@ -6,6 +6,7 @@ Laws
 - OPPORTUNISTIC: any certificate will do. It is verified all the same, to tell what was used; where that fails, a
   connection without it follows, and for a day (`doubts`) comes at once. A failed handshake is followed by one plain
   connection to the same address.
+- DANE: what the TLSA records ask for (`dane.judge`), and no mail goes out otherwise.
 - REQUIRED and IMPLICIT: chain and name are verified, and no mail nor password goes out otherwise.
 - A route for REQUIRETLS takes only a session that `require_tls` has nothing against; where none of the hosts has one, that is permanent.
 - A server that greets with our own name is ourselves: `Loop`, permanent (RFC 5321 §6.3).
@@ -14,11 +15,14 @@ Laws
 from __future__ import annotations
 
 import ssl
+import time
+from collections.abc import Callable
 
 import attrs
 import trio
 
 from services.smtp_out import outcome, require_tls
+from services.smtp_out.dane.judge import Dane, judge
 from services.smtp_out.doubts import Doubts
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
@@ -26,6 +30,8 @@ from services.smtp_out.protocol.flow import Refused, Step
 from services.smtp_out.require_tls import Hop
 from services.smtp_out.route import Route, Target
 from services.smtp_out.session import CertificateDoubt, Session, SessionBroken
+from services.smtp_out.tls_reports.observe import seen_session, seen_trouble
+from services.smtp_out.tls_reports.seen import Note, Seen, note_nothing
 from shared.contract.types import OutcomeKind
 from shared.net.tls import opportunistic_client_context, verifying_client_context
 
@@ -49,6 +55,8 @@ class Connector:
 
     options: Options
     doubts: Doubts = attrs.field(factory=Doubts)
+    now: Callable[[], float] = time.time
+    note: Note = note_nothing
 
     async def open(self, route: Route) -> Session:
         """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
@@ -65,9 +73,11 @@ class Connector:
             except SessionBroken as broken:
                 demanded = f" ({target.promise})" if target.promise and broken.step in (Step.TLS, Step.STARTTLS) else ""
                 last = outcome.deferred(broken.enhanced, broken.reason + demanded, broken.step.value)
+                self._count(route, seen_trouble(route, target, broken))
                 if route.require_tls and broken.step in (Step.TLS, Step.STARTTLS):
                     unfit.append(require_tls.unprotected(broken.reason))
             else:
+                self._count(route, seen_session(route, target, session))
                 refused = require_tls.objection(session.hop) if route.require_tls else None
                 if refused is None:
                     return session
@@ -84,6 +94,10 @@ class Connector:
             text = "no host could take the mail: " + "; ".join(reversed(tried))
             last = attrs.evolve(last, text=text[: outcome.MAX_TEXT])
         raise NoHost(last, remote)
+
+    def _count(self, route: Route, seen: Seen | None) -> None:
+        if seen is not None and route.domain:
+            self.note(seen)
 
     async def _open_target(self, target: Target, relay: SmartHost | None) -> Session:
         if target.tls is not TlsPolicy.OPPORTUNISTIC:
@@ -122,10 +136,15 @@ class Connector:
                 text = f"the next hop {session.remote} is this server: the mail would loop for ever"
                 raise Loop(outcome.failed("5.4.6", text, 554), session.remote)
             await self._secure(session, target, policy, doubt, relay)
+            session.doubt = doubt
+            verified = session.encrypted and not doubt
+            if target.dane is None:
+                verdict = f"not verified: {doubt}" if doubt else "verified"
+                session.certificate = f"certificate of {target.host} {verdict}"
+            else:
+                verified = verified and bool(target.dane.records)
             offered = session.capabilities.require_tls
-            session.hop = Hop(target.host, target.vouched, session.secured, session.secured and not doubt, offered)
-            verdict = f"not verified: {doubt}" if doubt else "verified"
-            session.certificate = f"certificate of {target.host} {verdict}"
+            session.hop = Hop(target.host, target.vouched, session.encrypted, verified, offered)
             if relay is not None and relay.username:
                 await session.login(relay.username, relay.password)
         except BaseException:
@@ -140,11 +159,26 @@ class Connector:
             context = opportunistic_client_context() if doubt else self._verifying_context(relay)
             # False: the server offers STARTTLS and then refuses it; it goes on in plain text, the session is in order
             await session.secure(context, target.host)
-        elif policy is TlsPolicy.REQUIRED:
+        elif policy in (TlsPolicy.REQUIRED, TlsPolicy.DANE):
             if not session.capabilities.starttls:
                 raise SessionBroken(Step.STARTTLS, "the server offers no STARTTLS, and TLS is required", "4.7.4")
-            if not await session.secure(self._verifying_context(relay), target.host):
+            if target.dane is None:
+                begun = await session.secure(self._verifying_context(relay), target.host)
+            else:
+                begun = await self._secure_by_dane(session, target.dane)
+            if not begun:
                 raise SessionBroken(Step.STARTTLS, "the server refused STARTTLS, and TLS is required", "4.7.4")
+
+    async def _secure_by_dane(self, session: Session, dane: Dane) -> bool:
+        """What holds is said in the session's words for the log. Raises CertificateDoubt."""
+
+        def look(chain: tuple[bytes, ...]) -> str:
+            judgement = judge(dane, chain, self.now())
+            session.promise, session.certificate = "", judgement.verdict
+            return judgement.fault
+
+        # RFC 7672 §8.1: the name that the records stand under is what the server is asked for
+        return await session.secure(opportunistic_client_context(), dane.base, judge=look)
 
     def _verifying_context(self, relay: SmartHost | None) -> ssl.SSLContext:
         if relay is not None:

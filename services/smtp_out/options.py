@@ -17,6 +17,7 @@ class TlsPolicy(enum.Enum):
     OPPORTUNISTIC = "opportunistic"  # STARTTLS where offered, any certificate will do, plain when it fails (RFC 7435)
     REQUIRED = "required"  # STARTTLS with chain and name verified, or no delivery
     IMPLICIT = "implicit"  # TLS from the first byte, verified as REQUIRED (RFC 8314 §3)
+    DANE = "dane"  # STARTTLS with what the zone's TLSA records ask for, or no delivery (RFC 7672)
     NONE = "none"  # loopback only
 
 

@@ -53,7 +53,7 @@ def objection(hop: Hop) -> Result | None:
 def unvouched(hosts: Sequence[str]) -> Result:
     """None of the hosts is known to be the domain's for sure."""
     shown = ", ".join(hosts)
-    return unprotected(f"nothing vouches for the name of the mail exchanger (MTA-STS): {shown}")
+    return unprotected(f"nothing vouches for the name of the mail exchanger (MTA-STS, DNSSEC): {shown}")
 
 
 def unprotected(why: str) -> Result:

@@ -36,6 +36,7 @@ from shared.wire.dots import DotWriter
 
 T = TypeVar("T")
 Content = Callable[[], Awaitable[bytes]]  # the message's next piece, empty at its end
+Judge = Callable[[tuple[bytes, ...]], str]  # certificates in DER, the server's own first; why they do not do, or nothing
 _RECEIVE_OCTETS = 16384
 _SEND_OCTETS = 16384  # small pieces of a message go out together
 _NONCE_OCTETS = 18
@@ -78,6 +79,7 @@ class Session:
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
         self.mechanism = ""  # by which we logged in
+        self.doubt = ""  # why the certificate did not verify, where it need not
         self.certificate = ""  # whether the server's certificate verified, in words
         self.hop = Hop(host)  # what is known of the host, once the session is open
 
@@ -94,7 +96,7 @@ class Session:
         return cls(stream, host, options)
 
     @property
-    def secured(self) -> bool:
+    def encrypted(self) -> bool:
         """Under TLS."""
         return self._stream.tls is not None
 
@@ -118,10 +120,13 @@ class Session:
         ip = self._stream.local_ip
         return f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
 
-    async def secure(self, context: ssl.SSLContext, server_name: str, *, implicit: bool = False) -> bool:
+    async def secure(
+        self, context: ssl.SSLContext, server_name: str, *, implicit: bool = False, judge: Judge | None = None
+    ) -> bool:
         """STARTTLS (or TLS at once) and the handshake, then EHLO anew; False when the server would not begin.
 
-        Raises SessionBroken with step TLS when the handshake fails, Refused.
+        `judge` gets the server's certificates, which the context then need not verify, and says why they are refused. Not a word
+        is sent before. Raises SessionBroken with step TLS when the handshake fails, Refused.
         """
         if not implicit:
             if not await self.run(start_tls()):
@@ -135,6 +140,9 @@ class Session:
             raise CertificateDoubt(str(error), error.reason) from None
         except TlsFailed as error:
             raise self._broken(Step.TLS, str(error), "4.7.5") from None
+        if judge is not None and (why := judge(self._stream.peer_certificates())):
+            self.usable = False
+            raise CertificateDoubt(f"certificate not accepted: {why}", why)
         if not implicit:
             # RFC 3207 §4.2: what was learned before is forgotten
             self.capabilities = await self.run(hello(self._hello_name()))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
@@ -80,14 +80,21 @@ class Signer:
             body.feed(normalise_newlines(piece))
             piece = following
         content.rewind()
-        body_hash = body.digest()
+        content.put_in_front(self._fields(keys, header, body.digest(), domain))
+
+    async def signatures(self, message: bytes, domain: str) -> bytes:
+        """The fields for a whole message of our own making; empty where no key signs for the domain. Raises ContentLost."""
+        keys = await self._keys_of(domain)
+        end = header_end(message, 0, len(message))
+        body = BodyHash()
+        body.feed(message[end:])
+        return self._fields(keys, message[:end], body.digest(), domain)
+
+    def _fields(self, keys: Sequence[_Key], header: bytes, body_hash: bytes, domain: str) -> bytes:
         now = int(self._clock())
         chosen = choose_fields(header)
-        fields = []
-        for key in keys:
-            draft = chosen.draft(body_hash, domain, key.selector, key.algorithm, now)
-            fields.append(draft.finish(key.sign(draft.to_sign)))
-        content.put_in_front(b"".join(fields))
+        drafts = [chosen.draft(body_hash, domain, key.selector, key.algorithm, now) for key in keys]
+        return b"".join(draft.finish(key.sign(draft.to_sign)) for key, draft in zip(keys, drafts, strict=True))
 
     async def _keys_of(self, domain: str) -> tuple[_Key, ...]:
         kept = self._keys.get(domain)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from services.smtp_out import outcome
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.capabilities import Capabilities
+from services.smtp_out.tls_reports.seen import TRACE_PREFIX
 from shared.contract.types import QueueEntry
 from shared.contract.wishes_types import ByMode, TlsWish
 from shared.model.notify import Notify
@@ -19,6 +20,9 @@ _MOST_SECONDS = 999_999_999
 
 def tls_wish(entry: QueueEntry) -> TlsWish:
     """How its session is to be secured."""
+    if entry.trace.startswith(TRACE_PREFIX):
+        # RFC 8460 §5.3: what tells of a failure must get through in spite of it
+        return TlsWish.OPTIONAL
     wish = entry.wishes.tls
     # RFC 8689 §5: a bounce is not lost for want of REQUIRETLS
     return TlsWish.ANY if wish is TlsWish.REQUIRED and not entry.sender else wish

@@ -1,9 +1,10 @@
-"""`pillarbox domain add|list|remove|catch-all|dns|dkim-rotate|dkim-activate NAME`: the domains whose mail is ours."""
+"""`pillarbox domain add|list|remove|catch-all|dns|dkim-rotate|dkim-activate|tls-reports NAME`: the domains whose mail is ours."""
 
 import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from shared.cli import tls_reports
 from shared.cli.account import check_address
 from shared.cli.invocation import EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, add_noun
@@ -31,6 +32,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         Verb("dns", show_dns, "show the DNS records to publish", (name,)),
         Verb("dkim-rotate", rotate_keys, "make new DKIM keys, to be published before they sign", (name,)),
         Verb("dkim-activate", activate_keys, "sign with the new DKIM keys, once their records are published", (name,)),
+        Verb("tls-reports", tls_reports.show_reports, "sum up what others reported of TLS with its servers", tls_reports.WORDS),
         Verb("remove", remove, "no longer take mail for a domain", (name,)),
     )
 

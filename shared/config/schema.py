@@ -117,6 +117,11 @@ class BansSettings:
 @attrs.frozen
 class DnsSettings:
     resolvers: tuple[str, ...] = key((), "DNS resolvers as host:port; empty: the system's", form=HOST_PORTS)
+    validating: bool = key(
+        False,
+        "whether the resolvers check DNSSEC and nobody can change their answers on the way here (as on this machine): then "
+        "domains' TLSA records are kept to (DANE)",
+    )
     timeout_seconds: float = key(5.0, "for one question to one resolver", minimum=0.1, maximum=60)
     lifetime_seconds: float = key(15.0, "for one question altogether", minimum=0.1, maximum=120)
     cache_entries: int = key(10_000, "answers kept, by their TTL", minimum=0, maximum=1_000_000)

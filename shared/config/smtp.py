@@ -219,6 +219,13 @@ class SmtpOutSettings:
     mta_sts_port: int = key(443, "port where policies are fetched; for tests", minimum=1, maximum=65535)
     mta_sts_seconds: float = key(60.0, "for fetching one policy", minimum=0.1, maximum=300)
     mta_sts_policies: int = key(10_000, "policies remembered", minimum=1, maximum=100_000)
+    tls_reports_from: str = key(
+        "",
+        "address of a domain of ours in whose name other domains get the reports on TLS that they ask for (RFC 8460); empty: no reports",
+    )
+    tls_reports_spread_seconds: float = key(
+        4 * 3600.0, "after the day's end, within which its reports leave at random moments", minimum=0, maximum=12 * 3600
+    )
     allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
     connections: int = key(100, "messages under way at once", minimum=1, maximum=1000)
     connections_per_destination: int = key(20, "connections to one destination at once", minimum=1, maximum=100)

@@ -1,4 +1,4 @@
-"""A small HTTPS client on trio and h11: one GET, one answer, then the connection is closed.
+"""A small HTTPS client on trio and h11: one GET or POST, one answer, then the connection is closed.
 
 Laws
 - Bounded everywhere: the body (`body_octets`), all that is received (head, chunk marks and 1xx answers included), the time
@@ -6,7 +6,7 @@ Laws
 - The certificate must verify for `host` by the caller's context; nothing is sent before it did.
 - Redirects are not followed, nothing is cached, no cookie is kept, content is asked for without compression.
 - An answer whose length is not told (no Content-Length, no chunks) is refused: cut short it would look whole
-  (RFC 9112 §6.3, §8).
+  (RFC 9112 §6.3, §8). Of the answer to a POST only the status counts; its body is not read.
 
 h11 does the syntax (RFC 9112); addresses come from the caller, who knows which may be dialled.
 """
@@ -52,15 +52,29 @@ class Answer:
     body: bytes
 
 
+@attrs.frozen
+class Upload:
+    """What a POST carries."""
+
+    media_type: str
+    body: bytes
+
+
 async def fetch(
-    host: str, path: str, addresses: Sequence[str], port: int, context: ssl.SSLContext, bounds: Bounds
+    host: str,
+    path: str,
+    addresses: Sequence[str],
+    port: int,
+    context: ssl.SSLContext,
+    bounds: Bounds,
+    upload: Upload | None = None,
 ) -> Answer:
-    """GET https://host/path from the first address that answers. Raises FetchFailed."""
+    """GET https://host/path from the first address that answers, or POST an upload there. Raises FetchFailed."""
     reason = f"{host} has no address"
     with trio.move_on_after(bounds.seconds):
         for address in addresses[:MAX_ADDRESSES]:
             try:
-                return await _fetch_from(address, host, path, port, context, bounds)
+                return await _fetch_from(address, host, path, port, context, bounds, upload)
             except ConnectionLost as error:
                 reason = str(error)
             except h11.ProtocolError as error:
@@ -70,7 +84,7 @@ async def fetch(
 
 
 async def _fetch_from(
-    address: str, host: str, path: str, port: int, context: ssl.SSLContext, bounds: Bounds
+    address: str, host: str, path: str, port: int, context: ssl.SSLContext, bounds: Bounds, upload: Upload | None
 ) -> Answer:
     try:
         stream = await connect(address, port, bounds.connect_seconds, send_timeout_seconds=bounds.seconds)
@@ -78,7 +92,7 @@ async def _fetch_from(
         raise ConnectionLost(f"cannot connect to {address}: {error.strerror}") from None
     try:
         await stream.start_tls(context, bounds.seconds, server_hostname=host)
-        return await _Exchange(stream, host, bounds).run(path)
+        return await _Exchange(stream, host, bounds).run(path, upload)
     finally:
         # everything that counts has arrived: no need to wait for the other side's good-bye
         stream.abort()
@@ -94,7 +108,7 @@ class _Exchange:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEADER_OCTETS)
         self._received = 0
 
-    async def run(self, path: str) -> Answer:
+    async def run(self, path: str, upload: Upload | None) -> Answer:
         """Raises ConnectionLost, FetchFailed, h11.ProtocolError."""
         headers = [
             ("Host", self._host),
@@ -103,21 +117,24 @@ class _Exchange:
             ("Accept-Encoding", "identity"),
             ("Connection", "close"),
         ]
-        request = h11.Request(method="GET", target=path, headers=headers)
-        await self._stream.send_all(
-            (self._connection.send(request) or b"") + (self._connection.send(h11.EndOfMessage()) or b"")
-        )
+        events: list[h11.Event] = [h11.Request(method="GET", target=path, headers=headers), h11.EndOfMessage()]
+        if upload is not None:
+            headers += [("Content-Type", upload.media_type), ("Content-Length", str(len(upload.body)))]
+            events = [h11.Request(method="POST", target=path, headers=headers), h11.Data(upload.body), h11.EndOfMessage()]
+        await self._stream.send_all(b"".join(self._connection.send(event) or b"" for event in events))
         response = await self._next()
         while isinstance(response, h11.InformationalResponse):
             response = await self._next()
         if not isinstance(response, h11.Response):
             raise FetchFailed(f"{self._host} closed the connection without an answer")
         named = dict(response.headers)
+        media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("ascii", "replace")
+        if upload is not None:
+            return Answer(response.status_code, media_type, b"")
         # RFC 9112 §6.3
         if b"content-length" not in named and b"transfer-encoding" not in named:
             raise FetchFailed(f"{self._host} does not tell the length of its answer")
-        media_type = named.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        return Answer(response.status_code, media_type.decode("ascii", "replace"), await self._body())
+        return Answer(response.status_code, media_type, await self._body())
 
     async def _body(self) -> bytes:
         body = bytearray()

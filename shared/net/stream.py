@@ -27,6 +27,7 @@ import trio
 
 from shared.net.binding import END_POINT, EXPORTER, ServerContext, end_point_value
 from shared.net.networks import plain_ip
+from shared.net.peer_certificates import sent_certificates
 
 SEND_TIMEOUT_SECONDS: Final = 60.0
 """Default for how long a peer may take nothing: a phone in a lift needs some of it."""
@@ -124,6 +125,10 @@ class ClientStream:
         """Wraps a connected stream socket; raises OSError when the peer is gone already."""
         raw.setblocking(False)
         return cls(raw, send_timeout_seconds=send_timeout_seconds)
+
+    def peer_certificates(self) -> tuple[bytes, ...]:
+        """What the peer sent of certificates, in DER, its own first, none of them verified; none without TLS."""
+        return () if self._ssl is None else sent_certificates(self._ssl)
 
     async def receive_some(self, max_bytes: int) -> bytes:
         """Waits for at least one octet and returns at most `max_bytes`; b"" when no more will come, for any reason."""

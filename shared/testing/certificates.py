@@ -59,8 +59,13 @@ class Authority:
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server_context(self, *names: str, expired: bool = False, alternative: bool = True) -> ssl.SSLContext:
-        """A server's context with a certificate for these names; without `alternative` names the first is the subject's only."""
+    def server_context(
+        self, *names: str, expired: bool = False, alternative: bool = True, whole_chain: bool = False
+    ) -> ssl.SSLContext:
+        """A server's context with a certificate for these names; without `alternative` names the first is the subject's only.
+
+        `whole_chain`: the authority's certificate is sent, too.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
         builder = self._builder(subject, key.public_key(), expired=expired)
@@ -78,6 +83,7 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
+            + (self.ca_file.read_bytes() if whole_chain else b"")
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)

@@ -13,6 +13,8 @@ Laws
   is held without that type, or is only a node above a held one, is an empty answer (RFC 2308 §2.2). Both carry an SOA.
 - CNAMEs are followed inside the zones, at most eight (RFC 1034 §3.6.2); a loop answers with the chain alone.
 - A name may hold a `Trouble` instead of records; it then misbehaves so, for every type. A type may hold one, too.
+- Below a name given to `sign` it behaves as a validating resolver whose word is taken: AD on every answer to whoever asked for it,
+  as long as all names of the chain are there (RFC 6840 §5.8). There are no signatures: `shared.testing.unbound` has them.
 - An answer that does not fit the client's UDP size is cut with TC set (RFC 2181 §9); TCP gives the whole.
 """
 
@@ -76,6 +78,7 @@ class DnsServer:
     def __init__(self, zones: Mapping[str, Node] | None = None, *, ttl: int = 60, host: str = "127.0.0.1") -> None:
         self._zones: dict[str, Node] = {_key(name): node for name, node in (zones or {}).items()}
         self._ttl = ttl
+        self._signed: set[str] = set()
         self._lock = threading.Condition()
         self._queries: list[Query] = []
         self._udp, self._tcp = _bind_pair(host, self)
@@ -113,6 +116,11 @@ class DnsServer:
         """Replace what the zones hold for a name."""
         with self._lock:
             self._zones[_key(name)] = node
+
+    def sign(self, *names: str) -> None:
+        """Answer from now on as from signed zones for these names and all below them."""
+        with self._lock:
+            self._signed.update(map(_key, names))
 
     def remove(self, name: str) -> None:
         with self._lock:
@@ -172,8 +180,10 @@ class DnsServer:
         response.flags |= dns.flags.AA
         wanted = dns.rdatatype.to_text(rdtype)
         trouble: Trouble | None = None
+        authentic = bool(request.flags & dns.flags.AD)
         for _ in range(_CNAME_LIMIT):
             node = self._zones.get(_key(name.to_text()))
+            authentic = authentic and self._is_signed(name)
             if node is None:
                 if not self._has_below(name):
                     response.set_rcode(dns.rcode.NXDOMAIN)
@@ -194,7 +204,13 @@ class DnsServer:
                 break
             response.answer.append(dns.rrset.from_text_list(name, self._ttl, "IN", "CNAME", list(alias)))
             name = dns.name.from_text(alias[0])
+        if authentic:
+            response.flags |= dns.flags.AD
         return response, trouble
+
+    def _is_signed(self, name: dns.name.Name) -> bool:
+        key = _key(name.to_text())
+        return any(key == zone or key.endswith(f".{zone}") for zone in self._signed)
 
     def _has_below(self, name: dns.name.Name) -> bool:
         suffix = "." + _key(name.to_text())

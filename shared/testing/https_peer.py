@@ -45,6 +45,8 @@ class HttpsPeer:
         self._sockets: list[socket.socket] = []
         self.requests: list[tuple[str, str]] = []
         """Host and path of each whole request."""
+        self.bodies: list[bytes] = []
+        """What each of them carried; empty with GET."""
         self.handshakes_failed = 0
         context.sni_callback = self._choose
         self._listener = socket.create_server((host, port))
@@ -132,9 +134,17 @@ class HttpsPeer:
             if not data:
                 return
             head += data
+        head, _, body = head.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
+        octets = next((int(line[15:]) for line in lines if line.lower().startswith("content-length:")), 0)
+        while len(body) < octets:
+            data = tls.recv(4096)
+            if not data:
+                return
+            body += data
         host = next((line[5:].strip() for line in lines if line.lower().startswith("host:")), "")
         with self._changed:
+            self.bodies.append(body)
             self.requests.append((host, lines[0].split(" ")[1]))
             self._changed.notify_all()
         for piece in self._answers.get(host, self._answers.get("", ())):

@@ -22,6 +22,15 @@ from services.smtp_out.mta_sts.cache import Kept, PolicyCache
 from services.smtp_out.mta_sts.policy import MAX_OCTETS, Mode, Policy, ascii_name, parse_policy, parse_record
 from services.smtp_out.mta_sts.shelf import read_shelf, write_shelf
 from services.smtp_out.plan import refuse_address
+from services.smtp_out.tls_reports.seen import (
+    Applied,
+    Note,
+    PolicyType,
+    Seen,
+    applied,
+    note_nothing,
+    policy_failure_by_words,
+)
 from shared.dns.answers import DnsFailure
 from shared.dns.resolver import Resolver
 from shared.http.client import Bounds, FetchFailed, fetch
@@ -57,12 +66,14 @@ class PolicyFinder:
         context: ssl.SSLContext,
         log: Logger,
         now: Callable[[], float],
+        note: Note = note_nothing,
     ) -> None:
         self._options = options
         self._resolver = resolver
         self._context = context
         self._log = log
         self._now = now
+        self._note = note
         self._cache = PolicyCache(options.entries)
         self._failures: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._fetching = trio.CapacityLimiter(MAX_FETCHES)
@@ -193,6 +204,8 @@ class PolicyFinder:
         self._failures.move_to_end(domain)
         while len(self._failures) > MAX_FAILURES:
             self._failures.popitem(last=False)
+        told = applied(kept.policy, "", None) if kept else Applied(PolicyType.STS)
+        self._note(Seen(domain, told, policy_failure_by_words(reason)))
         # RFC 8461 §3.3: tell the owner, but for a policy that asks for nothing
         mode = kept.policy.mode if kept else None
         tell = self._log.debug if mode is Mode.NONE else self._log.warning

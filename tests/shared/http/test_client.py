@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from shared.http.client import Answer, Bounds, FetchFailed, fetch
+from shared.http.client import Answer, Bounds, FetchFailed, Upload, fetch
 from shared.net.tls import verifying_client_context
 from shared.testing.certificates import Authority
 from shared.testing.dns_server import free_loopback_port
@@ -30,12 +30,12 @@ def peer(authority: Authority) -> Iterator[HttpsPeer]:
 
 
 def get(
-    port: int, ca_file: Path, *addresses: str, host: str = HOST, bounds: Bounds = BOUNDS
+    port: int, ca_file: Path, *addresses: str, host: str = HOST, bounds: Bounds = BOUNDS, upload: Upload | None = None
 ) -> Answer:
     async def main() -> Answer:
         with trio.fail_after(10):
             context = verifying_client_context(ca_file)
-            return await fetch(host, "/a/b.txt", addresses or ("127.0.0.1",), port, context, bounds)
+            return await fetch(host, "/a/b.txt", addresses or ("127.0.0.1",), port, context, bounds, upload)
 
     return trio.run(main)
 
@@ -44,6 +44,22 @@ def test_an_answer(peer: HttpsPeer, authority: Authority) -> None:
     peer.answer(http_answer(b"hello", "200 OK", "Text/Plain ; charset=utf-8"))
     assert get(peer.port, authority.ca_file) == Answer(200, "text/plain", b"hello")
     assert peer.requests[-1] == (HOST, "/a/b.txt")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        (http_answer(b"thank you"), 200),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], 204),
+        ([b"HTTP/1.1 200 OK\r\n\r\nto the end"], 200),
+        (http_answer(b"x" * 100_000, "413 Content Too Large"), 413),
+    ],
+)
+def test_a_post(peer: HttpsPeer, authority: Authority, pieces: list[Piece], status: int) -> None:
+    peer.answer(pieces)
+    body = bytes(range(256)) * 400
+    assert get(peer.port, authority.ca_file, upload=Upload("application/x", body)).status == status
+    assert peer.bodies[-1] == body
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"

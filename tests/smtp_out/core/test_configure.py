@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from services.smtp_out.configure import ConfigureError, make_options, make_sts_options, resolver_of
+from services.smtp_out.configure import (
+    ConfigureError,
+    make_dane,
+    make_options,
+    make_report_options,
+    make_sts_options,
+    resolver_of,
+)
 from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import TlsPolicy
+from services.smtp_out.tls_reports.reporter import ReportOptions
 from shared.config.load import load_settings
 
 
@@ -32,6 +40,40 @@ def test_smart_host(tmp_path: Path, smart_host: str, tls: str, policy: TlsPolicy
     assert smart is not None
     assert smart.tls is policy
     assert smart.host == smart_host.rpartition(":")[0].strip("[]")
+
+
+@pytest.mark.parametrize(("validating", "smart_host", "on"), [("true", "", True), ("false", "", False), ("true", "h.test:587", False)])
+def test_the_ad_bit_is_trusted_only_where_the_settings_say_so(tmp_path: Path, validating: str, smart_host: str, on: bool) -> None:
+    environ = {
+        "PILLARBOX_DATA": str(tmp_path),
+        "PILLARBOX_DNS__VALIDATING": validating,
+        "PILLARBOX_DNS__RESOLVERS": "127.0.0.1:53",
+        "PILLARBOX_SMTP_OUT__SMART_HOST": smart_host,
+        "PILLARBOX_SMTP_OUT__MX_PORT": "2525",
+    }
+    settings = load_settings(None, environ)
+    dane = make_dane(settings, resolver_of(settings))
+    assert (dane is not None) == on
+    assert dane is None or dane.port == 2525
+
+
+def test_tls_reports_need_somebody_who_answers_for_them(tmp_path: Path) -> None:
+    def made(address: str, smart_host: str = "") -> ReportOptions | None:
+        environ = {
+            "PILLARBOX_DATA": str(tmp_path),
+            "PILLARBOX_SMTP_OUT__TLS_REPORTS_FROM": address,
+            "PILLARBOX_SMTP_OUT__SMART_HOST": smart_host,
+        }
+        return make_report_options(load_settings(None, environ))
+
+    assert made("") is None
+    assert made("tls@b.test", "h.test:587") is None
+    found = made("tls@B.test")
+    assert found is not None
+    assert (found.sender, found.domain) == ("tls@B.test", "b.test")
+    for wrong in ("tls", "tls@b", "tls@b.test\r\nBcc: x@y.test", "<tls@b.test>"):
+        with pytest.raises(ConfigureError, match=r"smtp_out\.tls_reports_from"):
+            made(wrong)
 
 
 def sts_options(tmp_path: Path, **variables: str):  # type: ignore[no-untyped-def]  # the type is what it is about

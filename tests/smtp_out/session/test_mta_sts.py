@@ -18,6 +18,7 @@ from services.smtp_out.mta_sts.policy import Mode, Policy
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.route import Route, Router
+from services.smtp_out.tls_reports.seen import Applied, Failure, Note, PolicyType, Seen, applied, note_nothing
 from shared.contract.types import OutcomeKind
 from shared.dns.resolver import Limits, Resolver
 from shared.net.tls import verifying_client_context
@@ -52,11 +53,11 @@ class Place:
     def serve(self, pieces: list[Piece]) -> None:
         self.https.answer(pieces)
 
-    def finder(self, **changes: Any) -> PolicyFinder:
+    def finder(self, note: Note = note_nothing, **changes: Any) -> PolicyFinder:
         resolver = Resolver([self.dns.address], Limits(timeout_seconds=0.3, lifetime_seconds=0.5, rounds=1, cache_size=0))
         log = Logger("smtp_out", Level.DEBUG, True, self.lines.append)
         context = verifying_client_context(self.ca_file)
-        return PolicyFinder(attrs.evolve(self.options, **changes), resolver, context, log, lambda: self.now)
+        return PolicyFinder(attrs.evolve(self.options, **changes), resolver, context, log, lambda: self.now, note)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,43 @@ def test_a_policy_holds_to_its_end_whatever_happens(place: Place, trouble: str) 
     assert run(lambda: finder.find("b.test")) == FOUND
     place.now += 1
     assert run(lambda: finder.find("b.test")) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure"),
+    [
+        ("certificate", Failure.STS_WEBPKI_INVALID),
+        ("text", Failure.STS_POLICY_INVALID),
+        ("status", Failure.STS_FETCH_ERROR),
+        ("address", Failure.STS_FETCH_ERROR),
+    ],
+)
+def test_what_cannot_be_fetched_is_counted_for_the_domains_report(place: Place, fault: str, failure: Failure) -> None:
+    match fault:
+        case "certificate":
+            place.dns.set("_mta-sts.c.test", {"TXT": ['"v=STSv1; id=1"']})
+            place.dns.set("mta-sts.c.test", {"A": ["127.0.0.1"]})
+        case "text":
+            place.serve(http_answer(b"hello"))
+        case "status":
+            place.serve(http_answer(b"", "404 Not Found"))
+        case _:
+            place.dns.remove("mta-sts.b.test")
+    domain = "c.test" if fault == "certificate" else "b.test"
+    seen: list[Seen] = []
+    assert run(lambda: place.finder(seen.append).find(domain)) is None
+    assert seen == [Seen(domain, Applied(PolicyType.STS), failure)]
+
+
+def test_a_policy_that_holds_is_named_with_the_failure(place: Place) -> None:
+    seen: list[Seen] = []
+    finder = place.finder(seen.append)
+    assert run(lambda: finder.find("b.test")) == FOUND
+    assert seen == []
+    place.record("2")
+    place.serve(http_answer(b"", "404 Not Found"))
+    assert run(lambda: finder.find("b.test")) == FOUND
+    assert seen == [Seen("b.test", applied(FOUND, "", None), Failure.STS_FETCH_ERROR)]
 
 
 def test_a_failed_fetch_waits_but_for_a_new_id(place: Place) -> None:
