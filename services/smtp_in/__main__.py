@@ -146,7 +146,7 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
     return Front(
         store=service.store,
         policy=policy,
-        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full),
+        deliverer=Deliverer(service.store, policy, profiles.hostname, full=full, language=settings.server.language),
         profiles=profiles,
         limits=limits_of(settings),
         spool=SpoolLimits(spool, own.memory_octets, own.header_octets, budget),

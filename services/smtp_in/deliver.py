@@ -31,6 +31,7 @@ from shared.mail.date import format_date
 from shared.mail.index import build_index
 from shared.mail.received import build_received
 from shared.mailauth.results import without_results_of
+from shared.model.language import Language
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient
 
@@ -61,13 +62,15 @@ class Deliverer:
         hostname: str,
         clock: Callable[[], float] = time.time,
         full: Reply = replies.MAILBOX_FULL,
+        language: Language = Language.ENGLISH,
     ) -> None:
-        """``full`` is said when the store finds all recipients over their quota."""
+        """``full`` is said when the store finds all recipients over their quota; ``language``: of reports where nothing shows one."""
         self._store = store
         self._policy = policy
         self._hostname = hostname
         self._clock = clock
         self._full = full
+        self._language = language
         self._large = trio.Semaphore(LARGE_AT_ONCE)
 
     def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
@@ -136,7 +139,7 @@ class Deliverer:
         else:
             index, eight_bit = await trio.to_thread.run_sync(_inspect, spooled.data)
 
-        receipt = build_receipt(self._hostname, transaction, spooled.data, int(self._clock()))
+        receipt = build_receipt(self._hostname, transaction, spooled.data, int(self._clock()), self._language)
         account = transaction.client.account
         device = account.device if account else None
 

@@ -1,5 +1,6 @@
 """smtp_out: leases what is due in the outbound queue, delivers it, reports, bounces. Its manual page is README.md.
 
-Read in this order: protocol (the SMTP client without I/O), plan, retry, outcome, destination (rules without I/O), mta_sts
-(what domains promise), session, doubts, connector, route (sockets, TLS, DNS), content, attempt, lane, report, bounce, worker, configure.
+Read in this order: protocol (the SMTP client without I/O), plan, retry, outcome, destination, row, holdings, pace, rests, transcript
+(rules without I/O), mta_sts (what domains promise), session, doubts, connector, route (sockets, TLS, DNS), content, attempt, lane,
+report, recorder, bounce, figures, worker, configure.
 """

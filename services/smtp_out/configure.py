@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, TlsPolicy
+from services.smtp_out.pace import Rates
 from services.smtp_out.retry import Schedule
 from shared.config.load import server_hostname
 from shared.config.schema import Settings
@@ -46,7 +47,20 @@ def make_options(settings: Settings) -> Options:
         max_sessions=out.connections,
         max_opening=2 * out.connections,
         max_per_destination=out.connections_per_destination,
+        destination_sessions={one.domain: one.connections for one in out.destinations if one.connections is not None},
+        rates=_rates(out),
+        language=settings.server.language,
+        dialogues=out.dialogues,
         grace_seconds=max(0.0, settings.server.drain_seconds - _REPORT_SECONDS),
+    )
+
+
+def _rates(out: SmtpOutSettings) -> Rates:
+    """Each process takes its part."""
+    return Rates(
+        per_destination=out.rate_per_destination / out.workers,
+        per_account=out.rate_per_account / out.workers,
+        destinations={one.domain: one.per_minute / out.workers for one in out.destinations if one.per_minute is not None},
     )
 
 

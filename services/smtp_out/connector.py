@@ -3,6 +3,7 @@
 Laws
 - A target that fails in any way is passed over; when all have failed, `NoHost` carries what to tell (deferred), with the
   last reply and the names of those that were tried.
+- A host that would not talk to us or could not be reached is tried after the others for a time (`rests`).
 - OPPORTUNISTIC: any certificate will do. It is verified all the same, to tell what was used; where that fails, a
   connection without it follows, and for a day (`doubts`) comes at once. A failed handshake is followed by one plain
   connection to the same address.
@@ -22,9 +23,12 @@ from services.smtp_out.doubts import Doubts
 from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.flow import Refused, Step
+from services.smtp_out.rests import Rests
 from services.smtp_out.route import Route, Target
 from services.smtp_out.session import CertificateDoubt, Session, SessionBroken
 from shared.net.tls import opportunistic_client_context, verifying_client_context
+
+_OF_THE_HOST = (Step.GREETING, Step.EHLO, Step.HELO)  # a refusal there says that the host wants no mail now
 
 
 class NoHost(Exception):
@@ -46,21 +50,29 @@ class Connector:
 
     options: Options
     doubts: Doubts = attrs.field(factory=Doubts)
+    rests: Rests = attrs.field(factory=Rests)
 
     async def open(self, route: Route) -> Session:
         """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
         tried: list[str] = []
         last = outcome.deferred("4.4.1", "no host to connect to")
         remote = ""
-        for target in route.targets:
+        for target in self.rests.in_order(route.targets, trio.current_time()):
             remote = f"{target.host}[{target.address}]:{target.port}"
             try:
-                return await self._open_target(target)
+                session = await self._open_target(target)
             except Refused as refusal:
+                if refusal.step in _OF_THE_HOST:
+                    self.rests.begin(target.host, trio.current_time())
                 last = outcome.from_refused_session(refusal.step, refusal.reply)
             except SessionBroken as broken:
+                if broken.step is Step.CONNECT:
+                    self.rests.begin(target.address, trio.current_time())
                 demanded = f" ({target.promise})" if target.promise and broken.step in (Step.TLS, Step.STARTTLS) else ""
                 last = outcome.deferred(broken.enhanced, broken.reason + demanded, broken.step.value)
+            else:
+                session.target = target
+                return session
             tried.append(f"{remote}: {last.text}")
         if len(tried) > 1:
             text = "no host could take the mail: " + "; ".join(reversed(tried))
@@ -104,6 +116,7 @@ class Connector:
             await self._secure(session, target, policy, doubt)
             verdict = f"not verified: {doubt}" if doubt else "verified"
             session.certificate = f"certificate of {target.host} {verdict}"
+            session.transcript.note(session.tls or "no TLS")
             await self._login(session)
         except BaseException:
             session.abort()

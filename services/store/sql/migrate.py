@@ -9,7 +9,7 @@ from typing import Final
 
 from services.store.sql.database import connect
 
-HEAD: Final = "0013"
+HEAD: Final = "0021"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 

@@ -7,6 +7,7 @@ from services.store.domain.addresses import InvalidAddressError, split_address
 from services.store.domain.directory import resolve
 from services.store.domain.names import INBOX
 from services.store.domain.queue import QueueTimes, warning_time
+from services.store.domain.turns import share_of
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Placement
 from services.store.reads.directory import Rules, lookups
@@ -46,7 +47,7 @@ def add_to_queue(
         transaction.add_queue_entry(
             (
                 entry_id, message_id, remote.address, remote.original, destination, now, "", 0.0, 0, "",
-                remote.notify, remote.orcpt, warn_at,
+                remote.notify, remote.orcpt, warn_at, share_of(delivery.account_id, destination),
             )
         )  # fmt: skip
         entries.append(EntryId(entry_id))
