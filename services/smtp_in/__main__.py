@@ -155,7 +155,13 @@ def _front(service: Service, tls: ServerTls, clients: ClientsWatch) -> Front:
         store=service.store,
         policy=policy,
         deliverer=Deliverer(
-            service.store, policy, profiles.hostname, full=full, rejects=rejects, hold_seconds=own.hold_seconds
+            service.store,
+            policy,
+            profiles.hostname,
+            full=full,
+            rejects=rejects,
+            hold_seconds=own.hold_seconds,
+            language=settings.server.language,
         ),
         profiles=profiles,
         limits=limits_of(settings),

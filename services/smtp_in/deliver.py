@@ -33,6 +33,7 @@ from shared.mail.date import format_date
 from shared.mail.index import build_index
 from shared.mail.received import build_received
 from shared.mailauth.results import without_results_of
+from shared.model.language import Language
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient
 
@@ -65,10 +66,11 @@ class Deliverer:
         full: Reply = replies.MAILBOX_FULL,
         rejects: Rejects | None = None,
         hold_seconds: float = 0.0,
+        language: Language = Language.ENGLISH,
     ) -> None:
         """``full`` is said when the store finds all recipients over their quota. ``rejects`` keeps some of what is refused.
 
-        ``hold_seconds``: how long submissions wait.
+        ``hold_seconds``: how long submissions wait; ``language``: of reports where nothing shows one.
         """
         self._hold_seconds = hold_seconds
         self._store = store
@@ -77,6 +79,7 @@ class Deliverer:
         self._clock = clock
         self._full = full
         self._rejects = rejects
+        self._language = language
         self._large = trio.Semaphore(LARGE_AT_ONCE)
 
     def prepare(self, transaction: Transaction, head: bytes, header: HeaderFacts) -> bytes:
@@ -155,7 +158,9 @@ class Deliverer:
             hold_seconds=self._hold_seconds if account is not None else 0.0,
             tls_optional=spooled.header.tls_optional,
         )
-        receipt = build_receipt(self._hostname, transaction, spooled.data, int(now), held=bool(wishes.held_until))
+        receipt = build_receipt(
+            self._hostname, transaction, spooled.data, int(now), self._language, held=bool(wishes.held_until)
+        )
         device = account.device if account else None
 
         async def hand_in(source: ContentSource) -> DeliveryResult:

@@ -10,25 +10,30 @@ from __future__ import annotations
 
 import secrets
 
+import attrs
+
 from services.smtp_in.transaction import Transaction
-from shared.contract.types import Bounce, ContentSource
+from shared.contract.types import Bounce
 from shared.mail.content import Content
-from shared.mail.dsn import DsnAction, DsnRecipient, DsnReport, build_dsn
-from shared.mail.index import build_index
-from shared.mail.xtext import decode_orcpt, decode_xtext
+from shared.mail.dsn import DsnAction, DsnRecipient
+from shared.mail.language import language_of
+from shared.mail.report import HEADER_OCTETS, Reported, report_to_sender
+from shared.mail.xtext import decode_orcpt
+from shared.model.language import Language
 
-HEADER_OCTETS = 64 * 1024
-"""Of the original, at most: a report without a failure returns the header only (RFC 3461 §4.3)."""
 
+def build_receipt(
+    hostname: str, transaction: Transaction, content: Content, now: int, default: Language, *, held: bool = False
+) -> Bounce | None:
+    """The report, or None where nobody is to be told. `content`: as it is stored.
 
-def build_receipt(hostname: str, transaction: Transaction, content: Content, now: int, *, held: bool = False) -> Bounce | None:
-    """The report, or None where nobody is to be told. `content`: as it is stored; `held`: nothing is delivered yet."""
+    `default`: the language where it shows none; `held`: nothing is delivered yet.
+    """
     receipts = [
         receipt for receipt in transaction.receipts.values() if not (held and receipt.action is DsnAction.DELIVERED)
     ]
     if not receipts or not transaction.sender or transaction.junk:
         return None
-    unique = secrets.token_hex(12)
     recipients = tuple(
         DsnRecipient(
             receipt.address,
@@ -38,25 +43,9 @@ def build_receipt(hostname: str, transaction: Transaction, content: Content, now
         )
         for receipt in receipts
     )
-    report = build_dsn(
-        DsnReport(
-            reporting_mta=hostname,
-            from_address=f"MAILER-DAEMON@{hostname}",
-            to_address=transaction.sender,
-            recipients=recipients,
-            date=now,
-            message_id=f"{unique}.receipt@{hostname}",
-            boundary=f"=_{unique}",
-            original=bytes(content[:HEADER_OCTETS]),
-            arrival=now,
-            envelope_id=decode_xtext(transaction.mail.envelope_id),
-        )
-    )
-    return Bounce(
-        recipient=transaction.sender,
-        content=ContentSource(len(report), inline=report),
-        index=build_index(report),
-        trace=transaction.trace,
-        eight_bit=not report.isascii(),
-        require_tls=transaction.mail.asked.require_tls,
-    )
+    # RFC 3461 §4.3: a report without a failure returns the header only
+    original = bytes(content[:HEADER_OCTETS])
+    reported = Reported(transaction.sender, transaction.trace, now, transaction.mail.envelope_id, original)
+    reported = attrs.evolve(reported, require_tls=transaction.mail.asked.require_tls)
+    unique, language = secrets.token_hex(12), language_of(original, default)
+    return report_to_sender(hostname, reported, recipients, kind="receipt", unique=unique, now=now, language=language)

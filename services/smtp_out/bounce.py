@@ -17,35 +17,15 @@ import attrs
 
 from services.smtp_out.wishes import tells_relayed
 from shared.contract.queue_types import FILED
-from shared.contract.types import Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
+from shared.contract.types import Bounce, Outcome, OutcomeKind, QueueEntry
 from shared.contract.wishes_types import TlsWish
-from shared.mail.dsn import DsnAction, DsnRecipient, DsnReport, build_dsn
-from shared.mail.index import build_index
-from shared.mail.xtext import decode_orcpt, decode_xtext
+from shared.mail.dsn import DsnAction, DsnRecipient
+from shared.mail.dsn_reasons import explain, explain_delay
+from shared.mail.language import language_of
+from shared.mail.report import Reported, report_to_sender
+from shared.mail.xtext import decode_orcpt
+from shared.model.language import Language
 from shared.model.notify import wants_failure, wants_success
-
-# RFC 3463, from the particular to the general: what happened, what the sender can do
-_WORDS: tuple[tuple[str, str, str], ...] = (
-    ("5.1.10", "This domain takes no mail at all.", "Ask the recipient for another address."),
-    ("5.1.1", "There is no such address.", "Check it for typing mistakes, or ask the recipient for the right one."),
-    ("5.1.2", "There is no such mail domain.", "Check the part of the address behind the @ for typing mistakes."),
-    ("5.1.3", "The address is not written in a way that mail can use.", "Check it for typing mistakes."),
-    ("5.1.6", "The recipient has moved and left no new address.", "Ask the recipient for the new one."),
-    ("5.2.1", "The recipient's mailbox is switched off.", "Reach the recipient in another way."),
-    ("5.2.2", "The recipient's mailbox is full.", "Try again later, or reach the recipient in another way."),
-    ("5.2.3", "The message is too large for the recipient.", "Send it without large attachments."),
-    ("5.3.4", "The message is too large for the recipient's server.", "Send it without large attachments."),
-    ("5.4.4", "The recipient's domain has no mail server that can be reached.", "Check the part behind the @."),
-    ("5.4.6", "The mail would go round in a circle.", "Tell the administrator of this mail system."),
-    ("5.4.7", "The recipient's server could not take the mail in time.", "Try again later, or use another way."),
-    ("5.6.7", "The recipient's server cannot handle international addresses.", "Use an address in plain letters a-z."),
-    ("5.6.", "The recipient's server cannot handle this kind of message.", "Send it as plain text, or another way."),
-    ("5.7.10", "The way to the recipient's server is not safe, and you asked for one that is (REQUIRETLS).", "Use another way."),
-    ("5.7.30", "The recipient's server does not promise a safe way, which you asked for (REQUIRETLS).", "Use another way."),
-    ("5.7.", "The recipient's server refused the message by its rules.", "Its words below may say why."),
-    ("5.1.", "The recipient's server refused the address.", "Check it for typing mistakes; the words below may help."),
-    ("5.", "The recipient's server refused the message.", "Its words below may say why."),
-)
 
 
 @attrs.frozen
@@ -82,45 +62,28 @@ def told_action(entry: QueueEntry, kind: OutcomeKind, *, now: float, dsn: bool, 
     return None
 
 
-def explain(enhanced: str) -> tuple[str, str]:
-    """What happened and what the sender can do, in plain words, by the enhanced code."""
-    for prefix, happened, advice in _WORDS:
-        if enhanced == prefix or (prefix.endswith(".") and enhanced.startswith(prefix)):
-            return happened, advice
-    return _WORDS[-1][1], _WORDS[-1][2]
-
-
-def build_bounce(hostname: str, failures: Sequence[Failure], header: bytes, now: float, unique: str) -> Bounce:
-    """The report to the sender of `failures`, all of one message. `header`: the original's first octets.
+def build_bounce(
+    hostname: str, failures: Sequence[Failure], header: bytes, now: float, unique: str, default: Language = Language.ENGLISH
+) -> Bounce:
+    """The report to the sender of `failures`, all of one message, in the sender's language. `header`: the original's first octets.
 
     Where `header` is the whole message and RET=FULL asked for it, all of it is returned.
-    `unique` makes Message-ID and boundary: letters and digits, at most 40.
+    `unique` makes Message-ID and boundary: letters and digits, at most 40. `default`: the language where the header tells none.
     """
     first = failures[0].entry
-    whole = returns_all(failures) and len(header) == first.octets
-    report = DsnReport(
-        reporting_mta=hostname,
-        from_address=f"MAILER-DAEMON@{hostname}",
-        to_address=first.sender,
-        recipients=tuple(_recipient(failure, now) for failure in failures),
-        date=int(now),
-        message_id=f"{unique}.bounce@{hostname}",
-        boundary=f"=_{unique}",
-        original=header,
+    language = language_of(header, default)
+    reported = Reported(
+        sender=first.sender,
+        trace=first.trace,
         arrival=int(first.queued_at),
-        envelope_id=decode_xtext(first.envelope_id),
-        return_full=whole,
+        envelope_id=first.envelope_id,
+        original=header,
+        whole=returns_all(failures) and len(header) == first.octets,
+        require_tls=first.wishes.tls is TlsWish.REQUIRED,
         deliver_by=int(first.wishes.deliver_by) if first.wishes.by_mode else None,
     )
-    content = build_dsn(report, len(header)) if whole else build_dsn(report)
-    return Bounce(
-        recipient=first.sender,
-        content=ContentSource(len(content), inline=content),
-        index=build_index(content),
-        trace=first.trace,
-        eight_bit=not content.isascii(),
-        require_tls=first.wishes.tls is TlsWish.REQUIRED,
-    )
+    recipients = tuple(_recipient(failure, now, language) for failure in failures)
+    return report_to_sender(hostname, reported, recipients, kind="bounce", unique=unique, now=int(now), language=language)
 
 
 def returns_all(failures: Sequence[Failure]) -> bool:
@@ -131,7 +94,7 @@ def returns_all(failures: Sequence[Failure]) -> bool:
     return failed and first.ret == "FULL" and first.wishes.tls is not TlsWish.REQUIRED
 
 
-def _recipient(failure: Failure, now: float) -> DsnRecipient:
+def _recipient(failure: Failure, now: float, language: Language) -> DsnRecipient:
     entry, outcome = failure.entry, failure.outcome
     reply = outcome.code and outcome.remote
     said = f"{outcome.code} {outcome.enhanced} {outcome.text}" if reply else outcome.text
@@ -144,5 +107,12 @@ def _recipient(failure: Failure, now: float) -> DsnRecipient:
         original_address=decode_orcpt(entry.orcpt) if entry.orcpt else entry.original,
         last_attempt=int(now),
         will_retry_until=int(entry.expires_at) if failure.action is DsnAction.DELAYED else None,
-        explanation=" ".join(explain(outcome.enhanced)) if failure.action is DsnAction.FAILED else "",
+        explanation=_explanation(failure, language),
     )
+
+
+def _explanation(failure: Failure, language: Language) -> str:
+    outcome = failure.outcome
+    if failure.action is DsnAction.FAILED:
+        return " ".join(explain(outcome.enhanced, outcome.text, language))
+    return explain_delay(outcome.enhanced, outcome.text, language) if failure.action is DsnAction.DELAYED else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from services.smtp_out.dane.finder import DaneFinder
 from services.smtp_out.mta_sts.finder import StsOptions
 from services.smtp_out.options import Options, SmartHost, tls_policy
+from services.smtp_out.pace import Rates
 from services.smtp_out.retry import Schedule
 from services.smtp_out.tls_reports.reporter import ReportOptions
 from shared.config.load import server_hostname
@@ -49,7 +50,20 @@ def make_options(settings: Settings) -> Options:
         max_sessions=out.connections,
         max_opening=2 * out.connections,
         max_per_destination=out.connections_per_destination,
+        destination_sessions={one.domain: one.connections for one in out.destinations if one.connections is not None},
+        rates=_rates(out),
+        language=settings.server.language,
+        dialogues=out.dialogues,
         grace_seconds=max(0.0, settings.server.drain_seconds - _REPORT_SECONDS),
+    )
+
+
+def _rates(out: SmtpOutSettings) -> Rates:
+    """Each process takes its part."""
+    return Rates(
+        per_destination=out.rate_per_destination / out.workers,
+        per_account=out.rate_per_account / out.workers,
+        destinations={one.domain: one.per_minute / out.workers for one in out.destinations if one.per_minute is not None},
     )
 
 

@@ -3,6 +3,7 @@
 Laws
 - A target that fails in any way is passed over; when all have failed, `NoHost` carries what to tell (deferred), with the
   last reply and the names of those that were tried.
+- A host that would not talk to us or could not be reached is tried after the others for a time (`rests`).
 - OPPORTUNISTIC: any certificate will do. It is verified all the same, to tell what was used; where that fails, a
   connection without it follows, and for a day (`doubts`) comes at once. A failed handshake is followed by one plain
   connection to the same address.
@@ -28,12 +29,15 @@ from services.smtp_out.options import Options, SmartHost, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.flow import Refused, Step
 from services.smtp_out.require_tls import Hop
+from services.smtp_out.rests import Rests
 from services.smtp_out.route import Route, Target
 from services.smtp_out.session import CertificateDoubt, Session, SessionBroken
 from services.smtp_out.tls_reports.observe import seen_session, seen_trouble
 from services.smtp_out.tls_reports.seen import Note, Seen, note_nothing
 from shared.contract.types import OutcomeKind
 from shared.net.tls import opportunistic_client_context, verifying_client_context
+
+_OF_THE_HOST = (Step.GREETING, Step.EHLO, Step.HELO)  # a refusal there says that the host wants no mail now
 
 
 class NoHost(Exception):
@@ -57,6 +61,7 @@ class Connector:
     doubts: Doubts = attrs.field(factory=Doubts)
     now: Callable[[], float] = time.time
     note: Note = note_nothing
+    rests: Rests = attrs.field(factory=Rests)
 
     async def open(self, route: Route) -> Session:
         """A session that is ready for MAIL, with the first target that works. Raises NoHost, Loop."""
@@ -64,13 +69,17 @@ class Connector:
         last = outcome.deferred("4.4.1", "no host to connect to")
         remote = ""
         unfit: list[Result] = []  # why hosts do not do for REQUIRETLS
-        for target in route.targets:
+        for target in self.rests.in_order(route.targets, trio.current_time()):
             remote = f"{target.host}[{target.address}]:{target.port}"
             try:
                 session = await self._open_target(target, route.relay)
             except Refused as refusal:
+                if refusal.step in _OF_THE_HOST:
+                    self.rests.begin(target.host, trio.current_time())
                 last = outcome.from_refused_session(refusal.step, refusal.reply)
             except SessionBroken as broken:
+                if broken.step is Step.CONNECT:
+                    self.rests.begin(target.address, trio.current_time())
                 demanded = f" ({target.promise})" if target.promise and broken.step in (Step.TLS, Step.STARTTLS) else ""
                 last = outcome.deferred(broken.enhanced, broken.reason + demanded, broken.step.value)
                 self._count(route, seen_trouble(route, target, broken))
@@ -80,6 +89,7 @@ class Connector:
                 self._count(route, seen_session(route, target, session))
                 refused = require_tls.objection(session.hop) if route.require_tls else None
                 if refused is None:
+                    session.target = target
                     return session
                 # RFC 8689 §4.2.1: QUIT, and the next host
                 await session.close()
@@ -145,6 +155,7 @@ class Connector:
                 verified = verified and bool(target.dane.records)
             offered = session.capabilities.require_tls
             session.hop = Hop(target.host, target.vouched, session.encrypted, verified, offered)
+            session.transcript.note(session.tls or "no TLS")
             if relay is not None and relay.username:
                 await session.login(relay.username, relay.password)
         except BaseException:

@@ -9,36 +9,18 @@ destination costs one connection attempt per round, and never holds what others 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
+from math import inf
 
 import attrs
 
-from services.smtp_out.egress.ways import BY_DEFAULT, Choice
+from services.smtp_out.egress.ways import Choice
+from services.smtp_out.row import Job, Row
 from services.smtp_out.wishes import lane_of
 from shared.contract.types import QueueEntry
-from shared.model.ids import EntryId
 
 FIRST_SESSIONS = 2  # once a session stands; every message that gets through adds one
 REQUEUES = 3  # how often a job goes back to wait for another session before it is deferred
-
-
-@attrs.define(eq=False)
-class Job:
-    """One message's recipients at one hop."""
-
-    key: str
-    entries: tuple[QueueEntry, ...]
-    choice: Choice = BY_DEFAULT
-    requeued: int = 0
-
-    @property
-    def first(self) -> QueueEntry:
-        return self.entries[0]
-
-    @property
-    def ids(self) -> tuple[EntryId, ...]:
-        return tuple(entry.entry_id for entry in self.entries)
 
 
 @attrs.define(eq=False)
@@ -47,11 +29,12 @@ class Destination:
 
     key: str
     most_sessions: int
-    pending: deque[Job] = attrs.field(factory=deque)
+    pending: Row = attrs.field(factory=Row)
     lanes: int = 0  # tasks that serve it
     idle: int = 0  # of them, those that wait for a job or are about to
     connected: int = 0  # of them, those with an open session
     limit: int = 1
+    wake_at: float = inf  # when somebody looks after it, since its pace allows the next message then
 
     def session_opened(self) -> None:
         if self.connected == 0:
@@ -66,9 +49,9 @@ class Destination:
     def delivered(self) -> None:
         self.limit = min(self.limit + 1, self.most_sessions)
 
-    def lanes_wanted(self) -> int:
-        """How many lanes to start now."""
-        return max(0, min(len(self.pending) - self.idle, self.limit - self.lanes))
+    def lanes_wanted(self, ready: int) -> int:
+        """How many lanes to start now, when so many jobs may begin."""
+        return max(0, min(ready - self.idle, self.limit - self.lanes))
 
     def trouble(self, job: Job) -> bool:
         """A session could not be opened. True: the job waits for those sessions that work; False: the hop is down."""
@@ -76,14 +59,8 @@ class Destination:
             return False
         self.limit = max(1, self.connected)
         job.requeued += 1
-        self.pending.appendleft(job)
+        self.pending.put_back(job)
         return True
-
-    def take_all(self) -> list[Job]:
-        """All jobs that wait; none wait afterwards."""
-        jobs = list(self.pending)
-        self.pending.clear()
-        return jobs
 
 
 def group_jobs(entries: Iterable[QueueEntry], choose: Callable[[QueueEntry], Choice], most: int) -> list[Job]:

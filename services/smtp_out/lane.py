@@ -15,16 +15,19 @@ import attrs
 import trio
 
 from services.smtp_out import outcome, wishes
-from services.smtp_out.attempt import Stale, deliver
+from services.smtp_out.attempt import Results, Stale, deliver
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
-from services.smtp_out.destination import Destination, Job
+from services.smtp_out.destination import Destination
 from services.smtp_out.egress.guide import Guide
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
+from services.smtp_out.protocol.flow import Step
 from services.smtp_out.report import Attempted, Reporter
+from services.smtp_out.row import Job
 from services.smtp_out.session import Session
 from services.smtp_out.sign import Signer
+from services.smtp_out.transcript import Transcript, begin_attempt
 from shared.contract.queue import QueueApi
 from shared.contract.types import OutcomeKind, QueueEntry
 from shared.model.ids import EntryId
@@ -73,11 +76,12 @@ class Lane:
         TRACE.set(job.first.trace)
         tools = self._tools
         started = trio.current_time()
+        transcript = begin_attempt(trio.current_time)
         try:
             with trio.fail_after(tools.options.attempt_limit_seconds):
                 attempted = await self._attempt(job)
         except NoHost as trouble:
-            await self._no_host(job, trouble)
+            await self._no_host(job, trouble, transcript)
             return
         except ContentLost as error:
             tools.log.warning("content not readable now", reason=str(error))
@@ -92,7 +96,7 @@ class Lane:
         if any(result.kind is OutcomeKind.DELIVERED for result in attempted.results.values()):
             self._hop.delivered()
             tools.balance(self._hop)
-        await self._report(job, attrs.evolve(attempted, seconds=trio.current_time() - started))
+        await self._report(job, attrs.evolve(attempted, seconds=trio.current_time() - started, transcript=transcript))
 
     async def close(self) -> None:
         """QUIT, and the connection's end."""
@@ -135,6 +139,8 @@ class Lane:
             else:
                 await tools.active.acquire()
             session = self._session
+            if session.transactions:
+                session.transcript.note(f"session with {session.remote} goes on, {session.tls or 'no TLS'}")
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
                 await tools.signer.sign(job.first, content)
@@ -147,21 +153,33 @@ class Lane:
                 raise
             finally:
                 tools.active.release()
+            await self._judge_host(session, results)
             offered = session.capabilities
             return Attempted(
                 results, session.remote, session.tls, dsn=offered.dsn, deliver_by=offered.deliver_by
             )
 
-    async def _no_host(self, job: Job, trouble: NoHost) -> None:
+    async def _judge_host(self, session: Session, results: Results) -> None:
+        """A host that will not even hear of a message now is left alone for a time; one that took something is in order."""
+        target, rests = session.target, self._tools.connector.rests
+        if target is None:
+            return
+        if any(result.kind is OutcomeKind.DELIVERED for result in results.values()):
+            rests.end(target)
+        elif results and all(result.step == Step.MAIL.value and result.code // 100 == 4 for result in results.values()):
+            rests.begin(target.host, trio.current_time())
+            await self.close()
+
+    async def _no_host(self, job: Job, trouble: NoHost, transcript: Transcript) -> None:
         """No session: wait for those that work, or the hop is down and its whole row with it."""
         temporary = trouble.result.kind is OutcomeKind.DEFERRED
         if temporary and self._hop.trouble(job):
             self._tools.log.debug("one session less", hop=self._hop.key, reason=trouble.result.text)
             return
         down = temporary and self._hop.connected == 0
-        jobs = [job, *(self._hop.take_all() if down else ())]
+        jobs = [job, *(self._hop.pending.take_all() if down else ())]
         for each in jobs:
-            await self._report(each, _for_all(each, trouble.result, trouble.remote))
+            await self._report(each, attrs.evolve(_for_all(each, trouble.result, trouble.remote), transcript=transcript))
 
     async def _report(self, job: Job, attempted: Attempted) -> None:
         scopes = self._tools.report_scopes

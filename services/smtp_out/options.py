@@ -7,8 +7,11 @@ from pathlib import Path
 
 import attrs
 
+from services.smtp_out.pace import Rates
 from services.smtp_out.retry import Schedule
+from shared.config.smtp import Dialogues
 from shared.contract.types import CHUNK_OCTETS
+from shared.model.language import Language
 
 
 class TlsPolicy(enum.Enum):
@@ -66,8 +69,12 @@ class Options:
     max_sessions: int = 100  # messages under way at a time
     max_opening: int = 200  # connections being opened at a time
     max_per_destination: int = 20
+    destination_sessions: dict[str, int] = attrs.field(factory=dict)  # those with a bound of their own
+    rates: Rates = attrs.field(factory=Rates)
     bounce_header_octets: int = 65536  # of the original's header, at most, in a bounce
     bounce_full_octets: int = CHUNK_OCTETS  # the largest message that RET=FULL returns whole; one read of the store
+    language: Language = Language.ENGLISH  # of reports to senders whose mail shows none
+    dialogues: Dialogues = Dialogues.TROUBLE  # which attempts' dialogues are kept
     grace_seconds: float = 20.0  # after SIGTERM, for what is under way
     local_names: frozenset[str] = frozenset()  # further names of this server, lower case
 

@@ -19,10 +19,13 @@ import trio
 from services.smtp_out import retry, wishes
 from services.smtp_out.attempt import Results
 from services.smtp_out.bounce import Failure, build_bounce, returns_all, told_action
-from services.smtp_out.destination import Job
+from services.smtp_out.figures import Figures
 from services.smtp_out.options import Options
 from services.smtp_out.outcome import Result
 from services.smtp_out.recorder import Recorder
+from services.smtp_out.row import Job
+from services.smtp_out.transcript import Transcript
+from shared.config.smtp import Dialogues
 from shared.contract.types import MAX_INLINE_OCTETS, Bounce, ContentSource, Outcome, OutcomeKind, QueueEntry
 from shared.errors import StoreError
 from shared.mail.dsn import DsnAction
@@ -43,6 +46,7 @@ class Attempted:
     seconds: float = 0.0
     dsn: bool = False  # the next hop reports by itself (RFC 3461)
     deliver_by: bool = False  # it keeps to the time that the sender has set (RFC 2852)
+    transcript: Transcript | None = None  # of what was said
 
 
 class Reporter:
@@ -66,6 +70,7 @@ class Reporter:
         self.now = now
         self._recorder = Recorder(lambda outcomes: store.queue.report(worker, outcomes, ()))
         self._attempts = metrics.counter("pillarbox_smtp_out_attempts_total", "Attempts per recipient.", ("kind",))
+        self._figures = Figures(metrics)
         self._bounces = metrics.counter("pillarbox_smtp_out_bounces_total", "Bounces made.")
         self._seconds = metrics.histogram(
             "pillarbox_smtp_out_attempt_seconds", "From taking up a message to its last reply."
@@ -90,6 +95,8 @@ class Reporter:
             self._tell(entry, done)
         if any(done.kind is OutcomeKind.DELIVERED for done in outcomes):
             self._seconds.observe(attempted.seconds)
+        self._figures.count(job.first.destination, (done.kind for done in outcomes), attempted.seconds)
+        outcomes = self._with_dialogue(outcomes, attempted)
         bounces = await self._bounce(job, failures)
         await self._send(tuple(outcomes), bounces)
 
@@ -126,6 +133,15 @@ class Reporter:
             seconds=attempted.seconds,
         )
 
+    def _with_dialogue(self, outcomes: list[Outcome], attempted: Attempted) -> list[Outcome]:
+        """The dialogue goes with the first; the others share it."""
+        keep = self._options.dialogues
+        trouble = any(done.kind in (OutcomeKind.DEFERRED, OutcomeKind.FAILED) for done in outcomes)
+        if attempted.transcript is None or not (keep is Dialogues.ALL or (keep is Dialogues.TROUBLE and trouble)):
+            return outcomes
+        first = attrs.evolve(outcomes[0], dialogue=attempted.transcript.packed())
+        return [first, *(attrs.evolve(done, same_dialogue=True) for done in outcomes[1:])]
+
     def _tell(self, entry: QueueEntry, done: Outcome) -> None:
         self._attempts.inc(1, done.kind.value)
         tell = self._log.info if done.kind in (OutcomeKind.DELIVERED, OutcomeKind.RELEASED) else self._log.warning
@@ -150,7 +166,7 @@ class Reporter:
         if not failures:
             return ()
         header = await self._header(first, whole=returns_all(failures))
-        bounce = build_bounce(self._options.hostname, failures, header, self.now(), secrets.token_hex(12))
+        bounce = build_bounce(self._options.hostname, failures, header, self.now(), secrets.token_hex(12), self._options.language)
         self._bounces.inc()
         actions = sorted({failure.action.value for failure in failures})
         self._log.info(
@@ -191,10 +207,10 @@ class Reporter:
 
     async def _call(self, outcomes: tuple[Outcome, ...], bounces: tuple[Bounce, ...]) -> None:
         data = bounces[0].content.inline if bounces else None
-        if data is None:
+        if data is None and not any(done.dialogue for done in outcomes):  # those are large: not many in one call
             await self._recorder.record(outcomes)
             return
-        if len(data) <= MAX_INLINE_OCTETS:
+        if data is None or len(data) <= MAX_INLINE_OCTETS:
             await self._store.queue.report(self._worker, outcomes, bounces)
             return
 

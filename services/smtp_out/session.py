@@ -26,6 +26,8 @@ from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
 from services.smtp_out.require_tls import Hop
+from services.smtp_out.route import Target
+from services.smtp_out.transcript import Transcript, attempt_transcript
 from shared.net.binding import END_POINT
 from shared.net.dial import connect
 from shared.net.stream import CertificateRefused, ClientStream, ConnectionLost, TlsFailed
@@ -75,6 +77,7 @@ class Session:
         self.capabilities = Capabilities()
         self.peer_name = ""  # what the server calls itself in its greeting
         self.remote = f"{host}[{stream.peer_ip}]:{stream.peer_port}"
+        self.target: Target | None = None  # what it was opened for
         self.transactions = 0
         self.usable = True
         self.promise = ""  # what binds the hop's domain to TLS, in words
@@ -90,10 +93,13 @@ class Session:
         try:
             stream = await connect(address, port, options.connect_timeout_seconds, send_timeout_seconds=send_seconds)
         except ConnectionLost as error:
+            attempt_transcript().note(f"{host}[{address}]:{port}: {error}")
             raise SessionBroken(Step.CONNECT, str(error), "4.4.1") from None
         except OSError as error:  # no such address family on this machine
             raise SessionBroken(Step.CONNECT, f"cannot connect to {address}: {error.strerror}", "4.4.1") from None
-        return cls(stream, host, options)
+        session = cls(stream, host, options)
+        session.transcript.note(f"connected to {session.remote}")
+        return session
 
     @property
     def encrypted(self) -> bool:
@@ -107,6 +113,11 @@ class Session:
         if info is None:
             return f"no TLS, {self.promise}" if self.promise else ""
         return ", ".join(filter(None, (f"{info.version} {info.cipher}", self.promise, self.certificate)))
+
+    @property
+    def transcript(self) -> Transcript:
+        """Of the attempt that this task makes now."""
+        return attempt_transcript()
 
     async def open(self) -> None:
         """Greeting and EHLO. Raises Refused, SessionBroken."""
@@ -137,12 +148,14 @@ class Session:
             await self._stream.start_tls(context, self._seconds(Step.TLS), server_hostname=server_name)
         except CertificateRefused as error:
             self.usable = False
+            self.transcript.note(str(error))
             raise CertificateDoubt(str(error), error.reason) from None
         except TlsFailed as error:
             raise self._broken(Step.TLS, str(error), "4.7.5") from None
         if judge is not None and (why := judge(self._stream.peer_certificates())):
             self.usable = False
             raise CertificateDoubt(f"certificate not accepted: {why}", why)
+        self.transcript.note("TLS begins")
         if not implicit:
             # RFC 3207 §4.2: what was learned before is forgotten
             self.capabilities = await self.run(hello(self._hello_name()))
@@ -206,13 +219,16 @@ class Session:
                     case Send(data):
                         unsent += data
                     case Await(step):
+                        self.transcript.sent(unsent, step)
                         await self._write(unsent, step)
                         unsent = b""
                         reply = await self._reply(step)
+                        self.transcript.received(reply, step)
                     case SendContent():
                         step = Step.CONTENT
                         if content is None:
                             raise ValueError("a dialogue with content needs the content")
+                        self.transcript.sent(unsent, step)
                         await self._write_content(unsent, content)
                         unsent = b""
         except StopIteration as stop:
@@ -237,14 +253,21 @@ class Session:
         """The whole content and its dot. A server that closes in the middle may have said why: the reply is read next."""
         writer = DotWriter()
         held = head
-        while chunk := await content():
-            # The last piece is held back, so that the dot travels with it.
-            if len(held) >= _SEND_OCTETS:
-                if not await self._send_piece(held):
-                    return
-                held = b""
-            held += writer.feed(chunk)
-        await self._send_piece(held + writer.finish())
+        octets = -len(head)
+        try:
+            while chunk := await content():
+                # The last piece is held back, so that the dot travels with it.
+                if len(held) >= _SEND_OCTETS:
+                    if not await self._send_piece(held):
+                        return
+                    octets += len(held)
+                    held = b""
+                held += writer.feed(chunk)
+            held += writer.finish()
+            if await self._send_piece(held):
+                octets += len(held)
+        finally:
+            self.transcript.sent_content(max(octets, 0))
 
     async def _send_piece(self, piece: bytes) -> bool:
         with trio.move_on_after(self._seconds(Step.CONTENT)):
@@ -275,4 +298,5 @@ class Session:
 
     def _broken(self, step: Step, reason: str, enhanced: str = "4.4.2") -> SessionBroken:
         self.usable = False
+        self.transcript.note(f"{step.value}: {reason}")
         return SessionBroken(step, reason, enhanced)

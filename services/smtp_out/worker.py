@@ -10,6 +10,7 @@ Laws
   a time, a hop whose row is long is named busy to the store, a hop that is down has its whole row deferred at once.
 - A lane reports a job before it takes the next: between a remote's 250 and the store's commit stand one call and one
   group commit, and a crash there repeats that one message of each lane, nothing else.
+- Accounts take turns at a hop (`row`), and none holds more than its part of the room (`holdings`).
 - Leases are extended while their jobs wait or run; a lease that is lost before its job began drops the job.
 - Draining: nothing new is leased, what waits is released, what runs may finish for `grace_seconds`, then is cut off and
   released. A report that was begun is finished even then, within a few seconds.
@@ -19,20 +20,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import islice
+from math import inf
 
 import trio
 
 from services.smtp_out.connector import Connector
-from services.smtp_out.destination import Destination, Job, group_jobs
+from services.smtp_out.destination import Destination, group_jobs
 from services.smtp_out.egress.guide import Guide
 from services.smtp_out.egress.tester import RelayTester
 from services.smtp_out.egress.ways import Choice
+from services.smtp_out.holdings import Holdings
 from services.smtp_out.lane import Lane, Tools
 from services.smtp_out.options import Options
+from services.smtp_out.pace import Pace
 from services.smtp_out.protocol.transaction import MAX_RECIPIENTS
 from services.smtp_out.report import Reporter
+from services.smtp_out.row import Job
 from services.smtp_out.sign import Signer
+from services.smtp_out.wishes import lane_of
 from shared.errors import StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
@@ -69,12 +74,14 @@ class Worker:
         self._log = log
         self._destinations: dict[str, Destination] = {}
         self._lots: dict[str, trio.lowlevel.ParkingLot] = {}
-        self._held: dict[EntryId, Job] = {}
+        self._held = Holdings()
         self._lost: set[EntryId] = set()
         self._poke = trio.Event()
         self._starved = False
         self._draining = False
+        self._pace = Pace(options.rates)
         self._lanes: trio.Nursery
+        self._helpers: trio.Nursery
         self._leasing = trio.CancelScope()
         # even without a word: entries that a crashed worker held come due without one
         self._poll_seconds = min(_POLL_SECONDS, options.lease_seconds / 2)
@@ -113,6 +120,7 @@ class Worker:
     async def run(self, wait_draining: Callable[[], Awaitable[object]]) -> None:
         """Work until `wait_draining` returns and what was under way is done."""
         async with trio.open_nursery() as helpers:
+            self._helpers = helpers
             helpers.start_soon(self._watch)
             helpers.start_soon(self._keep_leases)
             helpers.start_soon(self._tester.run)
@@ -143,11 +151,11 @@ class Worker:
     async def _lease_for_ever(self) -> None:
         while True:
             room = self._options.max_leased - len(self._held)
-            busy = self._busy()
+            busy = self._busy(room)
             self._starved = room <= 0 or bool(busy)
             self._poke = trio.Event()
             wait_seconds = self._poll_seconds
-            if room > 0 and not await self._ready():
+            if room > 0 and not await self._knows_ways():
                 wait_seconds = _TROUBLE_SECONDS
             elif room > 0:
                 limit = min(room, self._options.batch)
@@ -157,7 +165,7 @@ class Worker:
             with trio.move_on_after(wait_seconds):
                 await self._poke.wait()
 
-    async def _ready(self) -> bool:
+    async def _knows_ways(self) -> bool:
         """Whether the ways of mail are known; nothing is leased before."""
         return self._guide.ready or await self._guide.refresh()
 
@@ -176,7 +184,7 @@ class Worker:
         entries = [entry for entry in lease.entries if entry.entry_id not in self._held]
         jobs = group_jobs(entries, self._guide.choose, MAX_RECIPIENTS)
         for job in jobs:
-            self._held.update(dict.fromkeys(job.ids, job))
+            self._held.add(job)
             self._destination(job.key).pending.append(job)
         for key in {job.key for job in jobs}:
             self._balance(self._destinations[key])
@@ -186,13 +194,12 @@ class Worker:
         # due already and not given: of a busy destination; its row will poke us
         return len(entries), min(due_in, self._poll_seconds) if due_in > 0 else _TROUBLE_SECONDS
 
-    def _busy(self) -> tuple[str, ...]:
-        """Destinations with a row long enough: leasing more of theirs would only fill the memory."""
-        enough = 2 * self._options.max_per_destination
-        rows = [hop.pending for hop in self._destinations.values() if len(hop.pending) >= enough]
-        # of a relay's row, too: else a relay that hangs would fill the memory with what waits for it
-        names = {job.first.destination: None for row in rows for job in islice(row, enough)}
-        return tuple(names)[:_BUSY_NAMED]
+    def _busy(self, room: int) -> tuple[str, ...]:
+        """What has a row long enough, or more than its part of the room: leasing more of it would keep out the others."""
+        names = [f"{account}@" for account in self._held.hogs(room)]
+        for hop in self._destinations.values():
+            names += hop.pending.busy_names(2 * hop.most_sessions)
+        return tuple(names[:_BUSY_NAMED])
 
     async def _keep_leases(self) -> None:
         while True:
@@ -205,29 +212,57 @@ class Worker:
                 except StoreError as error:
                     self._log.warning("leases could not be extended", reason=str(error))
                     break
-                self._lost.update((set(part) - set(kept)) & self._held.keys())
+                self._lost.update(entry for entry in set(part) - set(kept) if entry in self._held)
 
     # --- lanes ---
 
     def _destination(self, key: str) -> Destination:
         hop = self._destinations.get(key)
         if hop is None:
-            hop = self._destinations[key] = Destination(key, self._options.max_per_destination)
+            most = self._options.destination_sessions.get(key, self._options.max_per_destination)
+            hop = self._destinations[key] = Destination(key, most)
             self._lots[key] = trio.lowlevel.ParkingLot()
         return hop
 
     def _balance(self, hop: Destination) -> None:
-        """Wake or start as many lanes as there are jobs, within the hop's limit; forget a hop that has neither."""
+        """Wake or start as many lanes as there are jobs, within the hop's limit and pace; forget a hop that has neither."""
         lot = self._lots[hop.key]
-        lot.unpark(count=len(lot) if self._draining else min(len(lot), len(hop.pending)))
+        now = trio.current_time()
+        ready = self._ready(hop, now)
+        lot.unpark(count=len(lot) if self._draining else min(len(lot), ready))
         if self._draining:
             return
-        for _ in range(hop.lanes_wanted()):
+        for _ in range(hop.lanes_wanted(ready)):
             hop.lanes += 1
             hop.idle += 1
             self._lanes.start_soon(self._lane, hop)
+        self._wake_later(hop, now)
         if not hop.pending and hop.lanes == 0:
             del self._destinations[hop.key], self._lots[hop.key]
+
+    def _ready(self, hop: Destination, now: float) -> int:
+        """Jobs that the pace would let go now, each alone."""
+        if self._pace.destination_wait(hop.key, now):
+            return 0
+        row = hop.pending
+        return sum(row.waiting(account) for account in row.accounts if not self._pace.account_wait(account, now))
+
+    def _wake_later(self, hop: Destination, now: float) -> None:
+        """See to it that somebody looks after a hop again when its pace allows what waits now."""
+        if not hop.pending:
+            return
+        first = min(self._pace.account_wait(account, now) for account in hop.pending.accounts)
+        at = now + max(first, self._pace.destination_wait(hop.key, now))
+        if now < at < hop.wake_at:
+            hop.wake_at = at
+            self._helpers.start_soon(self._wake, hop, at)
+
+    async def _wake(self, hop: Destination, at: float) -> None:
+        await trio.sleep_until(at)
+        if hop.wake_at == at:
+            hop.wake_at = inf
+        if self._destinations.get(hop.key) is hop:
+            self._balance(hop)
 
     async def _lane(self, hop: Destination) -> None:
         lane = Lane(hop, self._tools)
@@ -260,8 +295,11 @@ class Worker:
         return self._take(hop)
 
     def _take(self, hop: Destination) -> Job | None:
-        while hop.pending:
-            job = hop.pending.popleft()
+        now = trio.current_time()
+        while not self._pace.destination_wait(hop.key, now):
+            job = hop.pending.take(lambda account: not self._pace.account_wait(account, now))
+            if job is None:
+                return None
             lost = [entry for entry in job.ids if entry in self._lost]
             if lost:
                 self._log.warning("lease lost before the attempt", trace=job.first.trace, entries=len(lost))
@@ -271,27 +309,29 @@ class Worker:
                 continue
             choice = self._guide.moved(job)
             if choice is None:
+                self._pace.started(hop.key, job.account, now)
+                self._wake_later(hop, now)
                 return job
             self._send_elsewhere(job, choice)
         return None
 
     def _send_elsewhere(self, job: Job, choice: Choice) -> None:
         """While it waited its destination was moved to another way."""
-        job.key, job.choice = choice.way.hop_key(job.first.destination), choice
+        job.key, job.choice = lane_of(job.first, choice.way.hop_key(job.first.destination)), choice
         hop = self._destination(job.key)
         hop.pending.append(job)
         self._balance(hop)
 
     def _forget(self, entries: Sequence[EntryId]) -> None:
         for entry in entries:
-            self._held.pop(entry, None)
+            self._held.remove(entry)
             self._lost.discard(entry)
 
     # --- draining ---
 
     async def _begin_drain(self, helpers: trio.Nursery) -> None:
         self._draining = True
-        waiting = [job for hop in self._destinations.values() for job in hop.take_all()]
+        waiting = [job for hop in self._destinations.values() for job in hop.pending.take_all()]
         for hop in list(self._destinations.values()):
             self._balance(hop)
         helpers.start_soon(self._end_grace)
@@ -305,7 +345,7 @@ class Worker:
 
     async def _release_rest(self) -> None:
         """What was cut off: nothing final is known about it, so it is tried again."""
-        await self._release(list({id(job): job for job in self._held.values()}.values()))
+        await self._release(self._held.jobs())
 
     async def _release(self, jobs: Sequence[Job]) -> None:
         if jobs:

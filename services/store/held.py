@@ -10,11 +10,11 @@ from typing import Final
 import trio
 
 from services.store.core import Core
+from services.store.domain.turns import HERE_SHARE
 from services.store.readers import Snapshot
 from services.store.sql.statements import held
 from services.store.writer import Command
 from services.store.writes.held import file_due
-from shared.contract.queue_types import HERE
 from shared.errors import StoreError
 
 LOOK_SECONDS: Final = 60.0
@@ -50,5 +50,5 @@ async def _look(core: Core) -> float:
 
 def next_due(snapshot: Snapshot) -> float | None:
     """When the next copy is to be filed; None: none waits."""
-    due_at: float | None = held.NEXT.scalar(snapshot.cursor, HERE, time.time())
+    due_at: float | None = held.NEXT.scalar(snapshot.cursor, HERE_SHARE, time.time())
     return due_at

@@ -27,6 +27,7 @@ async def keep_house(core: Core) -> None:
         await _all_pieces(core, housekeeping.prune_operations, store.operation_seconds)
         await _all_pieces(core, housekeeping.prune_journal, store.journal_days * DAY)
         await _all_pieces(core, housekeeping.prune_history, store.history_days * DAY, store.history_rows)
+        await _all_pieces(core, housekeeping.prune_dialogues, store.history_days * DAY, store.history_dialogues)
         most = store.tombstones_per_mailbox
         for mailbox_id, floor in await core.readers.run(tombstones_above, most):
             await _all_pieces(core, housekeeping.drop_tombstones, mailbox_id, floor)

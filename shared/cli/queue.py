@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from shared.cli.dialogue import dialogue_as_json, dialogue_lines
 from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
 from shared.cli.nouns import Verb, Word, add_noun
 from shared.cli.output import age_text, iso_time, local_time, print_json, print_table, printable, size_text
@@ -38,7 +39,7 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
         "queue",
         "mail that waits to go out",
         Verb("list", list_entries, "show what waits", (*FILTERS, by)),
-        Verb("show", show, "show one entry with its attempts", (entry,)),
+        Verb("show", show, "show one entry with its attempts and what was said in them", (entry,)),
         Verb("hold", hold, "keep entries back until they are released", (some, all_of_them, *FILTERS)),
         Verb("release", release, "let entries go that are held", (some, all_of_them, *FILTERS)),
         Verb("retry", retry, "try entries now (all when none is named)", (some, all_of_them, *FILTERS)),
@@ -73,6 +74,7 @@ def attempt_as_json(attempt: AttemptInfo) -> dict[str, Any]:
         "remote": attempt.remote,
         "tls": attempt.tls,
         "seconds": round(attempt.seconds, 3),
+        "dialogue": dialogue_as_json(attempt.dialogue),
     }
 
 
@@ -220,8 +222,11 @@ def show(invocation: Invocation) -> int:
     )
     for label, value in lines:
         print(f"{label + ':':<13}{printable(value)}")
-    rows = [(local_time(a.at), a.kind.value, a.code or "", a.remote, a.tls, a.text) for a in item.history]
-    print_table(("AT", "OUTCOME", "CODE", "REMOTE", "TLS", "ANSWER"), rows)
+    rows = [(local_time(a.at), a.kind.value, f"{a.seconds:.1f} s", a.code or "", a.remote, a.tls, a.text) for a in item.history]
+    print_table(("AT", "OUTCOME", "TOOK", "CODE", "REMOTE", "TLS", "ANSWER"), rows)
+    for attempt in item.history:
+        if attempt.dialogue:
+            print("\n".join((f"\nwhat was said, {local_time(attempt.at)}:", *dialogue_lines(attempt.dialogue))))
     return EXIT_OK
 
 

@@ -1,22 +1,24 @@
-"""`pillarbox trace ID|ADDRESS|@DOMAIN`: where is my mail? What happened to a message, in plain words."""
+"""`pillarbox trace ID|ADDRESS|@DOMAIN`, or `trace --account ADDRESS`: where is my mail? What happened to a message, in plain words."""
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation
+from shared.cli.dialogue import dialogue_as_json, dialogue_lines
+from shared.cli.invocation import EXIT_FAILED, EXIT_OK, Invocation, WrongUse
 from shared.cli.output import iso_time, local_time, print_json, printable, size_text
 from shared.cli.queue import as_json as item_as_json
 from shared.cli.queue import next_try
-from shared.cli.store_access import ask
-from shared.contract.history_types import FiledAs, History, Passage, PassageKind, Whereabouts
+from shared.cli.store_access import StoreClient, ask
+from shared.contract.history_types import MAX_DIALOGUES, FiledAs, History, Passage, PassageKind, Whereabouts
 from shared.contract.queue_types import QueueItem
 
 STORIES: Final = 10
 MOST_STORIES: Final = 50
 INDENT: Final = " " * 18
+Said = dict[int, bytes]
 
 
 def register(nouns: "argparse._SubParsersAction[Any]") -> None:
@@ -24,11 +26,17 @@ def register(nouns: "argparse._SubParsersAction[Any]") -> None:
     summary = "tell what happened to a message"
     parser = nouns.add_parser("trace", help=summary, description=summary.capitalize() + ".")
     parser.add_argument(
-        "query", metavar="ID|ADDRESS|@DOMAIN", help="trace id (as in the log and in Received), sender or recipient"
+        "query",
+        metavar="ID|ADDRESS|@DOMAIN",
+        nargs="?",
+        default="",
+        help="trace id (as in the log and in Received), sender or recipient",
     )
+    parser.add_argument("--account", metavar="ADDRESS", default="", help="only what this account submitted")
     parser.add_argument(
         "--last", metavar="N", type=_count, default=STORIES, help=f"how many messages at the most (default {STORIES})"
     )
+    parser.add_argument("--dialogue", action="store_true", help="with what was said in the attempts to deliver it")
     parser.set_defaults(handler=tell)
 
 
@@ -41,18 +49,43 @@ def _count(word: str) -> int:
 
 def tell(invocation: Invocation) -> int:
     """The stories, oldest first; exit code 1 when nothing is known."""
-    query, most = invocation.options.query, invocation.options.last
-    history = ask(invocation, lambda store: store.history.find(query, most), query)
+    query, most, account = invocation.options.query, invocation.options.last, invocation.options.account
+    if not query and not account:
+        raise WrongUse("say which message: a trace id, an address, a domain (@example.org), or --account")
+    if account:
+        history = ask(invocation, lambda store: store.history.sent_by(account, query, most), account)
+    else:
+        history = ask(invocation, lambda store: store.history.find(query, most), query)
+    said = _dialogues(invocation, history) if invocation.options.dialogue else {}
     if invocation.json:
-        print_json([_as_json(trace, passages, history) for trace, passages in _stories(history)])
+        print_json([_as_json(trace, passages, history, said) for trace, passages in _stories(history)])
     elif history.passages:
         now = time.time()
-        print("\n\n".join("\n".join(_story(trace, passages, history, now)) for trace, passages in _stories(history)))
+        print("\n\n".join("\n".join(_story(trace, passages, history, now, said)) for trace, passages in _stories(history)))
         if history.more:
-            print(f"\nOlder messages match, too: pillarbox trace {printable(query)} --last {MOST_STORIES}")
+            print(f"\nOlder messages match, too: pillarbox trace {_words(query, account)} --last {MOST_STORIES}")
     else:
-        print(f"nothing is known of {printable(query)} (kept for a time: store.history_days)")
+        print(f"nothing is known of {_words(query, account)} (kept for a time: store.history_days)")
     return EXIT_OK if history.passages else EXIT_FAILED
+
+
+def _words(query: str, account: str) -> str:
+    """The question as it was written."""
+    return printable(" ".join(filter(None, (query, account and f"--account {account}"))))
+
+
+def _dialogues(invocation: Invocation, history: History) -> Said:
+    """What is kept of the passages' dialogues, by number."""
+    numbers = sorted({passage.dialogue for passage in history.passages if passage.dialogue})
+    said: Said = {}
+    for start in range(0, len(numbers), MAX_DIALOGUES):
+        part = tuple(numbers[start : start + MAX_DIALOGUES])
+        said.update(zip(part, ask(invocation, _asking(part), "dialogues"), strict=True))
+    return said
+
+
+def _asking(numbers: tuple[int, ...]) -> Callable[[StoreClient], Awaitable[tuple[bytes, ...]]]:
+    return lambda store: store.history.dialogues(numbers)
 
 
 def _stories(history: History) -> Iterable[tuple[str, list[Passage]]]:
@@ -62,12 +95,16 @@ def _stories(history: History) -> Iterable[tuple[str, list[Passage]]]:
 # --- for people ---
 
 
-def _story(trace: str, passages: Sequence[Passage], history: History, now: float) -> Iterable[str]:
+def _story(trace: str, passages: Sequence[Passage], history: History, now: float, said: Said) -> Iterable[str]:
     yield f"message {printable(trace)}"
+    told: set[int] = set()
     for passage in passages:
         first, *more = _told(passage, history.now)
         yield f"{local_time(passage.at)}  {first}"
         yield from (INDENT + line for line in more)
+        if passage.dialogue not in told:  # recipients that share one see it once
+            yield from (INDENT + line for line in dialogue_lines(said.get(passage.dialogue, b"")))
+            told.add(passage.dialogue)
     for item in _waiting(passages, history.waiting):
         yield f"{INDENT}{printable(item.recipient)} waits: next try {next_try(item, now)}"
         if item.last_text:
@@ -153,10 +190,13 @@ def _waiting(passages: Sequence[Passage], waiting: Sequence[QueueItem]) -> list[
 # --- for scripts ---
 
 
-def _as_json(trace: str, passages: Sequence[Passage], history: History) -> dict[str, Any]:
+def _as_json(trace: str, passages: Sequence[Passage], history: History, said: Said) -> dict[str, Any]:
     return {
         "trace": trace,
-        "passages": [_passage_as_json(passage, history.now) for passage in passages],
+        "passages": [
+            _passage_as_json(passage, history.now) | {"dialogue": dialogue_as_json(said.get(passage.dialogue, b""))}
+            for passage in passages
+        ],
         "waiting": [item_as_json(item) for item in _waiting(passages, history.waiting)],
     }
 

@@ -17,6 +17,7 @@ from typing import Any, Final, get_args, get_origin
 
 import attrs
 
+from shared.config.destinations import DestinationSettings, read_destinations
 from shared.config.dns_list import parse_dns_list
 from shared.config.keys import DNS_LISTS, HOST_PORTS, MAXIMUM, MINIMUM, NETWORKS
 from shared.config.schema import SECTIONS, Settings
@@ -129,6 +130,8 @@ def _convert(field: Any, value: Any, where: str) -> Any:
 
 
 def _by_type(hint: Any, value: Any, where: str) -> Any:
+    if hint == tuple[DestinationSettings, ...]:
+        return _destinations(value, where)
     if hint is bool and type(value) is bool:
         return value
     if hint is int and type(value) is int:
@@ -144,6 +147,13 @@ def _by_type(hint: Any, value: Any, where: str) -> Any:
     if get_origin(hint) is tuple and isinstance(value, list) and all(type(item) is str for item in value):
         return tuple(value)
     raise SettingsError(f"{where} = {value!r}: must be {_type_words(hint)}")
+
+
+def _destinations(value: Any, where: str) -> tuple[DestinationSettings, ...]:
+    try:
+        return read_destinations(value)
+    except ValueError as error:
+        raise SettingsError(f"{where}{error}") from None
 
 
 def _type_words(hint: Any) -> str:

@@ -12,6 +12,7 @@ import attrs
 
 from shared.config.keys import HOST_PORTS, KIB, MIB, NETWORKS, key, port_key
 from shared.config.smtp import AuthenticitySettings, SmtpInSettings, SmtpOutSettings
+from shared.model.language import Language
 from shared.model.pop3 import Dele
 
 
@@ -38,6 +39,9 @@ class MaildropLock(StrEnum):
 @attrs.frozen
 class ServerSettings:
     hostname: str = key("", "name of this server in greetings and Received fields; empty: the machine's own")
+    language: Language = key(
+        Language.ENGLISH, "en or ko: language of reports to senders whose message does not show theirs (Accept-Language, Hangul)"
+    )
     listen: tuple[str, ...] = key(("0.0.0.0", "::"), "addresses that the mail ports listen on")
     proxy_networks: tuple[str, ...] = key(
         (),
@@ -255,6 +259,7 @@ class StoreSettings:
         30.0, "how long it is kept what happened to each message (pillarbox trace)", minimum=0, maximum=3650
     )
     history_rows: int = key(1_000_000, "the most that is kept of it, in rows", minimum=1000, maximum=100_000_000)
+    history_dialogues: int = key(100_000, "the most SMTP dialogues that are kept with it", minimum=0, maximum=10_000_000)
     housekeeping_seconds: float = key(60.0, "how often it is looked for what is old", minimum=0.1, maximum=3600)
     expunged_seconds: float = key(
         3600.0, "how long an expunged message stays readable for sessions that have not been told yet", minimum=0, maximum=30 * 86400

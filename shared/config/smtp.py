@@ -4,6 +4,7 @@ from enum import StrEnum
 
 import attrs
 
+from shared.config.destinations import DestinationSettings
 from shared.config.keys import DNS_LISTS, KIB, MIB, NETWORKS, key, port_key
 
 
@@ -14,6 +15,13 @@ class TlsRequirement(StrEnum):
     """The same from the first byte, on any port (RFC 8314)."""
     NONE = "none"
     """No TLS: for loopback only."""
+
+
+class Dialogues(StrEnum):
+    ALL = "all"
+    TROUBLE = "trouble"
+    """Of attempts that did not deliver to every recipient."""
+    NONE = "none"
 
 
 class DmarcHandling(StrEnum):
@@ -229,6 +237,15 @@ class SmtpOutSettings:
     allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
     connections: int = key(100, "messages under way at once", minimum=1, maximum=1000)
     connections_per_destination: int = key(20, "connections to one destination at once", minimum=1, maximum=100)
+    rate_per_destination: int = key(
+        0, "messages a minute to one destination (all processes together); 0: no limit", minimum=0, maximum=1_000_000
+    )
+    rate_per_account: int = key(
+        0, "messages a minute that go out for one account, the others wait here; 0: no limit", minimum=0, maximum=1_000_000
+    )
+    destinations: tuple[DestinationSettings, ...] = key(
+        (), 'what differs for single domains: [smtp_out.destinations."example.org"] with connections and per_minute'
+    )
     idle_seconds: float = key(5.0, "how long an idle connection is kept for the next message", minimum=0, maximum=300)
     connect_seconds: float = key(30.0, "for connecting to one address", minimum=0.1, maximum=300)
     command_seconds: float = key(300.0, "for the answer to a command (RFC 5321 §4.5.3.2)", minimum=1, maximum=3600)
@@ -244,3 +261,6 @@ class SmtpOutSettings:
     )
     batch: int = key(200, "entries leased by one call", minimum=1, maximum=10_000)
     held: int = key(2000, "entries held at once", minimum=1, maximum=100_000)
+    dialogues: Dialogues = key(
+        Dialogues.TROUBLE, "which attempts' SMTP dialogues are kept with the history: all, trouble (what was not delivered) or none"
+    )

@@ -22,3 +22,16 @@ class HistoryApi(Protocol):
         Raises BadRequest for an empty query or one that is too long.
         """
         ...
+
+    @call(Role.ADMIN)
+    async def sent_by(self, account: str, query: str, stories: int) -> History:
+        """As ``find``, of what an account submitted only, without where others filed it; an empty query: all of it.
+
+        Raises BadRequest, NotFound.
+        """
+        ...
+
+    @call(Role.ADMIN)
+    async def dialogues(self, numbers: tuple[int, ...]) -> tuple[bytes, ...]:
+        """Kept SMTP dialogues (``shared.model.dialogue``) by their numbers, at most MAX_DIALOGUES; empty where one is gone."""
+        ...

@@ -13,6 +13,8 @@ MAX_ADDRESS_CHARACTERS: Final = 320
 MAX_LISTED_RECIPIENTS: Final = 20
 MAX_NOTED: Final = 200
 """Passages that one call may bring."""
+MAX_DIALOGUES: Final = 40
+"""That one call may ask for."""
 
 
 class PassageKind(StrEnum):
@@ -76,6 +78,8 @@ class Passage:
     copies: tuple[FiledAs, ...] = ()
     entries: tuple[EntryId, ...] = ()
     """Of the queue."""
+    dialogue: int = 0
+    """Number of the kept SMTP dialogue, 0: none."""
 
 
 @attrs.frozen

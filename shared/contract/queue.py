@@ -11,7 +11,10 @@ from shared.model.ids import EntryId
 class QueueApi(Protocol):
     @call(Role.SMTP_OUT, write=True)
     async def lease(self, worker: str, limit: int, lease_seconds: float, busy_destinations: tuple[str, ...]) -> Lease:
-        """Take due entries for a time; fair over destinations, none of ``busy_destinations``.
+        """Take due entries for a time; fair over accounts and destinations, none of ``busy_destinations``.
+
+        These name destinations (``example.org``), what one account has for one (``12@example.org``; 0: mail of no account), or
+        all of an account (``12@``).
 
         All due recipients of one message and destination come together (at most 100 at once). An expired lease comes back by itself.
         """

@@ -19,6 +19,8 @@ class AttemptInfo:
     remote: str
     tls: str
     seconds: float
+    dialogue: bytes = b""
+    """``shared.model.dialogue``; empty where none was kept."""
 
 
 @attrs.frozen

@@ -431,6 +431,10 @@ class Outcome:
     seconds: float = 0.0
     warned: bool = False
     """DEFERRED: a bounce of this call tells the sender of the delay."""
+    dialogue: bytes = b""
+    """How it went (``shared.model.dialogue``)."""
+    same_dialogue: bool = False
+    """It shares the dialogue of the outcome before it in this call, which is not sent twice."""
 
 
 # --- admin ---

@@ -22,8 +22,10 @@ from typing import Final
 import attrs
 
 from shared.mail.date import format_date
+from shared.mail.dsn_words import WORDS, DsnWords
 from shared.mail.encoded_word import encode_words
 from shared.mail.header import get_all, header_end
+from shared.model.language import Language
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -94,24 +96,12 @@ class DsnReport:
     """RET=FULL: the whole message instead of its header."""
     offset_minutes: int = 0
     """Zone of the dates shown."""
+    language: Language = Language.ENGLISH
+    """Of what it says to people; what it says to programs is the same in each."""
 
 
-_SUBJECTS: Final = {
-    DsnAction.FAILED: "Undelivered mail returned to sender",
-    DsnAction.DELAYED: "Mail delivery delayed",
-    DsnAction.DELIVERED: "Mail delivered",
-    DsnAction.RELAYED: "Mail relayed",
-    DsnAction.EXPANDED: "Mail delivered to a list",
-}
-_WORDS: Final = {
-    DsnAction.FAILED: "could not be delivered to",
-    DsnAction.DELAYED: "has not been delivered yet to",
-    DsnAction.DELIVERED: "was delivered to",
-    DsnAction.RELAYED: "was passed on, to a server that does not confirm delivery, for",
-    DsnAction.EXPANDED: "was delivered and sent on to the members of",
-}
-_DEFAULT_STATUS: Final = {DsnAction.FAILED: "5.0.0", DsnAction.DELAYED: "4.0.0"}
 _WIDTH: Final = 76
+_DEFAULT_STATUS: Final = {DsnAction.FAILED: "5.0.0", DsnAction.DELAYED: "4.0.0"}
 
 
 def build_dsn(report: DsnReport, max_original_octets: int = 64 * 1024) -> bytes:
@@ -147,10 +137,11 @@ def _main_action(report: DsnReport) -> DsnAction:
 
 # RFC 3464 §2, RFC 6522 §3
 def _header(report: DsnReport, boundary: bytes) -> bytes:
+    words = WORDS[report.language]
     lines = [
-        b"From: Mail Delivery System <" + _address(report.from_address).encode("utf-8", "replace") + b">",
+        b"From: " + encode_words(words.from_name) + b" <" + _address(report.from_address).encode("utf-8", "replace") + b">",
         b"To: <" + _address(report.to_address).encode("utf-8", "replace") + b">",
-        b"Subject: " + encode_words(_SUBJECTS[_main_action(report)]),
+        b"Subject: " + encode_words(words.subjects[_main_action(report)]),
         b"Date: " + format_date(report.date, report.offset_minutes).encode("ascii"),
         b"Message-ID: <" + _address(report.message_id).encode("ascii", "replace") + b">",
     ]
@@ -168,39 +159,49 @@ def _header(report: DsnReport, boundary: bytes) -> bytes:
 
 
 def _human_part(report: DsnReport) -> bytes:
-    paragraphs = [f"This is the mail system of {_clean(report.reporting_mta)}."]
+    words = WORDS[report.language]
+    paragraphs = []
     for action in DsnAction:
         group = [one for one in report.recipients if one.action is action]
         if not group:
             continue
-        paragraphs.append(fill(f"Your message {_WORDS[action]}:", _WIDTH))
-        paragraphs.extend(_recipient_words(one, report.offset_minutes) for one in group)
-        if action is DsnAction.FAILED:
-            paragraphs.append("It will not be tried again.")
-        elif action is DsnAction.DELAYED:
-            paragraphs.append("You need not do anything: delivery is tried again by itself.")
-    quoted = "message" if report.return_full else "header of your message"
-    paragraphs.append(f"The {quoted} is attached.")
+        paragraphs.append(fill(words.openings[action], words.width))
+        paragraphs.extend(_recipient_words(one, words, report.offset_minutes) for one in group)
+        if action in words.closings:
+            paragraphs.append(words.closings[action])
+    paragraphs.append(words.message_attached if report.return_full else words.header_attached)
+    paragraphs.append(words.from_system.format(host=_clean(report.reporting_mta)))
     text = "\n\n".join(paragraphs) + "\n"
+    # RFC 3282 §2
+    tag = b"Content-Language: " + report.language.value.encode("ascii") + b"\r\n"
     if text.isascii():
-        head = b"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
-        return head + text.replace("\n", "\r\n").encode("ascii")
-    head = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        head = b"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n"
+        return head + tag + b"\r\n" + text.replace("\n", "\r\n").encode("ascii")
+    head = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
     encoded = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True)
-    return head + _LINE_END.sub(b"\r\n", encoded)
+    return head + tag + b"\r\n" + _LINE_END.sub(b"\r\n", encoded)
 
 
-def _recipient_words(one: DsnRecipient, offset_minutes: int) -> str:
+def _recipient_words(one: DsnRecipient, words: DsnWords, offset_minutes: int) -> str:
     lines = [f"  <{_address(one.address)}>"]
     if one.explanation:
-        lines.append(fill(_clean(one.explanation), _WIDTH, initial_indent="    ", subsequent_indent="    "))
+        lines.append(_indented(_clean(one.explanation), words))
     diagnostic = _clean(one.diagnostic)
     if diagnostic:
-        said = f"{_clean(one.remote_mta)} said: {diagnostic}" if one.remote_mta else diagnostic
-        lines.append(fill(said, _WIDTH, initial_indent="    ", subsequent_indent="    "))
+        said = words.said.format(host=_clean(one.remote_mta), text=diagnostic) if one.remote_mta else diagnostic
+        lines.append(_indented(said, words))
     if one.action is DsnAction.DELAYED and one.will_retry_until is not None:
-        lines.append(f"    It is tried until {format_date(one.will_retry_until, offset_minutes)}.")
+        lines.append(_indented(words.tried_until.format(date=words.date(one.will_retry_until, offset_minutes)), words))
     return "\n".join(lines)
+
+
+def _indented(text: str, words: DsnWords) -> str:
+    # what a server said in plain letters takes the whole line in any language
+    indent = " " * 4
+    return "\n".join(
+        fill(line, _WIDTH if line.isascii() else words.width, initial_indent=indent, subsequent_indent=indent)
+        for line in text.split("\n")
+    )
 
 
 # RFC 3464 §2.1, RFC 6533 §4.1

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from shared.config.destinations import DestinationSettings
 from shared.config.keys import DOC, MAXIMUM, MINIMUM
 from shared.config.schema import SECTIONS
 
@@ -45,7 +46,8 @@ def make_example() -> str:
         lines.append(f"[{name}]")
         for field in attrs.fields(section):
             lines.append(f"# {field.metadata[DOC]}{bounds(field.metadata)}")
-            lines.append(f"#{field.name} = {toml_value(field.default)}")
+            default = "{}" if field.type == tuple[DestinationSettings, ...] else toml_value(field.default)
+            lines.append(f"#{field.name} = {default}")
         lines.append("")
     return "\n".join(lines)
 

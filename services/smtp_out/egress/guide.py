@@ -19,7 +19,6 @@ import trio
 
 from services.smtp_out import outcome
 from services.smtp_out.attempt import ascii_domain
-from services.smtp_out.destination import Job
 from services.smtp_out.egress.learner import Attempt, Judgement, Learner
 from services.smtp_out.egress.rules import RuleBook
 from services.smtp_out.egress.signs import NO_IPV4
@@ -28,6 +27,7 @@ from services.smtp_out.options import Options, SmartHost, tls_policy
 from services.smtp_out.outcome import Result
 from services.smtp_out.report import Attempted
 from services.smtp_out.route import ERRANDS, Route, Router
+from services.smtp_out.row import Job
 from services.smtp_out.wishes import tls_wish
 from shared.contract.relay_types import SETTINGS, RelayLogin, RelayPlan
 from shared.contract.relays import RelaysApi

@@ -5,10 +5,10 @@ from __future__ import annotations
 import trio
 
 from services.smtp_out.connector import Connector, NoHost
-from services.smtp_out.destination import Job
 from services.smtp_out.egress.guide import Guide
 from services.smtp_out.egress.ways import Choice, relay_way
 from services.smtp_out.outcome import Result
+from services.smtp_out.row import Job
 from shared.contract.relay_types import RelayLogin
 from shared.contract.relays import RelaysApi
 from shared.errors import StoreError

@@ -40,13 +40,13 @@ class DueEntry:
     message_id: int
 
 
-def choose_entries(by_destination: Sequence[Sequence[DueEntry]], limit: int) -> list[DueEntry]:
-    """Round-robin: of each destination in turn the oldest message with all its due recipients, up to about ``limit`` entries.
+def choose_entries(by_share: Sequence[Sequence[DueEntry]], limit: int) -> list[DueEntry]:
+    """Round-robin: of each share in turn the oldest message with all its due recipients, up to about ``limit`` entries.
 
-    ``by_destination`` holds each destination's due entries, oldest first, destinations in the order to be served. A message's
+    ``by_share`` holds each share's due entries, oldest first, shares in the order to be served (``turns``). A message's
     recipients at one destination stay together (at most MAX_RECIPIENTS_TOGETHER), so the last message may go above ``limit``.
     """
-    waiting = deque(deque(_by_message(entries)) for entries in by_destination if entries)
+    waiting = deque(deque(_by_message(entries)) for entries in by_share if entries)
     chosen: list[DueEntry] = []
     while waiting and len(chosen) < limit:
         messages = waiting.popleft()
@@ -57,7 +57,7 @@ def choose_entries(by_destination: Sequence[Sequence[DueEntry]], limit: int) -> 
 
 
 def _by_message(entries: Sequence[DueEntry]) -> list[list[DueEntry]]:
-    """Entries of one destination by message, in order of their oldest; large ones cut."""
+    """Entries of one share by message, in order of their oldest; large ones cut."""
     groups: dict[int, list[list[DueEntry]]] = {}
     for entry in entries:
         parts = groups.setdefault(entry.message_id, [[]])

@@ -9,8 +9,11 @@ from typing import Final
 import attrs
 import msgpack
 
+from services.store.domain.addresses import normalize_address
+from services.store.domain.history import account_token
 from services.store.readers import Snapshot
 from services.store.reads.queue import item_of
+from services.store.reads.sending import find_account
 from services.store.sql.like import literal
 from services.store.sql.prepared import Cursor
 from services.store.sql.statements import history, mailboxes
@@ -33,11 +36,32 @@ def find(snapshot: Snapshot, query: str, stories: int) -> History:
     query = query.strip()
     if not query or len(query) > MAX_ADDRESS_CHARACTERS:
         raise BadRequest("a trace id or an address")
-    cursor = snapshot.cursor
     limit = max(1, min(stories, MAX_STORIES))
     traces = [query.lower()]
     if "@" in query:
-        traces = [trace for (trace,) in history.TRACES_OF.all(cursor, _pattern(query.lower()), limit + 1)]
+        traces = [trace for (trace,) in history.TRACES_OF.all(snapshot.cursor, _pattern(query.lower()), "%", limit + 1)]
+    return _told(snapshot.cursor, traces, limit)
+
+
+def sent_by(snapshot: Snapshot, account: str, query: str, stories: int) -> History:
+    """What an account submitted, nothing of where others filed it. Raises BadRequest, NotFound."""
+    query = query.strip().lower()
+    if len(query) > MAX_ADDRESS_CHARACTERS:
+        raise BadRequest("a trace id or an address")
+    cursor = snapshot.cursor
+    limit = max(1, min(stories, MAX_STORIES))
+    token = f"% {account_token(find_account(cursor, account))} %"
+    if query and "@" not in query:
+        rows = history.TRACE_WITH.all(cursor, query, token)
+    else:
+        rows = history.TRACES_OF.all(cursor, _pattern(query) if query else "%", token, limit + 1)
+    found = _told(cursor, [trace for (trace,) in rows], limit)
+    own = normalize_address(account)
+    return attrs.evolve(found, now=tuple(place for place in found.now if place.account == own))
+
+
+def _told(cursor: Cursor, traces: Sequence[str], limit: int) -> History:
+    """Of the traces, the newest first, at most `limit` stories."""
     details = [detail for _, detail in sorted(history.OF_TRACES.all(cursor, traces[:limit]))]
     told, more = _newest_whole(details, traces[:limit])
     told = _with_accounts(cursor, told)

@@ -61,7 +61,7 @@ def item(snapshot: Snapshot, entry: int) -> QueueItem:
     if row is None:
         raise NotFound("entry")
     history = tuple(
-        AttemptInfo(attempt[0], OutcomeKind(attempt[1]), *attempt[2:])
-        for attempt in queue.ATTEMPTS.all(snapshot.cursor, entry)
+        AttemptInfo(at, OutcomeKind(kind), code, enhanced, text, remote, tls, seconds, dialogue or b"")
+        for at, kind, code, enhanced, text, remote, tls, seconds, dialogue in queue.ATTEMPTS.all(snapshot.cursor, entry)
     )
     return attrs.evolve(item_of(row), history=history)

@@ -9,7 +9,7 @@ from typing import Final
 
 from services.store.sql.database import connect
 
-HEAD: Final = "0018"
+HEAD: Final = "0019"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 

@@ -374,8 +374,19 @@ passage: Final = sa.Table(
     sa.Column("id", BigId, primary_key=True),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("trace", sa.Text, nullable=False),
-    sa.Column("addresses", sa.Text, nullable=False),  # sender and recipients in lower case, a space around each
+    sa.Column("addresses", sa.Text, nullable=False),  # sender, recipients, submitting account (#1) in lower case, a space around each
     sa.Column("detail", sa.LargeBinary, nullable=False),  # msgpack of the Passage
+)
+
+# What was said in attempts to deliver.
+dialogue: Final = sa.Table(
+    "dialogue",
+    metadata,
+    sa.Column("id", BigId, primary_key=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False, unique=True),  # of data
+    sa.Column("data", sa.LargeBinary, nullable=False),  # shared.model.dialogue
+    sqlite_autoincrement=True,
 )
 
 operation: Final = sa.Table(
@@ -434,7 +445,8 @@ queue_entry: Final = sa.Table(
     sa.Column("account_id", BigId),  # whose mailbox it is for, where it goes nowhere else
     sa.Column("mailbox", sa.Text, nullable=False, server_default=sa.text("''")),
     sa.Column("route", sa.Text, nullable=False, server_default=sa.text("''")),  # a relay's name or "direct"; empty: by the rules
-    sa.Index("ix_queue_entry_destination_due_at", "destination", "due_at"),
+    sa.Column("share", sa.Text, nullable=False, server_default=sa.text("''")),  # services.store.domain.turns
+    sa.Index("ix_queue_entry_share_due_at", "share", "due_at"),
     sqlite_autoincrement=True,
 )
 
@@ -451,6 +463,7 @@ queue_attempt: Final = sa.Table(
     sa.Column("remote", sa.Text, nullable=False),
     sa.Column("tls", sa.Text, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("dialogue_id", BigId, nullable=False, server_default=sa.text("0")),  # 0: none; it may be gone
     sqlite_with_rowid=False,
 )
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from services.store.domain.turns import HERE_SHARE, share_of
 from services.store.reads.queue import MAX_ITEMS, item_of
 from services.store.sql.prepared import Row
 from services.store.sql.statements import held, queue
@@ -20,7 +21,7 @@ from services.store.writes import history
 from services.store.writes.filing import target_of
 from services.store.writes.queue import finish_entries
 from shared.contract.history_types import FiledAs, Passage, PassageKind
-from shared.contract.queue_types import FILED, HERE, HOLDER, NOBODY, Recalled
+from shared.contract.queue_types import FILED, HOLDER, NOBODY, Recalled
 from shared.contract.types import LocalRecipient
 from shared.errors import BadRequest, LimitExceeded, NotFound
 from shared.model.ids import AccountId, EntryId, MailboxId, Uid
@@ -33,7 +34,7 @@ PIECE: Final = 100
 def file_due(transaction: Transaction) -> int:
     """File copies whose time has come, the oldest first; how many were dealt with, at most PIECE."""
     cursor, now = transaction.cursor, transaction.now
-    rows = held.DUE.all(cursor, HERE, now, PIECE)
+    rows = held.DUE.all(cursor, HERE_SHARE, now, PIECE)
     copies: dict[tuple[str, str], list[FiledAs]] = {}
     told: list[int] = []
     gone: list[int] = []
@@ -53,8 +54,8 @@ def file_due(transaction: Transaction) -> int:
         else:
             done[entry_id] = message_id
     transaction.add_references(dict(contents))
-    held.REDIRECT.execute(cursor, told, FILED, now)
-    held.REDIRECT.execute(cursor, gone, NOBODY, now)
+    held.REDIRECT.execute(cursor, told, FILED, share_of(None, FILED), now)
+    held.REDIRECT.execute(cursor, gone, NOBODY, share_of(None, NOBODY), now)
     for (trace, sender), filed in copies.items():
         addresses = tuple(copy.address for copy in filed)
         passage = Passage(trace, PassageKind.FILED, now, sender, addresses, len(addresses), copies=tuple(filed))

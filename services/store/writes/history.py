@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 import msgpack
 
+from services.store.domain.history import account_token
 from services.store.sql.prepared import Row
 from services.store.transaction import Transaction
 from shared.contract.history_types import (
@@ -30,7 +31,7 @@ def note(transaction: Transaction, passages: Sequence[Passage]) -> None:
     if len(passages) > MAX_NOTED or any(passage.kind is not PassageKind.REFUSED for passage in passages):
         raise BadRequest("passages")
     for passage in passages:
-        tell(transaction, attrs.evolve(passage, copies=(), entries=()))
+        tell(transaction, attrs.evolve(passage, copies=(), entries=(), dialogue=0))
 
 
 def tell(transaction: Transaction, passage: Passage) -> None:
@@ -64,6 +65,8 @@ def _row(passage: Passage) -> Row:
             for copy in passage.copies[:MAX_LISTED_RECIPIENTS]
         ],
         passage.entries[:MAX_LISTED_RECIPIENTS],
+        passage.dialogue,
     )
-    addresses = " ".join(("", sender, *recipients, "")).lower()
+    who = () if passage.account_id is None else (account_token(passage.account_id),)
+    addresses = " ".join(("", sender, *recipients, *who, "")).lower()
     return (passage.at, trace, addresses, msgpack.packb(plain))

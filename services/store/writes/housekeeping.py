@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.store.sql.prepared import Prepared
-from services.store.sql.statements import bookkeeping, contents, history, mailboxes, messages
+from services.store.sql.statements import bookkeeping, contents, dialogues, history, mailboxes, messages
 from services.store.transaction import Transaction
 
 PIECE: Final = 2_000
@@ -50,13 +50,22 @@ def prune_journal(transaction: Transaction, seconds: float) -> int:
 def prune_history(transaction: Transaction, seconds: float, most: int) -> int:
     """Forget old passages, and the oldest beyond ``most``; how many."""
     transaction.flush()
-    first = history.OLDEST.one(transaction.cursor, 1)
+    surplus = _drop_surplus(transaction, history.OLDEST, history.NEWEST_ID, history.DROP_FIRST, most)
+    return surplus or _prune(transaction, history.OLDEST, history.PRUNE, seconds)
+
+
+def prune_dialogues(transaction: Transaction, seconds: float, most: int) -> int:
+    """Forget old SMTP dialogues, and the oldest beyond ``most``; how many."""
+    surplus = _drop_surplus(transaction, dialogues.OLDEST, dialogues.NEWEST_ID, dialogues.DROP_FIRST, most)
+    return surplus or _prune(transaction, dialogues.OLDEST, dialogues.PRUNE, seconds)
+
+
+def _drop_surplus(transaction: Transaction, oldest: Prepared, newest_id: Prepared, drop: Prepared, most: int) -> int:
+    first = oldest.one(transaction.cursor, 1)
     if first is None:
         return 0
-    surplus = history.NEWEST_ID.scalar(transaction.cursor) - first[0] + 1 - most
-    if surplus > 0:
-        return history.DROP_FIRST.run(transaction.cursor, first[0] + min(surplus, PIECE) - 1).rowcount
-    return _prune(transaction, history.OLDEST, history.PRUNE, seconds)
+    surplus = newest_id.scalar(transaction.cursor) - first[0] + 1 - most
+    return drop.run(transaction.cursor, first[0] + min(surplus, PIECE) - 1).rowcount if surplus > 0 else 0
 
 
 def _prune(transaction: Transaction, oldest: Prepared, prune: Prepared, seconds: float) -> int:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+import attrs
+
 from services.store.domain.queue import (
     MAX_ATTEMPTS_KEPT,
     MAX_LEASE_SECONDS,
@@ -17,6 +19,7 @@ from services.store.domain.queue import (
     after_outcome,
     choose_entries,
 )
+from services.store.domain.turns import in_turn
 from services.store.domain.wishes import wishes_of
 from services.store.reads.directory import Rules
 from services.store.reads.queue import FOREVER
@@ -25,6 +28,7 @@ from services.store.sql.prepared import Row
 from services.store.sql.statements import queue
 from services.store.transaction import Transaction
 from services.store.writes import history
+from services.store.writes.dialogues import Keeper
 from services.store.writes.filing import Incoming, ready
 from services.store.writes.queueing import file_report
 from shared.contract.history_types import Passage, PassageKind
@@ -46,18 +50,14 @@ _KINDS: Final = {
 def lease(
     transaction: Transaction, worker: str, limit: int, lease_seconds: float, busy_destinations: Sequence[str]
 ) -> Lease:
-    """Take due entries, round-robin over destinations, the one that waits longest first."""
+    """Take due entries, in turn over accounts and destinations, of each share the one that waits longest first."""
     if not 0 < lease_seconds <= MAX_LEASE_SECONDS or limit < 1 or worker == HOLDER:
         raise BadRequest("lease")
     limit = min(limit, MAX_LEASED - 100)
     cursor, now = transaction.cursor, transaction.now
-    busy = {HERE, *busy_destinations}
-    due = sorted(
-        (since, destination)
-        for destination, since in queue.DUE_DESTINATIONS.all(cursor, now)
-        if since is not None and destination not in busy
-    )
-    candidates = [_due_entries(transaction, destination, limit) for _, destination in due[:limit]]
+    waiting = [(share, since) for share, since in queue.DUE_SHARES.all(cursor, now) if since is not None]
+    turns = in_turn(waiting, {HERE, *busy_destinations})
+    candidates = [_due_entries(transaction, share, limit) for share in turns[:limit]]
     chosen = choose_entries(candidates, limit)
     ids = [entry.entry_id for entry in chosen]
     queue.LEASE.execute(cursor, ids, worker, now + lease_seconds)
@@ -65,12 +65,12 @@ def lease(
     return Lease(tuple(_queue_entry(rows[entry]) for entry in ids), next_due(transaction), plan_version(cursor))
 
 
-def _due_entries(transaction: Transaction, destination: str, limit: int) -> list[DueEntry]:
-    """The oldest due entries of a destination, and all other due recipients of the same messages."""
+def _due_entries(transaction: Transaction, share: str, limit: int) -> list[DueEntry]:
+    """The oldest due entries of a share, and all other due recipients of the same messages."""
     cursor, now = transaction.cursor, transaction.now
-    oldest = queue.DUE_OF_DESTINATION.all(cursor, destination, now, limit)
+    oldest = queue.DUE_OF_SHARE.all(cursor, share, now, limit)
     order = {message_id: position for position, message_id in reversed(list(enumerate(row[1] for row in oldest)))}
-    every = queue.DUE_OF_MESSAGES.all(cursor, list(order), destination, now)
+    every = queue.DUE_OF_MESSAGES.all(cursor, list(order), share, now)
     return [DueEntry(*row) for row in sorted(every, key=lambda row: (order[row[1]], row[0]))]
 
 
@@ -124,7 +124,9 @@ def report(
     attempts: list[Row] = []
     deferred: list[Row] = []
     warned: list[int] = []
+    keeper = Keeper(transaction)
     for outcome in outcomes:
+        keeper.hear(outcome)
         state = states.pop(outcome.entry_id, None)
         if state is None or state[2] != worker:
             continue
@@ -132,7 +134,8 @@ def report(
         following = after_outcome(outcome, now=transaction.now, due_at=due_at, attempts=tried)
         text = outcome.text[:MAX_TEXT]
         if outcome.kind is not OutcomeKind.RELEASED:
-            history.tell(transaction, _passage(transaction.now, outcome, trace, sender, recipient))
+            passage = _passage(transaction.now, outcome, trace, sender, recipient)
+            history.tell(transaction, attrs.evolve(passage, dialogue=keeper.number()))
         if following.done:
             done[entry_id] = message_id
             transaction.journal(
@@ -143,7 +146,7 @@ def report(
         if outcome.warned:
             warned.append(entry_id)
         if outcome.kind is not OutcomeKind.RELEASED:
-            attempts.append(_attempt(transaction.now, following.attempts, outcome, text))
+            attempts.append(_attempt(transaction.now, following.attempts, outcome, text, keeper.number()))
     queue.DEFER.run_many(cursor, deferred)
     queue.WARNED.execute(cursor, warned)
     queue.INSERT_ATTEMPT.run_many(cursor, attempts)
@@ -174,10 +177,10 @@ def _passage(now: float, outcome: Outcome, trace: str, sender: str, recipient: s
     )
 
 
-def _attempt(now: float, number: int, outcome: Outcome, text: str) -> Row:
+def _attempt(now: float, number: int, outcome: Outcome, text: str, dialogue: int) -> Row:
     return (
         outcome.entry_id, number, now, str(outcome.kind), outcome.code, outcome.enhanced[:20], text,
-        outcome.remote[:MAX_TEXT], outcome.tls[:MAX_TEXT], outcome.seconds,
+        outcome.remote[:MAX_TEXT], outcome.tls[:MAX_TEXT], outcome.seconds, dialogue,
     )  # fmt: skip
 
 

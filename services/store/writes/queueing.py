@@ -7,6 +7,7 @@ from services.store.domain.addresses import InvalidAddressError, split_address
 from services.store.domain.directory import resolve
 from services.store.domain.names import INBOX
 from services.store.domain.queue import QueueTimes
+from services.store.domain.turns import HERE_SHARE, share_of
 from services.store.domain.wishes import expiry, first_due, first_warning
 from services.store.packs.encode import EncodedContent
 from services.store.packs.record import Placement
@@ -56,7 +57,7 @@ def add_to_queue(
         transaction.add_queue_entry(
             (
                 entry_id, message_id, remote.address, remote.original, destination, due_at, "", 0.0, 0, "",
-                remote.notify, remote.orcpt, warn_at, None, "",
+                remote.notify, remote.orcpt, warn_at, None, "", share_of(delivery.account_id, destination),
             )
         )  # fmt: skip
         entries.append(EntryId(entry_id))
@@ -65,7 +66,7 @@ def add_to_queue(
         transaction.add_queue_entry(
             (
                 entry_id, message_id, copy.address, "", HERE, due_at, "", 0.0, 0, "",
-                copy.notify, copy.orcpt, 0.0, copy.account_id, copy.mailbox,
+                copy.notify, copy.orcpt, 0.0, copy.account_id, copy.mailbox, HERE_SHARE,
             )
         )  # fmt: skip
         entries.append(EntryId(entry_id))

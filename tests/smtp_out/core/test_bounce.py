@@ -12,13 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.smtp_out.bounce import Failure, build_bounce, explain, told_action
+from services.smtp_out.bounce import Failure, build_bounce, told_action
 from shared.contract.types import Outcome, OutcomeKind, QueueEntry
 from shared.mail.dsn import DsnAction
 from shared.model.ids import EntryId
+from shared.model.language import Language
 from shared.model.notify import Notify
 
 HEADER = b"From: Alice <alice@a.test>\r\nSubject: =?utf-8?q?=EC=95=88=EB=85=95?=\r\nMessage-ID: <1@a.test>\r\n\r\nbody"
+
+
+ENGLISH = HEADER.replace(b"=?utf-8?q?=EC=95=88=EB=85=95?=", b"hello")
 
 
 def failure(recipient: str, enhanced: str, code: int = 550, text: str = "no", remote: str = "mx.b.test[192.0.2.1]:25") -> Failure:
@@ -40,7 +44,7 @@ def bounce(*failures: Failure, header: bytes = HEADER) -> EmailMessage:
 
 
 def test_structure_and_fields() -> None:
-    message = bounce(failure("bob@b.test", "5.1.1", text="User unknown"), failure("eve@b.test", "5.2.2", 552, "full"))
+    message = bounce(failure("bob@b.test", "5.1.1", text="User unknown"), failure("eve@b.test", "5.2.2", 552, "full"), header=ENGLISH)
     assert message.get_content_type() == "multipart/report"
     assert message["Auto-Submitted"] == "auto-replied"
     assert message["To"] == "<alice@a.test>" or message["To"].addresses[0].addr_spec == "alice@a.test"
@@ -77,20 +81,25 @@ def test_without_a_remote_reply_and_without_the_original() -> None:
     assert "does not exist" in recipient["Diagnostic-Code"]
 
 
-@pytest.mark.parametrize(
-    ("enhanced", "words"),
-    [
-        ("5.1.1", "no such address"),
-        ("5.1.10", "no mail at all"),
-        ("5.1.99", "refused the address"),
-        ("5.6.3", "kind of message"),
-        ("5.7.26", "by its rules"),
-        ("5.0.0", "refused the message"),
-        ("", "refused the message"),
-    ],
-)
-def test_words(enhanced: str, words: str) -> None:
-    assert words in " ".join(explain(enhanced))
+def test_the_sender_reads_the_language_of_the_message() -> None:
+    assert parts_of(HEADER)[0].startswith("보내신 메시지를 다음 주소로 배달하지 못했습니다:")
+    korean, english = parts_of(b"Subject: hi\r\n\r\n", Language.KOREAN)[0], parts_of(b"Subject: hi\r\n\r\n")[0]
+    assert "그런 주소가 없습니다." in korean
+    assert "There is no such address." in english
+
+
+def parts_of(header: bytes, default: Language = Language.ENGLISH) -> list[str]:
+    built = build_bounce("mail.a.test", [failure("bob@b.test", "5.1.1")], header, 1e9 + 60, "abc123", default)
+    assert built.content.inline is not None
+    message = cast("EmailMessage", email.message_from_bytes(built.content.inline, policy=email.policy.default))
+    return [cast("EmailMessage", part).get_content() for part in list(message.iter_parts())[:1]]
+
+
+def test_a_delay_says_why() -> None:
+    one = failure("bob@b.test", "4.2.2", 452, "full")
+    late = Failure(one.entry, attrs.evolve(one.outcome, kind=OutcomeKind.DEFERRED), DsnAction.DELAYED)
+    human, *_ = bounce(late, header=b"Subject: x\r\n\r\n").iter_parts()
+    assert "mailbox is full" in human.get_content()
 
 
 S, F, D, N = Notify.SUCCESS, Notify.FAILURE, Notify.DELAY, Notify.NEVER

@@ -8,7 +8,7 @@ import pytest
 
 from services.smtp_out import outcome
 from services.smtp_out.attempt import ascii_domain, fit_recipient
-from services.smtp_out.destination import FIRST_SESSIONS, REQUEUES, Destination, Job, group_jobs
+from services.smtp_out.destination import FIRST_SESSIONS, REQUEUES, Destination, group_jobs
 from services.smtp_out.egress.ways import Choice, relay_way
 from services.smtp_out.outcome import Result, from_refused_session, from_verdict
 from services.smtp_out.plan import MAX_HOSTS, Hosts, Refusal, plan_hosts, plan_literal, refuse_address
@@ -17,6 +17,7 @@ from services.smtp_out.protocol.flow import Step
 from services.smtp_out.protocol.reply import Reply
 from services.smtp_out.protocol.transaction import Verdict
 from services.smtp_out.retry import Schedule, next_attempt_at, retry_delay_seconds
+from services.smtp_out.row import Job
 from shared.contract.types import OutcomeKind, QueueEntry
 from shared.dns.answers import DnsAnswer, DnsStatus, MxRecord
 from shared.model.ids import EntryId
@@ -228,21 +229,59 @@ def test_entries_of_one_message_with_different_ways_do_not_share_a_job() -> None
     ]
 
 
-def test_sessions_grow_with_success_and_shrink_with_trouble() -> None:
+def steps(words: str) -> list[int]:
+    """The bound on sessions after each word, of a hop that may have 4 at the most."""
+    hop = Destination("b.test", 4)
+    bounds = []
+    for word in words.split():
+        match word:
+            case "open":
+                hop.session_opened()
+            case "end":
+                hop.session_ended()
+            case "delivered":
+                hop.delivered()
+            case "trouble":
+                hop.trouble(Job("b.test", (entry(99),)))
+        bounds.append(hop.limit)
+    return bounds
+
+
+@pytest.mark.parametrize(
+    ("words", "bounds"),
+    [
+        ("", []),
+        ("open", [2]),
+        ("open open delivered delivered delivered", [2, 2, 3, 4, 4]),
+        # trouble while others work shrinks it to those; success lets it grow again
+        ("open open open delivered delivered trouble delivered", [2, 2, 2, 3, 4, 3, 4]),
+        ("open open trouble end trouble", [2, 2, 2, 2, 1]),
+        # trouble when nobody works: the hop is down; the next time it begins with one
+        ("trouble open end", [1, 2, 1]),
+        ("open delivered delivered end open", [2, 3, 4, 1, 2]),
+    ],
+)
+def test_sessions_grow_with_success_and_shrink_with_trouble(words: str, bounds: list[int]) -> None:
+    assert steps(words) == bounds
+
+
+def test_lanes_follow_the_jobs_and_the_bound() -> None:
     hop = Destination("b.test", 8)
-    hop.pending.extend(Job("b.test", (entry(i),)) for i in range(20))
-    assert hop.lanes_wanted() == 1
+    assert hop.lanes_wanted(20) == 1
     hop.lanes = 1
-    assert hop.lanes_wanted() == 0
+    assert hop.lanes_wanted(20) == 0
     hop.session_opened()
-    assert hop.lanes_wanted() == FIRST_SESSIONS - 1
-    for _ in range(20):
-        hop.delivered()
-    assert hop.limit == 8
-    job = hop.pending.popleft()
+    assert hop.lanes_wanted(20) == FIRST_SESSIONS - 1
+    assert hop.lanes_wanted(0) == 0
+    hop.idle = 1
+    assert hop.lanes_wanted(1) == 0
+
+
+def test_a_job_waits_for_sessions_that_work_but_not_for_ever() -> None:
+    hop = Destination("b.test", 8)
+    job = Job("b.test", (entry(1),))
+    hop.session_opened()
     assert all(hop.trouble(job) for _ in range(REQUEUES))
-    assert hop.limit == 1
-    assert hop.pending[0] is job
     assert not hop.trouble(job)
     hop.session_ended()
     assert not hop.trouble(Job("b.test", (entry(99),)))

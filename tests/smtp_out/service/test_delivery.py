@@ -10,8 +10,11 @@ from typing import cast
 
 import pytest
 
+from shared.contract.history_types import Passage
 from shared.contract.types import OutcomeKind
+from shared.model.dialogue import unpack
 from shared.model.ids import EntryId
+from shared.rpc.store_client import StoreClient
 from shared.testing.dns_server import Trouble
 from shared.testing.outbound import ALICE, OutboundWorld
 from shared.testing.smtp_peer import Close, Gate, Say
@@ -80,7 +83,36 @@ def test_what_an_attempt_led_to_is_kept(world: OutboundWorld) -> None:
         attempt = world.show(entry).history[0]
         assert (attempt.kind, attempt.code, attempt.enhanced) == (OutcomeKind.DEFERRED, 450, "4.2.0")
         assert attempt.remote.startswith("mx.kept.test[127.")
+        said = [f"{line.way.value} {line.text}" for line in unpack(attempt.dialogue)]
+        assert re.fullmatch(r"\* connected to mx\.kept\.test\[127\..*\]:\d+", said[0])
+        assert said[1].startswith("< 220 ")
+        assert "> EHLO mail.example.test" in said
+        assert "* no TLS" in said
+        assert [line for line in said if line.startswith("> RCPT")] == ["> RCPT TO:<bob@kept.test>"]
+        assert "< 450 4.2.0 come back in a year" in said
+        assert "hello" not in "\n".join(said)
         world.stack.administer(lambda store: store.admin.queue_remove((entry,)))
+
+
+def test_recipients_of_one_transaction_share_its_dialogue(world: OutboundWorld) -> None:
+    script = {f"RCPT {name}@shared.test": Say("550 5.1.1 nobody here") for name in ("x", "y")}
+    with world.peer("shared.test", {**script, "RCPT z@shared.test": Say("450 later")}) as peer:
+        world.submit(ALICE, [f"{name}@shared.test" for name in "xyz"] + ["bob@shared.test"], MAIL)
+        peer.wait_messages(1)
+        world.wait(lambda: len(world.queue()) == 1, "not tried")
+    (waiting,) = world.queue()
+
+    async def passages(store: StoreClient) -> tuple[Passage, ...]:
+        return (await store.history.find(waiting.trace, 1)).passages
+
+    told = [passage for passage in world.stack.administer(passages) if passage.at < waiting.queued_at + 60 and passage.dialogue]
+    first = [passage for passage in told if passage.dialogue == told[0].dialogue]
+    assert sorted(passage.recipients[0][0] for passage in first) == ["b", "x", "y", "z"]
+    (data,) = world.stack.administer(lambda store: store.history.dialogues((told[0].dialogue,)))
+    said = [line.text for line in unpack(data)]
+    assert sum(text.startswith("550") for text in said) == 2
+    assert f"({len(MAIL) + 1 + 3} octets)" in said  # one dot is doubled, and the last line is one
+    world.stack.administer(lambda store: store.admin.queue_remove((waiting.entry_id,)))
 
 
 @pytest.mark.parametrize(
@@ -177,11 +209,17 @@ def test_metrics(world: OutboundWorld) -> None:
         world.submit(ALICE, ["bob@counted.test"], MAIL)
         peer.wait_messages(1)
         world.wait_queue_empty()
+        world.submit(ALICE, [f"r{number}@counted.test" for number in range(30)], MAIL)
+        peer.wait_messages(2)
+        world.wait_queue_empty()
     host, port = world.smtp_out.metrics_address()
     with urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=5) as response:
         text = response.read().decode()
     assert re.search(r'pillarbox_smtp_out_attempts_total{kind="delivered"} \d+', text)
     assert re.search(r"pillarbox_smtp_out_leased \d+", text)
+    assert re.search(r'pillarbox_smtp_out_destination_attempts_total{destination="other",kind="delivered"} \d+', text)
+    assert re.search(r'pillarbox_smtp_out_destination_attempts_total{destination="counted.test",kind="delivered"} 30', text)
+    assert re.search(r'pillarbox_smtp_out_destination_seconds_count{destination="counted.test"} 1', text)
 
 
 def test_an_entry_taken_out_stays_out(world: OutboundWorld) -> None:

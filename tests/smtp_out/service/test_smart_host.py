@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from shared.model.dialogue import unpack
 from shared.testing.certificates import make_certificate
 from shared.testing.outbound import ALICE, OutboundWorld
 from shared.testing.process import RunningService
@@ -50,7 +52,13 @@ def test_everything_goes_to_the_smart_host_in_one_transaction(tmp_path: Path, sm
         smart_host.drop_all()
         (entry,) = world.submit(ALICE, ["bob@b.test"], MAIL)
         world.wait(lambda: world.show(entry).attempts >= 1, "no attempt")
-        assert "535" in str(world.show(entry).history[0].code)
+        attempt = world.show(entry).history[0]
+        assert attempt.code == 535
+        said = [f"{line.way.value} {line.text}" for line in unpack(attempt.dialogue)]
+        assert any(line.startswith("> AUTH ") and line.endswith("(secret)") for line in said)
+        assert any(line.startswith("* TLSv1.") and "certificate of smart.test verified" in line for line in said)
+        assert "s3cret-pass" not in str(said)
+        assert b64encode(b"s3cret-pass").decode()[:12] not in str(said)
         smart_host.logins["owner"] = "s3cret-pass"
         smart_host.wait_messages(2)
         world.wait_queue_empty()

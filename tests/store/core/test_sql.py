@@ -53,6 +53,33 @@ def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
     migrate(database)
 
 
+def test_what_was_queued_before_shares_has_them(tmp_path: Path) -> None:
+    from alembic import command
+
+    from services.store.sql.upgrade import config as alembic
+
+    database = tmp_path / "db"
+    connection = connect(database, read_only=False, cache_kib=1000)
+    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
+    with engine.connect() as bound:
+        settings = alembic()
+        settings.attributes["connection"] = bound
+        command.upgrade(settings, "0013")
+    message = "INSERT INTO queue_message (id, content_id, trace, sender, octets, skip_octets, smtputf8, eight_bit, queued_at, expires_at"
+    message += ", account_id, received_from, entries) VALUES (?, 1, '', '', 1, 0, 0, 0, 0, 1, ?, '', 1)"
+    entry = "INSERT INTO queue_entry (id, message_id, recipient, original, destination, due_at, lease_owner, lease_until, attempts"
+    entry += ", last_text) VALUES (?, ?, '', '', ?, 0, '', 0, 0, '')"
+    for number, account_id in ((1, 7), (2, None)):
+        connection.execute(message, (number, account_id))
+        connection.execute(entry, (number, number, "b.test"))
+    connection.commit()
+    connection.close()
+    migrate(database)
+    connection = connect(database, read_only=True, cache_kib=1000)
+    assert connection.execute("SELECT share FROM queue_entry ORDER BY id").fetchall() == [("7@b.test",), ("0@b.test",)]
+    connection.close()
+
+
 def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
     from alembic import command
 

@@ -18,7 +18,7 @@ from shared.contract.types import (
     OutcomeKind,
     RemoteRecipient,
 )
-from shared.errors import BadRequest, Forbidden
+from shared.errors import BadRequest, Forbidden, NotFound
 from shared.model.message_index import MessageIndex
 from shared.model.packed import pack_u32
 from shared.rpc.store_client import StoreClient
@@ -167,3 +167,39 @@ async def test_the_newest_stories_are_told_whole(stack: Stack) -> None:
         found = await admin.history.find("@many.test", 3)
         assert ({trace for trace, _ in kinds(found)}, found.more) == ({"m3"}, True)
         assert 100 < len(found.passages) < 2 * MAX_NOTED
+
+
+@trio_test
+async def test_what_an_account_submitted(stack: Stack) -> None:
+    alice = f"alice@{stack.domain}"
+    async with (
+        open_client(stack.data_dir, Role.ADMIN) as admin,
+        open_client(stack.data_dir, Role.SMTP_IN) as smtp_in,
+        open_client(stack.data_dir, Role.IMAP) as imap,
+    ):
+        carol = f"carol@{stack.domain}"
+        await admin.admin.account_add(carol, PASSWORD)
+        own, other = [(await imap.auth.login(address, PASSWORD, "")).account_id for address in (alice, carol)]
+        copies = [LocalRecipient(own, alice), LocalRecipient(other, carol)]
+        await deliver(smtp_in, "own1", carol, copies, ["x@far.test"], account_id=other)
+        await deliver(smtp_in, "own2", "news@alias.test", (), ["y@far.test"], account_id=other)
+        await deliver(smtp_in, "alices", alice, (), ["x@far.test"], account_id=own)
+        await deliver(smtp_in, "to-carol", "x@far.test", copies[1:])
+
+        async def traces(query: str) -> list[str]:
+            return [trace for trace, _ in kinds(await admin.history.sent_by(carol.upper(), query, 10))]
+
+        assert await traces("") == ["own1", "own2"]
+        assert await traces("@far.test") == ["own1", "own2"]
+        assert await traces("X@far.test") == ["own1"]
+        assert await traces("OWN2") == ["own2"]
+        assert await traces("alices") == await traces("to-carol") == await traces(f"#{other}") == []
+        # where others keep it is theirs
+        assert {place.account for place in (await admin.history.find("own1", 1)).now} == {alice, carol}
+        assert {place.account for place in (await admin.history.sent_by(carol, "own1", 1)).now} == {carol}
+        assert (await admin.history.sent_by(carol, "", 1)).more
+        for wrong in ("nobody@here.test", "x", ""):
+            with pytest.raises(NotFound):
+                await admin.history.sent_by(wrong, "", 1)
+        with pytest.raises(BadRequest):
+            await admin.history.sent_by(carol, "x" * 400, 1)

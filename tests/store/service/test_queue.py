@@ -22,7 +22,7 @@ from shared.contract.types import (
     ResolutionKind,
 )
 from shared.errors import BadRequest, NotFound
-from shared.model.ids import EntryId, Uid
+from shared.model.ids import AccountId, EntryId, Uid
 from shared.model.message_index import MessageIndex
 from shared.rpc.store_client import StoreClient
 from shared.testing import trio_test
@@ -35,6 +35,7 @@ INDEX = MessageIndex(20, b"", b"", b"", b"", b"")
 def queue_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(tmp_path_factory.mktemp("queue") / "data", services=()) as running:
         running.add_account(f"alice@{running.domain}")
+        running.add_account(f"bob@{running.domain}")
         yield running
 
 
@@ -52,11 +53,10 @@ async def empty_queue(stack: Stack) -> AsyncIterator[tuple[StoreClient, StoreCli
 
 
 async def submit(store: StoreClient, *addresses: str, content: bytes = b"Return-Path: <>\r\nX: y\r\n\r\n", skip: int = 17,
-                 sender: str = "alice@example.test") -> tuple[EntryId, ...]:
+                 sender: str = "alice@example.test", account: int | None = None) -> tuple[EntryId, ...]:
     remote = tuple(RemoteRecipient(address) for address in addresses)
-    result = await store.messages.deliver(
-        Delivery("t", sender, (), remote, ContentSource(len(content), inline=content), INDEX, skip_octets=skip)
-    )
+    source, who = ContentSource(len(content), inline=content), None if account is None else AccountId(account)
+    result = await store.messages.deliver(Delivery("t", sender, (), remote, source, INDEX, skip_octets=skip, account_id=who))
     return result.entries
 
 
@@ -103,6 +103,25 @@ async def test_a_lease_that_ends_comes_back(session) -> None:
         await smtp_out.queue.report("dead", (Outcome(entry, OutcomeKind.DELIVERED),), ())
         assert await smtp_out.queue.extend("dead", (entry,), 60.0) == ()
         assert await smtp_out.queue.extend("alive", (entry, EntryId(99_999)), 60.0) == (entry,)
+
+
+@trio_test
+async def test_one_accounts_many_messages_delay_no_other_account(session) -> None:
+    async with session() as (_, smtp_in, smtp_out):
+        for number in range(50):
+            await submit(smtp_in, f"n{number}@big.test", account=1)
+        await submit(smtp_in, "x@other.test", account=1)
+        await submit(smtp_in, "single@big.test", account=2)
+        await submit(smtp_in, "forwarded@big.test")
+        first = await smtp_out.queue.lease("w", 3, 60.0, ())
+        assert [entry.recipient for entry in first.entries] == ["n0@big.test", "single@big.test", "forwarded@big.test"]
+        # what is named busy: one account's mail for one destination, everything of an account
+        assert (await smtp_out.queue.lease("w", 3, 60.0, ("1@",))).entries == ()
+        others = await smtp_out.queue.lease("w", 3, 60.0, ("1@big.test",))
+        assert [entry.recipient for entry in others.entries] == ["x@other.test"]
+        await submit(smtp_in, "late@big.test", account=2)
+        last = await smtp_out.queue.lease("w", 2, 60.0, ())
+        assert [entry.recipient for entry in last.entries] == ["n1@big.test", "late@big.test"]
 
 
 @trio_test

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import content, journal, meta, operation, queue_entry, queue_message
+from services.store.sql.schema import content, dialogue, journal, meta, operation, queue_entry, queue_message
 
 OPERATIONS: Final = PreparedIn(
     lambda ids: (
@@ -36,5 +36,5 @@ UPDATE_META: Final = Prepared(
 # SQLite's own memory of the highest id that an AUTOINCREMENT table has given out
 _sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
 LAST_ID: Final = Prepared(sa.select(_sequence.c.seq).where(_sequence.c.name == b("table")), "table")
-NUMBERED_TABLES: Final = (content.name, queue_message.name, queue_entry.name)
+NUMBERED_TABLES: Final = (content.name, queue_message.name, queue_entry.name, dialogue.name)
 """Tables whose ids the writer gives out itself, so that rows of several tables can be written in bulk."""

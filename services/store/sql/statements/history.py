@@ -14,12 +14,16 @@ _p = passage.c
 INSERT: Final = Prepared(passage.insert(), "at", "trace", "addresses", "detail")
 TRACES_OF: Final = Prepared(
     sa.select(_p.trace)
-    .where(_p.addresses.like(b("pattern"), escape="\\"))
+    .where(_p.addresses.like(b("pattern"), escape="\\"), _p.addresses.like(b("token")))
     .group_by(_p.trace)
     .order_by(sa.func.max(_p.id).desc())
     .limit(b("limit")),
     "pattern",
+    "token",
     "limit",
+)
+TRACE_WITH: Final = Prepared(
+    sa.select(_p.trace).where(_p.trace == b("of_trace"), _p.addresses.like(b("token"))).distinct(), "of_trace", "token"
 )
 OF_TRACES: Final = PreparedIn(lambda traces: sa.select(_p.id, _p.detail).where(_p.trace.in_(traces)).order_by(_p.id))
 OLDEST: Final = Prepared(sa.select(_p.id, _p.at).order_by(_p.id).limit(b("one")), "one")

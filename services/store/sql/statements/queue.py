@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import content, queue_attempt, queue_entry, queue_message
+from services.store.sql.schema import content, dialogue, queue_attempt, queue_entry, queue_message
 
 _e = queue_entry.c
 _m = queue_message.c
@@ -20,33 +20,33 @@ INSERT_MESSAGE: Final = Prepared(
 )  # fmt: skip
 INSERT_ENTRY: Final = Prepared(
     queue_entry.insert(), "id", "message_id", "recipient", "original", "destination", "due_at", "lease_owner",
-    "lease_until", "attempts", "last_text", "notify", "orcpt", "warn_at", "account_id", "mailbox",
+    "lease_until", "attempts", "last_text", "notify", "orcpt", "warn_at", "account_id", "mailbox", "share",
 )  # fmt: skip
 
 WISHES: Final = (_m.tls, _m.held_until, _m.deliver_by, _m.by_mode, _m.by_trace)
 
-# A loose scan: one probe of (destination, due_at) per destination, however long the queue of a dead one is.
-_walk = sa.select(sa.func.min(_e.destination).label("destination")).cte("walk", recursive=True)
-_next = sa.select(sa.func.min(_e.destination)).where(_e.destination > _walk.c.destination).scalar_subquery()
-_destinations = _walk.union_all(sa.select(_next).where(_walk.c.destination.is_not(None)))
+# A loose scan: one probe of (share, due_at) per share, however long the queue of a dead destination or of one sender is.
+_walk = sa.select(sa.func.min(_e.share).label("share")).cte("walk", recursive=True)
+_next = sa.select(sa.func.min(_e.share)).where(_e.share > _walk.c.share).scalar_subquery()
+_shares = _walk.union_all(sa.select(_next).where(_walk.c.share.is_not(None)))
 _oldest = (
     sa.select(_e.due_at)
-    .where(_e.destination == _destinations.c.destination, _e.due_at <= b("now"), _e.lease_until <= b("now"))
+    .where(_e.share == _shares.c.share, _e.due_at <= b("now"), _e.lease_until <= b("now"))
     .order_by(_e.due_at)
     .limit(_one)
     .scalar_subquery()
 )
-DUE_DESTINATIONS: Final = Prepared(
-    sa.select(_destinations.c.destination, _oldest.label("due")).where(_destinations.c.destination.is_not(None)), "now"
+DUE_SHARES: Final = Prepared(
+    sa.select(_shares.c.share, _oldest.label("due")).where(_shares.c.share.is_not(None)), "now"
 )
-"""Every destination in the queue, with its oldest entry that is due and not leased (NULL: none)."""
+"""Every share in the queue, with its oldest entry that is due and not leased (NULL: none)."""
 
-DUE_OF_DESTINATION: Final = Prepared(
+DUE_OF_SHARE: Final = Prepared(
     sa.select(_e.id, _e.message_id)
-    .where(_e.destination == b("destination"), _e.due_at <= b("now"), _e.lease_until <= b("now"))
+    .where(_e.share == b("of_share"), _e.due_at <= b("now"), _e.lease_until <= b("now"))
     .order_by(_e.due_at, _e.id)
     .limit(b("limit")),
-    "destination",
+    "of_share",
     "now",
     "limit",
 )
@@ -54,14 +54,14 @@ DUE_OF_MESSAGES: Final = PreparedIn(
     lambda ids: (
         sa.select(_e.id, _e.message_id)
         .where(
-            _e.destination == b("destination"),
+            _e.share == b("of_share"),
             _e.due_at <= b("now"),
             _e.lease_until <= b("now"),
             _e.message_id.in_(ids),
         )
         .order_by(_e.id)
     ),
-    "destination",
+    "of_share",
     "now",
 )
 _ENTRY: Final = (
@@ -142,10 +142,15 @@ DEFER: Final = Prepared(
 )
 WARNED: Final = PreparedIn(lambda ids: sa.update(queue_entry).where(_e.id.in_(ids)).values(warn_at=_zero))
 INSERT_ATTEMPT: Final = Prepared(
-    queue_attempt.insert(), "entry_id", "number", "at", "kind", "code", "enhanced", "text", "remote", "tls", "seconds"
-)
+    queue_attempt.insert(), "entry_id", "number", "at", "kind", "code", "enhanced", "text", "remote", "tls", "seconds",
+    "dialogue_id",
+)  # fmt: skip
 ATTEMPTS: Final = Prepared(
-    sa.select(*(column for column in queue_attempt.c if column.name not in ("entry_id", "number")))
+    sa.select(
+        *(column for column in queue_attempt.c if column.name not in ("entry_id", "number", "dialogue_id")),
+        dialogue.c.data,
+    )
+    .join_from(queue_attempt, dialogue, dialogue.c.id == queue_attempt.c.dialogue_id, isouter=True)
     .where(queue_attempt.c.entry_id == b("entry"))
     .order_by(queue_attempt.c.number),
     "entry",
