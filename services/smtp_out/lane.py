@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from services.smtp_out import outcome
+from services.smtp_out.adapt import adapt
 from services.smtp_out.attempt import Stale, deliver
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
@@ -121,8 +122,9 @@ class Lane:
             session = self._session
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
+                form = await adapt(job.first, session.capabilities, content)
                 await tools.signer.sign(job.first, content)
-                results = await deliver(session, job.entries, content)
+                results = await deliver(session, job.entries, content, form)
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()
                 continue

@@ -175,6 +175,7 @@ class SmtpOutSettings:
     mta_sts_seconds: float = key(60.0, "for fetching one policy", minimum=0.1, maximum=300)
     mta_sts_policies: int = key(10_000, "policies remembered", minimum=1, maximum=100_000)
     allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
+    chunking: bool = key(True, "whether messages go by BDAT to servers that offer CHUNKING (RFC 3030), else always by DATA")
     connections: int = key(100, "messages under way at once", minimum=1, maximum=1000)
     connections_per_destination: int = key(20, "connections to one destination at once", minimum=1, maximum=100)
     idle_seconds: float = key(5.0, "how long an idle connection is kept for the next message", minimum=0, maximum=300)

@@ -20,6 +20,7 @@ class Capabilities:
     size_offered: bool = False  # RFC 1870
     max_size: int = 0  # octets; 0: no fixed maximum is known
     dsn: bool = False  # RFC 3461
+    chunking: bool = False  # RFC 3030
     auth: tuple[str, ...] = ()  # RFC 4954 §3, upper case
 
 
@@ -43,6 +44,7 @@ def parse_ehlo(reply: Reply) -> Capabilities:
         size_offered="SIZE" in words,
         max_size=int(size[0]) if size and size[0].isascii() and size[0].isdigit() and len(size[0]) <= 18 else 0,
         dsn="DSN" in words,
+        chunking="CHUNKING" in words,
         auth=tuple(mechanism.upper() for mechanism in words.get("AUTH", [])),
     )
 
