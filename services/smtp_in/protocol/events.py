@@ -139,6 +139,7 @@ def ehlo_reply(
             "8BITMIME",
             "SMTPUTF8",
             "CHUNKING",
+            "BINARYMIME",
             *((OFFER,) if xclient else ()),
             "DSN",
             # RFC 9422 §4
