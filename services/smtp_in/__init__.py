@@ -3,6 +3,7 @@
 Files in reading order: `protocol/` (SMTP without I/O, see its head), `transaction` (the envelope and the client behind it),
 `ports` (settings become limits and profiles), `spool` (content in bounded memory), `auth` (log-ins), `policy/` (who may
 send what to whom: the one place between "received" and "committed"), `receipts` (what the sender is told with the commit),
+`binary` (BINARYMIME becomes lines),
 `deliver` (trace fields, index, the store's commit, the reply), `session` (the loop of one connection), `door` (which
 checks strangers meet), `__main__` (listeners and drain).
 The manual page is README.md.

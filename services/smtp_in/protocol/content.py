@@ -1,7 +1,7 @@
 """The content of one message as it comes: by DATA up to CRLF.CRLF, or by BDAT in chunks of a length said before. Pure.
 
-Laws: what is refused (too big, a bare CR or LF where BINARYMIME was not declared) is read to its real end and dropped as it comes, so that the stream stays in step;
-pieces are handed on as they come and never kept. The same bytes give the same verdict, whatever the split.
+Laws: what is refused (too big, a bare CR or LF where BINARYMIME was not declared) is read to its real end and dropped as it comes, so
+that the stream stays in step; pieces are handed on as they come and never kept. The same bytes give the same verdict, whatever the split.
 
 RFC 5321 §4.1.1.4, §4.5.2; RFC 3030 §2, §3.
 """
