@@ -147,11 +147,12 @@ class Spool:
         return Spooled(self._map, spooled.header)
 
     async def convert(self, spooled: Spooled, plan: Plan, piece_octets: int) -> Spooled | Reply:
-        """The same content as the plan wants it; a file is written again, in a worker thread and in pieces."""
+        """The same content as the plan wants it; more than a piece in a worker thread, a file in pieces."""
         data = spooled.data
         if isinstance(data, bytes):
-            converter = Converter(plan)
-            return Spooled(converter.feed(data) + converter.finish(), spooled.header)
+            inline = len(data) <= piece_octets
+            converted = _converted(data, plan) if inline else await trio.to_thread.run_sync(_converted, data, plan)
+            return Spooled(converted, spooled.header)
         try:
             await trio.to_thread.run_sync(self._write_converted, data, plan, piece_octets)
             self._map = await trio.to_thread.run_sync(self._map_file)
@@ -217,3 +218,8 @@ class Spool:
         self._limits.budget.used -= self._octets
         self._octets = 0
         self._pieces = []
+
+
+def _converted(data: bytes, plan: Plan) -> bytes:
+    converter = Converter(plan)
+    return converter.feed(data) + converter.finish()

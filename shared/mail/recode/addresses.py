@@ -21,6 +21,8 @@ from shared.mail.recode.goal import Fault, Unconvertible
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _DOT_ATOM: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _SPECIAL: Final = re.compile(rb'(["\\])')
+_DOMAIN_OCTETS: Final = 1000
+"""More than any name in UTF-8 has."""
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]+")
 
 
@@ -66,6 +68,8 @@ def _domain(entry: AddressEntry) -> bytes:
     if host.isascii():
         return host
     try:
+        if len(host) > _DOMAIN_OCTETS:
+            raise ValueError
         return domain_to_a_labels(host.decode("utf-8")).encode("ascii")
     except ValueError:
         raise Unconvertible(Fault.ADDRESS, _shown(entry)) from None

@@ -8,6 +8,8 @@ import attrs
 
 MAX_LINE_OCTETS = 998  # RFC 2045 §2.7, §2.8: of 7bit and 8bit data, without CRLF
 MAX_HEADER_OCTETS = 512 * 1024  # of one header block: what smtp_in takes by default
+MAX_FIELDS = 1000  # of one header block that are not ASCII
+MAX_FIELD_OCTETS = 64 * 1024  # of each of those
 MAX_PARTS = 1000
 MAX_DEPTH = 32
 MAX_BOUNDARY_OCTETS = 200  # RFC 2046 §5.1.1 allows 70; as in `shared.mail.limits`

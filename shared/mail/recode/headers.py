@@ -25,17 +25,19 @@ from shared.mail.limits import DEFAULT_LIMITS
 from shared.mail.mailbox_name import domain_to_a_labels
 from shared.mail.mime import Parameters, parse_content_type, parse_disposition
 from shared.mail.recode.addresses import ascii_addresses
-from shared.mail.recode.goal import LABELS, Change, Fault, Unconvertible
+from shared.mail.recode.goal import LABELS, MAX_FIELD_OCTETS, MAX_FIELDS, Change, Fault, Unconvertible
 
 # Fields with their folded lines, and lines that are no field, by turns
 _LINES: Final = re.compile(rb"[^\n]*+\n(?:[ \t][^\n]*+\n?)*+|[^\n]++\Z")
 _NAMED: Final = re.compile(rb"([!-9;-~]++)[ \t]*+:[ \t]*+")
 _HIGH: Final = re.compile(rb"[\x80-\xff]")
-_FOR: Final = re.compile(rb"[ \t]+for[ \t]+<[^>\r\n]*[\x80-\xff][^>\r\n]*>", re.IGNORECASE)
-_HIGH_WORD: Final = re.compile(rb"[^\s()<>@;,\[\]]*[\x80-\xff][^\s()<>@;,\[\]]*")
+_FOR: Final = re.compile(rb"(?<![ \t])[ \t]++for[ \t]++<[^<>]*+>", re.IGNORECASE)
+_WORD: Final = re.compile(rb"[^\s()<>@;,\[\]]++")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.0-9A-Z^_`a-z{|}~-]+")
 _SPECIAL: Final = re.compile(rb'(["\\])')
 _PARAMETER_OCTETS: Final = 60
+_DOMAIN_OCTETS: Final = 1000
+"""More than any name in UTF-8 has."""
 _ADDRESS_FIELDS: Final = frozenset(
     {
         *(b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc", b"return-path", b"errors-to"),
@@ -50,7 +52,11 @@ def ascii_header(block: bytes) -> bytes:
     """The block with all its fields in ASCII. Raises Unconvertible."""
     if block.isascii():
         return block
-    return b"".join([line if line.isascii() else _ascii_field(line) for line in _LINES.findall(block)])
+    lines = _LINES.findall(block)
+    others = [line for line in lines if not line.isascii()]
+    if len(others) > MAX_FIELDS or max(map(len, others)) > MAX_FIELD_OCTETS:
+        raise Unconvertible(Fault.TOO_COMPLEX)
+    return b"".join([line if line.isascii() else _ascii_field(line) for line in lines])
 
 
 def relabel(block: bytes, change: Change, *, top: bool) -> bytes:
@@ -88,7 +94,7 @@ def _ascii_field(line: bytes) -> bytes:
     elif name in _ID_FIELDS:
         value = _HIGH.sub(lambda octet: b"=%02X" % octet[0][0], value)
     elif name == b"received":
-        value = _HIGH_WORD.sub(_ascii_word, _FOR.sub(b"", value))
+        value = _WORD.sub(_ascii_word, _FOR.sub(_ascii_clause, value))
         value = value.replace(b"; ", b";\r\n ")
     else:
         write = _PARAMETRIC.get(name)
@@ -97,9 +103,15 @@ def _ascii_field(line: bytes) -> bytes:
     return match[1] + b": " + value + end
 
 
+def _ascii_clause(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].isascii() else b""
+
+
 def _ascii_word(match: re.Match[bytes]) -> bytes:
+    if match[0].isascii():
+        return match[0]
     try:
-        return domain_to_a_labels(match[0].decode("utf-8")).encode("ascii")
+        return domain_to_a_labels(match[0][:_DOMAIN_OCTETS].decode("utf-8")).encode("ascii")
     except ValueError:
         return _HIGH.sub(b"?", match[0])
 

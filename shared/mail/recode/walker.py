@@ -107,7 +107,7 @@ class Walker:
         """In the buffer: what stands before it has been given away."""
         self._in_header = True
         self._scanned = 0
-        """In the buffer: the header lines up to here have been looked at."""
+        """In the buffer: up to here all lines have been looked at."""
         self._at_line_start = True
         """Of the body: the position begins a line whose line end before has been given away."""
         self._open: list[Entity] = []
@@ -204,39 +204,36 @@ class Walker:
     # Bodies.
 
     def _step_body(self, *, final: bool) -> bool:
-        """Whether there may be more to do."""
-        buffer, position = self._buffer, self._position
-        if self._at_line_start:
-            if len(buffer) - position < 2 and not final:
+        """Whether a boundary line was found."""
+        buffer = self._buffer
+        if self._at_line_start and len(buffer) - self._position < 2 and not final:
+            return False
+        while (line := self._next_candidate()) >= 0:
+            before = line if self._at_line_start else line - 2
+            end = buffer.find(b"\r\n", line, line + LONGEST_DELIMITER + 2)
+            if end < 0 and not final and len(buffer) - line < LONGEST_DELIMITER + 2:
+                self._emit(before)
                 return False
-            return self._look_at_line(position, final=final)
-        start = buffer.find(b"\r\n--", position)
-        if start >= 0:
-            self._emit(start)
-            return self._look_at_line(start + 2, final=final)
+            found = self._delimiter(buffer[line : len(buffer) if end < 0 else end])
+            if found is not None:
+                self._emit(before)
+                self._take_delimiter(found, len(buffer) if end < 0 else end + 2)
+                return True
+            self._at_line_start = False
+            self._scanned = line
+        self._at_line_start = False
         self._emit(len(buffer) if final else len(buffer) - 3)
         if final:
             self._end_body()
         return False
 
-    def _look_at_line(self, start: int, *, final: bool) -> bool:
-        """A line that may be a boundary line begins at `start`, perhaps with its line end before it still in the buffer."""
-        buffer = self._buffer
-        found = None
-        end = len(buffer)
-        if buffer.startswith(b"--", start):
-            end = buffer.find(b"\r\n", start, start + LONGEST_DELIMITER + 2)
-            if end < 0:
-                if not final and len(buffer) - start < LONGEST_DELIMITER + 2:
-                    return False
-                end = len(buffer)
-            found = self._delimiter(buffer[start:end])
-        if found is None:
-            self._at_line_start = False
-            self._emit(start)
-        else:
-            self._take_delimiter(found, min(end + 2, len(buffer)))
-        return True
+    def _next_candidate(self) -> int:
+        """Where the next line that begins with two dashes begins; -1 without one."""
+        if self._at_line_start and self._buffer.startswith(b"--", self._position):
+            return self._position
+        self._at_line_start = False
+        found = self._buffer.find(b"\r\n--", self._scanned)
+        return -1 if found < 0 else found + 2
 
     def _delimiter(self, line: bytes) -> tuple[int, bool] | None:
         """Of which open multipart the line is a boundary line, and whether it is the last one; of equal ones the outermost."""

@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.mail.recode.converter import Converter
-from shared.mail.recode.goal import MAX_DEPTH, MAX_HEADER_OCTETS, MAX_PARTS, Change, Fault, Goal, Plan, Unconvertible
+from shared.mail.recode.goal import (
+    MAX_DEPTH,
+    MAX_FIELD_OCTETS,
+    MAX_FIELDS,
+    MAX_HEADER_OCTETS,
+    MAX_PARTS,
+    Change,
+    Fault,
+    Goal,
+    Plan,
+    Unconvertible,
+)
 from shared.mail.recode.survey import Survey
 from shared.mail.recode.walker import Walker
 
@@ -132,6 +143,8 @@ def test_what_needs_nothing_stays() -> None:
         (b"Content-Type: message/rfc822\r\n\r\n" * (MAX_DEPTH + 1), Fault.TOO_COMPLEX),
         (b"X: y\r\n" * (MAX_HEADER_OCTETS // 6 + 1) + b"\r\n", Fault.TOO_COMPLEX),
         (b"X: " + b"y" * MAX_HEADER_OCTETS, Fault.TOO_COMPLEX),
+        (b"X: \xff\r\n" * (MAX_FIELDS + 1) + b"\r\n", Fault.TOO_COMPLEX),
+        (b"X: \xff" + b"y" * MAX_FIELD_OCTETS + b"\r\n\r\n", Fault.TOO_COMPLEX),
         (b"Content-Type: multipart/mixed; boundary=" + b"b" * 201 + b"\r\n\r\n", Fault.TOO_COMPLEX),
     ],
 )
@@ -144,6 +157,20 @@ def test_a_signed_message_of_7_bits_stays() -> None:
     assert convert(content) == content
     outer = MIXED + b"\r\n--b\r\n\r\n\xc3\xbc\r\n--b\r\n" + content.replace(b"=b", b"=c").replace(b"--b", b"--c") + b"--b--\r\n"
     assert content.replace(b"=b", b"=c").replace(b"--b", b"--c") in convert(outer)
+
+
+def test_what_is_held_is_bounded() -> None:
+    """Memory: no more than a line that may be a boundary line, or the encoder's."""
+    for body in (b"\r\n--" * 50_000, b"\r\n--bx" * 40_000, b"x" * 300_000, b"--" + b"b" * 300_000, b"\r\n--b" + b" " * 300_000):
+        content = MIXED + b"\r\n--b\r\n\r\n\xff" + body
+        found = plan(content)
+        converter = Converter(found)
+        taken = given_back = 0
+        for piece in pieces_of(content, 4096):
+            taken += len(piece)
+            given_back += len(converter.feed(piece))
+            assert taken - given_back < 20_000
+        assert found.needed
 
 
 # Binary content as lines.
