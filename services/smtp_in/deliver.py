@@ -16,6 +16,7 @@ from collections.abc import Callable
 import trio
 from attrs import evolve, frozen
 
+from services.smtp_in.binary import to_lines
 from services.smtp_in.failures import reply_for
 from services.smtp_in.policy.chain import Policy, Received
 from services.smtp_in.protocol import data, replies
@@ -139,7 +140,10 @@ class Deliverer:
                 if isinstance(fronted, Reply):
                     return Result(fronted, octets)
                 spooled = fronted
-            await self._commit(transaction, spooled)
+            lines = await to_lines(transaction, spool, spooled)
+            if isinstance(lines, Reply):
+                return Result(lines, octets)
+            await self._commit(transaction, lines)
         except StoreError as error:
             return Result(reply_for(error, self._full), octets, str(error))
         return Result(replies.queued(transaction.trace), octets)

@@ -24,6 +24,8 @@ from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.data import HeaderFacts, inspect_header
 from services.smtp_in.protocol.replies import Reply
 from shared.mail.content import Content
+from shared.mail.recode.converter import Converter
+from shared.mail.recode.goal import Plan
 
 SMALL_OCTETS = 64 * 1024
 WRITE_OCTETS = 128 * 1024
@@ -144,6 +146,33 @@ class Spool:
         data.close()
         return Spooled(self._map, spooled.header)
 
+    async def convert(self, spooled: Spooled, plan: Plan, piece_octets: int) -> Spooled | Reply:
+        """The same content as the plan wants it; more than a piece in a worker thread, a file in pieces."""
+        data = spooled.data
+        if isinstance(data, bytes):
+            inline = len(data) <= piece_octets
+            converted = _converted(data, plan) if inline else await trio.to_thread.run_sync(_converted, data, plan)
+            return Spooled(converted, spooled.header)
+        try:
+            await trio.to_thread.run_sync(self._write_converted, data, plan, piece_octets)
+            self._map = await trio.to_thread.run_sync(self._map_file)
+        except (OSError, ValueError):
+            return replies.OUT_OF_SPACE
+        data.close()
+        return Spooled(self._map, spooled.header)
+
+    def _write_converted(self, data: mmap.mmap, plan: Plan, piece_octets: int) -> None:
+        """In a worker thread."""
+        old, self._file = self._file, None
+        converter = Converter(plan)
+        try:
+            for start in range(0, len(data), piece_octets):
+                self._write(converter.feed(data[start : start + piece_octets]))
+            self._write(converter.finish())
+        finally:
+            if old is not None:
+                old.close()
+
     def _write_again(self, data: mmap.mmap, at: int, octets: bytes) -> None:
         """In a worker thread."""
         old, self._file = self._file, None
@@ -189,3 +218,8 @@ class Spool:
         self._limits.budget.used -= self._octets
         self._octets = 0
         self._pieces = []
+
+
+def _converted(data: bytes, plan: Plan) -> bytes:
+    converter = Converter(plan)
+    return converter.feed(data) + converter.finish()

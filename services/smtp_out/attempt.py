@@ -2,8 +2,8 @@
 
 Laws
 - Every recipient gets exactly one result, whatever happens on the way.
-- What the hop cannot take is decided before anything is sent: size (RFC 1870 §6.1), 8-bit content (RFC 6152 §3),
-  internationalized addresses and headers (RFC 6531 §3.2), addresses that cannot be written in SMTP.
+- What the hop cannot take is decided before anything is sent: size (RFC 1870 §6.1), content and headers that could not be converted
+  (`adapt`), internationalized addresses (RFC 6531 §3.2), addresses that cannot be written in SMTP.
 - "Too many recipients" (452, 552 to RCPT; RFC 5321 §4.5.3.1.10) while others were taken: the rest goes out in a further
   transaction of the same session, as long as each takes at least one.
 - `Stale`: a reused session was dead before it answered anything. Nothing was tried; the caller opens a new one.
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from services.smtp_out import outcome, require_tls, wishes
+from services.smtp_out.adapt import Form
 from services.smtp_out.content import ContentReader
 from services.smtp_out.outcome import Result
 from services.smtp_out.protocol.capabilities import Capabilities
@@ -41,25 +42,30 @@ class Stale(Exception):
     """A reused session had been closed by the server meanwhile."""
 
 
-async def deliver(session: Session, entries: Sequence[QueueEntry], content: ContentReader, now: float) -> Results:
+async def deliver(
+    session: Session, entries: Sequence[QueueEntry], content: ContentReader, form: Form, now: float
+) -> Results:
     """Deliver one message to its recipients; `now` is in seconds since 1970.
 
     Raises Stale, ContentLost (recipients without a result: nothing is known).
     """
-    header = header_of(await content.first())
     results: Results = {}
     ready: list[tuple[QueueEntry, str]] = []
     for entry in entries:
-        fit = wishes.too_slow(entry, session.capabilities, now) or fit_recipient(entry, session.capabilities, header)
+        fit = wishes.too_slow(entry, session.capabilities, now) or fit_recipient(
+            entry, session.capabilities, content.octets
+        )
         if isinstance(fit, Result):
             results[entry.entry_id] = fit
+        elif form.refusal is not None:
+            results[entry.entry_id] = form.refusal
         else:
             ready.append((entry, fit))
     reused = session.transactions > 0
     while ready:
         batch, ready = ready[:MAX_RECIPIENTS], ready[MAX_RECIPIENTS:]
         content.rewind()
-        verdicts = await _transact(session, batch, content, now, reused=reused)
+        verdicts = await _transact(session, batch, content, form, now, reused=reused)
         reused = False  # from here on a dead session is trouble: what was delivered must not be tried again
         results.update((entry.entry_id, result) for (entry, _), result in zip(batch, verdicts, strict=True))
         again = [pair for pair, result in zip(batch, verdicts, strict=True) if _too_many(result)]
@@ -73,7 +79,13 @@ async def deliver(session: Session, entries: Sequence[QueueEntry], content: Cont
 
 
 async def _transact(
-    session: Session, batch: Sequence[tuple[QueueEntry, str]], content: ContentReader, now: float, *, reused: bool
+    session: Session,
+    batch: Sequence[tuple[QueueEntry, str]],
+    content: ContentReader,
+    form: Form,
+    now: float,
+    *,
+    reused: bool,
 ) -> list[Result]:
     first = batch[0][0]
     utf8 = session.capabilities.smtputf8
@@ -81,7 +93,7 @@ async def _transact(
         sender=first.sender if utf8 else ascii_domain(first.sender),
         recipients=tuple(recipient for _, recipient in batch),
         octets=content.octets,
-        eight_bit=first.eight_bit,
+        eight_bit=form.eight_bit,
         smtputf8=first.smtputf8 or not first.sender.isascii() or not all(recipient.isascii() for _, recipient in batch),
         mail_parameters=wishes.mail_parameters(
             first, session.capabilities, now, require_tls=require_tls.objection(session.hop) is None
@@ -114,25 +126,20 @@ def _too_many(result: Result) -> bool:
     return result.step == Step.RCPT.value and result.code in (452, 552)
 
 
-def fit_recipient(entry: QueueEntry, capabilities: Capabilities, header: bytes) -> str | Result:
-    """The recipient's address as this hop takes it, or why it cannot take the message. `header` is what is known of it."""
+def fit_recipient(entry: QueueEntry, capabilities: Capabilities, octets: int) -> str | Result:
+    """The recipient's address as this hop takes it, or why it cannot take a message of so many octets."""
     limit = capabilities.max_size
-    if limit and entry.octets > limit:
-        text = f"the message has {entry.octets} octets; {capabilities.host or 'the server'} takes at most {limit}"
+    if limit and octets > limit:
+        text = f"the message has {octets} octets; {capabilities.host or 'the server'} takes at most {limit}"
         return outcome.failed("5.3.4", text, 552)
-    if entry.eight_bit and not capabilities.eight_bit:
-        # RFC 6152 §3; RFC 3463 §3.7 X.6.3
-        text = "the message has 8-bit content, and the next server takes only 7-bit mail"
-        return outcome.failed("5.6.3", text, 554)
     recipient = entry.recipient
     if not capabilities.smtputf8:
         recipient = ascii_domain(recipient)
-        if not recipient.isascii() or not ascii_domain(entry.sender).isascii():
-            # RFC 6531 §3.2; RFC 3463 X.6.7
-            return outcome.failed("5.6.7", "the next server takes no internationalized addresses (SMTPUTF8)", 553)
-        if entry.smtputf8 and not header.isascii():
-            # RFC 6531 §3.2; X.6.9
-            return outcome.failed("5.6.9", "the next server takes no internationalized headers (SMTPUTF8)", 554)
+        for address in (recipient, ascii_domain(entry.sender)):
+            if not address.isascii():
+                # RFC 6531 §3.2; RFC 3463 X.6.7
+                text = f"the next server takes no internationalized addresses (SMTPUTF8), and {address} cannot be written in ASCII"
+                return outcome.failed("5.6.7", text, 553)
     try:
         check_address(recipient)
         check_address(entry.sender)
@@ -151,9 +158,3 @@ def ascii_domain(address: str) -> str:
         return f"{local}@{domain_to_a_labels(domain)}"
     except ValueError:
         return address
-
-
-def header_of(piece: bytes) -> bytes:
-    """The header block as far as the first piece of the content holds it."""
-    end = piece.find(b"\r\n\r\n")
-    return piece if end < 0 else piece[:end]

@@ -43,6 +43,7 @@ def make_options(settings: Settings) -> Options:
         connect_timeout_seconds=out.connect_seconds,
         command_seconds=out.command_seconds,
         end_seconds=out.data_seconds,
+        chunking=out.chunking,
         idle_seconds=out.idle_seconds,
         lease_seconds=out.lease_seconds,
         batch=out.batch,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from shared.contract.queue import QueueApi
 from shared.contract.types import CHUNK_OCTETS
 from shared.errors import StoreError
+from shared.mail.recode.converter import Converter
+from shared.mail.recode.goal import Plan
 from shared.model.ids import EntryId
 
 
@@ -28,11 +30,29 @@ class ContentReader:
         self._front = b""
         self._front_given = False
         self._whole_given = False
+        self._plan: Plan | None = None
+        self._converter: Converter | None = None
+        self._converted_octets = 0
 
     @property
     def octets(self) -> int:
         """Of all that `read` gives."""
-        return len(self._front) + self._octets
+        return len(self._front) + self._sent_octets
+
+    @property
+    def _sent_octets(self) -> int:
+        return self._octets if self._plan is None else self._converted_octets
+
+    async def convert(self, plan: Plan) -> None:
+        """From here on `read` gives the content as the plan wants it, from its beginning. Raises ContentLost."""
+        self._plan = plan
+        self._first = None
+        self.rewind()
+        octets = 0
+        while piece := await self.read():
+            octets += len(piece)
+        self._converted_octets = octets
+        self.rewind()
 
     def put_in_front(self, octets: bytes) -> None:
         """Header fields for the next `read` to begin with."""
@@ -42,7 +62,7 @@ class ContentReader:
     async def first(self) -> bytes:
         """The first piece, kept until `read` gives it. Raises ContentLost."""
         if self._first is None:
-            self._first = await self._fetch()
+            self._first = await self._next()
         return self._first
 
     def rewind(self) -> None:
@@ -50,6 +70,7 @@ class ContentReader:
         self._front_given = self._whole_given = False
         if self._first is None:
             self._offset = 0
+            self._converter = None if self._plan is None else Converter(self._plan)
 
     async def read(self) -> bytes:
         """The next piece, empty at the end. Raises ContentLost."""
@@ -57,14 +78,28 @@ class ContentReader:
             self._front_given = True
             return self._front
         if self._first is None:
-            return await self._fetch()
-        if len(self._first) < self._octets:
+            return await self._next()
+        if len(self._first) < self._sent_octets:
             piece, self._first = self._first, None
             return piece
         if self._whole_given:
             return b""
         self._whole_given = True
         return self._first
+
+    async def _next(self) -> bytes:
+        """A piece as it is sent; of a converted content about as large as of any other, so that the first holds the header."""
+        if self._plan is None:
+            return await self._fetch()
+        pieces: list[bytes] = []
+        octets = 0
+        while self._converter is not None and octets < CHUNK_OCTETS:
+            fetched = await self._fetch()
+            pieces.append(self._converter.feed(fetched) if fetched else self._converter.finish())
+            octets += len(pieces[-1])
+            if not fetched:
+                self._converter = None
+        return b"".join(pieces)
 
     async def _fetch(self) -> bytes:
         wanted = min(CHUNK_OCTETS, self._octets - self._offset)

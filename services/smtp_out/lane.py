@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from services.smtp_out import outcome, wishes
+from services.smtp_out.adapt import adapt
 from services.smtp_out.attempt import Results, Stale, deliver
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
@@ -143,8 +144,9 @@ class Lane:
                 session.transcript.note(f"session with {session.remote} goes on, {session.tls or 'no TLS'}")
             content = ContentReader(tools.queue, tools.worker, job.first.entry_id, job.first.octets)
             try:
+                form = await adapt(job.first, session.capabilities, content)
                 await tools.signer.sign(job.first, content)
-                results = await deliver(session, entries, content, tools.reporter.now())
+                results = await deliver(session, entries, content, form, tools.reporter.now())
             except Stale:  # only a reused session is: the next one is new
                 self._drop_session()
                 continue

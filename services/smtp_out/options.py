@@ -62,6 +62,7 @@ class Options:
     command_seconds: float = 300.0
     end_seconds: float = 600.0  # for the answer to the final dot
     attempt_limit_seconds: float = 7200.0  # one message to one hop: an end for a peer that reads an octet a minute
+    chunking: bool = True  # BDAT where offered
     idle_seconds: float = 5.0  # how long an open session waits for the next message of its destination
     lease_seconds: float = 120.0
     max_leased: int = 2000  # entries held at a time

@@ -5,7 +5,7 @@ Laws
 - Whatever a peer does ends in `SessionBroken` (connection, time, protocol) or `Refused` (its own words); nothing else
   leaves this module but cancellation and what the content's reader raises.
 - After any of them the session is dead: `close` is all that is left. Content that was begun is never ended with a dot
-  unless it is whole.
+  or a last chunk unless it is whole.
 - Plaintext that came before the TLS handshake is never read after it (RFC 3207 §6, CVE-2011-0411): it breaks the session.
 """
 
@@ -18,10 +18,23 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
+from attrs import evolve
 
+from services.smtp_out.chunker import Chunker
 from services.smtp_out.options import Options
 from services.smtp_out.protocol.capabilities import Capabilities
-from services.smtp_out.protocol.flow import TIMEOUT_SECONDS, Await, Flow, Refused, Send, SendContent, Step
+from services.smtp_out.protocol.flow import (
+    TIMEOUT_SECONDS,
+    Await,
+    ChunkReady,
+    Flow,
+    NextChunk,
+    Refused,
+    Send,
+    SendChunk,
+    SendContent,
+    Step,
+)
 from services.smtp_out.protocol.opening import authenticate, greet, hello, quit_session, reset, start_tls
 from services.smtp_out.protocol.reply import PeerViolation, Reply, ReplyParser
 from services.smtp_out.protocol.transaction import Transaction
@@ -122,7 +135,11 @@ class Session:
     async def open(self) -> None:
         """Greeting and EHLO. Raises Refused, SessionBroken."""
         self.peer_name = await self.run(greet())
-        self.capabilities = await self.run(hello(self._hello_name()))
+        await self._say_hello()
+
+    async def _say_hello(self) -> None:
+        told = await self.run(hello(self._hello_name()))
+        self.capabilities = evolve(told, chunking=told.chunking and self._options.chunking)
 
     def _hello_name(self) -> str:
         # RFC 5321 §4.1.4: a name that others can resolve, else an address literal; many servers refuse "localhost"
@@ -158,7 +175,7 @@ class Session:
         self.transcript.note("TLS begins")
         if not implicit:
             # RFC 3207 §4.2: what was learned before is forgotten
-            self.capabilities = await self.run(hello(self._hello_name()))
+            await self._say_hello()
         return True
 
     async def login(self, username: str, password: str) -> None:
@@ -210,11 +227,12 @@ class Session:
     async def _drive(self, flow: Flow[T], content: Content | None) -> T:
         step = Step.CONNECT
         unsent = b""
-        reply: Reply | None = None
+        answer: Reply | ChunkReady | None = None
+        chunks = None if content is None else Chunker(content)
         try:
             while True:
-                action = flow.send(reply)
-                reply = None
+                action = flow.send(answer)
+                answer = None
                 match action:
                     case Send(data):
                         unsent += data
@@ -222,15 +240,21 @@ class Session:
                         self.transcript.sent(unsent, step)
                         await self._write(unsent, step)
                         unsent = b""
-                        reply = await self._reply(step)
+                        reply = answer = await self._reply(step)
                         self.transcript.received(reply, step)
-                    case SendContent():
+                    case NextChunk() if chunks is not None:
+                        answer = ChunkReady(await chunks.next())
+                    case SendChunk() if chunks is not None:
                         step = Step.CONTENT
-                        if content is None:
-                            raise ValueError("a dialogue with content needs the content")
+                        self.transcript.sent_content(len(chunks.wire))
+                        await self._send_piece(chunks.wire)
+                    case SendContent() if content is not None:
+                        step = Step.CONTENT
                         self.transcript.sent(unsent, step)
                         await self._write_content(unsent, content)
                         unsent = b""
+                    case _:
+                        raise ValueError("a dialogue with content needs the content")
         except StopIteration as stop:
             result: T = stop.value
             return result

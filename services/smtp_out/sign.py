@@ -5,6 +5,7 @@ Laws
   a message that somebody else sent and an alias forwards.
 - RSA and Ed25519 side by side, one field for each key that signs (RFC 8463 §3): whoever knows both takes the better.
 - Keys come from the store and are kept for KEEP_SECONDS in memory; nothing of them is in a log or an exception.
+- What is signed is what is sent: a message that had to be converted for the hop is converted before (`adapt`).
 - A domain without keys, or an unusable key, is sent without: an unsigned message is better than none.
 
 A store that is away defers the message (ContentLost), as it does everywhere.
@@ -28,6 +29,7 @@ from shared.mailauth.authors import read_authors, to_a_labels
 from shared.mailauth.dkim_sign import BodyHash, choose_fields
 from shared.observe.log import Logger
 from shared.wire.dots import normalise_newlines
+from shared.wire.newlines import NewlineWriter
 
 KEEP_SECONDS: Final = 60.0
 _DOMAINS_MAX: Final = 1000
@@ -70,15 +72,11 @@ class Signer:
         if not keys:
             return
         body = BodyHash()
-        held = b""
-        piece = (await content.read())[end:]
-        while (following := await content.read()) or piece or held:
-            # a line end that is split between two pieces must not look like two bare ones
-            piece, held = held + piece, b""
-            if following and piece.endswith(b"\r"):
-                piece, held = piece[:-1], b"\r"
-            body.feed(normalise_newlines(piece))
-            piece = following
+        newlines = NewlineWriter()
+        body.feed(newlines.feed((await content.read())[end:]))
+        while piece := await content.read():
+            body.feed(newlines.feed(piece))
+        body.feed(newlines.flush())
         content.rewind()
         content.put_in_front(self._fields(keys, header, body.digest(), domain))
 

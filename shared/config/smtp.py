@@ -235,6 +235,7 @@ class SmtpOutSettings:
         4 * 3600.0, "after the day's end, within which its reports leave at random moments", minimum=0, maximum=12 * 3600
     )
     allow_private: bool = key(False, "whether MX hosts in private and loopback networks are dialled; for tests")
+    chunking: bool = key(True, "whether messages go by BDAT to servers that offer CHUNKING (RFC 3030), else always by DATA")
     connections: int = key(100, "messages under way at once", minimum=1, maximum=1000)
     connections_per_destination: int = key(20, "connections to one destination at once", minimum=1, maximum=100)
     rate_per_destination: int = key(

@@ -83,21 +83,24 @@ def _octets(encoding: bytes, text: bytes) -> bytes:
     return binascii.a2b_qp(text, header=True)
 
 
-def encode_words(text: str) -> bytes:
+def encode_words(text: str, taken_octets: int = 0) -> bytes:
     """Header bytes for unstructured text or a phrase: as it is where it is printable ASCII, else UTF-8 words folded by CRLF SP.
 
-    Control characters become spaces, so that no text can begin a new field.
+    Control characters become spaces, so that no text can begin a new field. `taken_octets` stand on the first line already (RFC 2047 §2
+    allows 76 in all); where they leave no room the line is longer.
     """
     text = _CONTROL.sub(" ", text)
     if _UNENCODED.fullmatch(text) and "=?" not in text:
         return text.encode("ascii")
     words: list[bytes] = []
     octets = b""
+    room = max(_OCTETS_PER_WORD - taken_octets * 3 // 4, 6)
     for character in text:
         encoded = character.encode("utf-8", "replace")
-        if len(octets) + len(encoded) > _OCTETS_PER_WORD:
+        if len(octets) + len(encoded) > room:
             words.append(octets)
             octets = b""
+            room = _OCTETS_PER_WORD
         octets += encoded
     words.append(octets)
     return b"\r\n ".join(b"=?utf-8?B?" + b64encode(word) + b"?=" for word in words)

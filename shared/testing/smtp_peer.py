@@ -7,11 +7,12 @@ It runs in threads, so that synchronous tests, trio tests and tests with real pr
     with SmtpPeer({"RCPT bob@b.test": Say("550 5.1.1 no"),    # always, for that recipient
                    "END": [Say("451 4.3.0 later")]}) as peer: # the first time only; a list is used up, then it behaves
 
-Steps: CONNECT (the greeting) EHLO HELO STARTTLS HANDSHAKE AUTH MAIL RCPT DATA END (the reply to the final dot) RSET QUIT
-OTHER; "RCPT <address>" goes before "RCPT", "AUTH <mechanism>" stands for the whole exchange. What a step may do: the action classes below.
+Steps: CONNECT (the greeting) EHLO HELO STARTTLS HANDSHAKE AUTH MAIL RCPT DATA BDAT (the reply to a chunk that is not the last)
+END (the reply to the final dot or the last chunk) RSET QUIT OTHER; "RCPT <address>" goes before "RCPT", "AUTH <mechanism>" stands for the
+whole exchange. What a step may do: `smtp_script`.
 
 Laws
-- A message is in `messages` once its final dot arrived and the script did not refuse it, before the reply is written: that
+- A message is in `messages` once its final dot or last chunk arrived and the script did not refuse it, before the reply is written: that
   is the moment from which a real server answers for it. So "250 and reset" and "killed before the 250 was read" are told.
 - Lines are bounded only by memory: the clients under test are ours.
 - Every wait has an end.
@@ -31,71 +32,19 @@ from typing import Self
 import attrs
 
 from shared.testing.smtp_auth import AuthOffer
+from shared.testing.smtp_script import Action
+from shared.testing.smtp_script import Close as Close
+from shared.testing.smtp_script import Drop as Drop
+from shared.testing.smtp_script import Endless as Endless
+from shared.testing.smtp_script import Gate as Gate
+from shared.testing.smtp_script import Hang as Hang
+from shared.testing.smtp_script import Raw as Raw
+from shared.testing.smtp_script import Say as Say
+from shared.testing.smtp_script import Script as Script
+from shared.testing.smtp_script import Slow as Slow
 
 WAIT_SECONDS = 20.0
 _NO_LINGER = struct.pack("ii", 1, 0)  # close sends RST, which is what a crashed server looks like
-
-
-@attrs.frozen
-class Say:
-    """This reply instead of the usual one (lines divided by LF; CRLF is added).
-
-    `then_drop`: reset behind it, which may overtake and destroy what was sent before. `then_close`: orderly end instead.
-    """
-
-    text: str
-    then_drop: bool = False
-    then_close: bool = False
-
-
-@attrs.frozen
-class Raw:
-    """These bytes instead of a reply."""
-
-    data: bytes
-    then_drop: bool = False
-
-
-@attrs.frozen
-class Drop:
-    """Reset the connection instead of a reply."""
-
-
-@attrs.frozen
-class Close:
-    """End the connection in an orderly way instead of a reply: what was sent before arrives."""
-
-
-@attrs.frozen
-class Endless:
-    """A line without end, in pieces, until the client has enough."""
-
-    piece: bytes = b"250-" + b"x" * 8188
-
-
-@attrs.frozen
-class Hang:
-    """Never answer; hold the connection until the peer closes."""
-
-
-@attrs.frozen
-class Slow:
-    """The usual reply, octet by octet with a pause between them."""
-
-    pause_seconds: float = 0.002
-
-
-@attrs.frozen
-class Gate:
-    """Wait until the test sets `opened`, then behave (or do `then`). `reached` tells that a client stands before it."""
-
-    opened: threading.Event = attrs.field(factory=threading.Event)
-    reached: threading.Event = attrs.field(factory=threading.Event)
-    then: Say | Raw | Drop | Close | None = None
-
-
-Action = Say | Raw | Drop | Close | Endless | Hang | Slow | Gate
-Script = Mapping[str, "Action | Sequence[Action]"]
 
 
 @attrs.frozen
@@ -287,6 +236,7 @@ class _Session:
         self._sender: str | None = None
         self._parameters: tuple[str, ...] = ()
         self._recipients: list[str] = []
+        self._chunks = b""
         self._file = sock.makefile("rb")
 
     def close(self) -> None:
@@ -305,6 +255,7 @@ class _Session:
             "MAIL": self._mail,
             "RCPT": self._rcpt,
             "DATA": self._data,
+            "BDAT": self._bdat,
             "RSET": self._rset,
             "QUIT": self._quit,
         }
@@ -458,13 +409,26 @@ class _Session:
             if not line.endswith(b"\n"):
                 raise _Gone
             lines.append(line[1:] if line.startswith(b".") else line)
+        self._take(b"".join(lines))
+
+    def _bdat(self, rest: str) -> None:
+        octets, _, last = rest.partition(" ")
+        self._chunks += self._file.read(int(octets))
+        if not self._recipients:
+            self._say("503 5.5.1 no recipient")
+        elif last:
+            self._take(self._chunks)
+        elif not self._answer("BDAT", f"250 2.0.0 {octets} octets taken"):
+            self._clear()
+
+    def _take(self, content: bytes) -> None:
         action = self._peer.next_action("END")
         refused = isinstance(action, (Say, Raw)) and not _text(action).startswith("2")
         if not refused and not isinstance(action, (Drop, Close, Hang, Endless)):
             mail = ReceivedMail(
                 self._sender or "",
                 tuple(self._recipients),
-                b"".join(lines),
+                content,
                 self._parameters,
                 self._tls,
                 self._login,
@@ -487,6 +451,7 @@ class _Session:
         self._sender = None
         self._parameters = ()
         self._recipients = []
+        self._chunks = b""
 
 
 def _text(action: Say | Raw) -> str:

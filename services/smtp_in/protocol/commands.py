@@ -49,10 +49,12 @@ IDLE = frozenset({Verb.EHLO, Verb.HELO, Verb.LHLO, Verb.RSET, Verb.NOOP, Verb.VR
 
 
 class Body(StrEnum):
-    """RFC 6152 §3."""
+    """RFC 6152 §3, RFC 3030 §3."""
 
     SEVEN_BIT = "7BIT"
     EIGHT_BIT_MIME = "8BITMIME"
+    BINARY_MIME = "BINARYMIME"
+    """Any octets, by BDAT alone."""
 
 
 @frozen

@@ -1,9 +1,9 @@
 """The content of one message as it comes: by DATA up to CRLF.CRLF, or by BDAT in chunks of a length said before. Pure.
 
-Laws: what is refused (too big, a bare CR or LF) is read to its real end and dropped as it comes, so that the stream stays in step;
-pieces are handed on as they come and never kept. The same bytes give the same verdict, whatever the split.
+Laws: what is refused (too big, a bare CR or LF where BINARYMIME was not declared) is read to its real end and dropped as it comes, so
+that the stream stays in step; pieces are handed on as they come and never kept. The same bytes give the same verdict, whatever the split.
 
-RFC 5321 §4.1.1.4, §4.5.2; RFC 3030 §2.
+RFC 5321 §4.1.1.4, §4.5.2; RFC 3030 §2, §3.
 """
 
 from __future__ import annotations
@@ -84,9 +84,10 @@ class DataContent(_Content):
 class ChunkedContent(_Content):
     """RFC 3030 §2: chunk after chunk, octets as they are."""
 
-    def __init__(self, max_octets: int, refusal: Reply | None = None) -> None:
-        """`refusal`: the chunks were not allowed; they are read and dropped all the same."""
+    def __init__(self, max_octets: int, refusal: Reply | None = None, *, binary: bool = False) -> None:
+        """`refusal`: the chunks were not allowed; they are read and dropped all the same. `binary`: any octet may stand anywhere."""
         super().__init__(max_octets)
+        self._binary = binary
         self.refusal = refusal
         self.last = False
         """The chunk under way ends the message."""
@@ -125,7 +126,7 @@ class ChunkedContent(_Content):
 
     def _has_bare_newline(self, data: bytes) -> bool:
         """Whether a CR or LF without the other is there; a CR at the end waits for what follows, in the next chunk too."""
-        if not data:
+        if not data or self._binary:
             return False
         pairs = data.count(b"\r\n")
         returns, newlines = data.count(b"\r"), data.count(b"\n")

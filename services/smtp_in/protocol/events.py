@@ -148,6 +148,7 @@ def ehlo_reply(
             "8BITMIME",
             "SMTPUTF8",
             "CHUNKING",
+            "BINARYMIME",
             *((OFFER,) if xclient else ()),
             "DSN",
             *more,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from services.smtp_in.protocol import parse, replies, way
-from services.smtp_in.protocol.commands import Verb
+from services.smtp_in.protocol.commands import Body, Verb
 from services.smtp_in.protocol.content import ChunkedContent, DataContent
 from services.smtp_in.protocol.events import (
     ContentStarted,
@@ -100,10 +100,16 @@ def handle_rcpt(connection: Connection, argument: bytes, then: State) -> None:
 
 
 def handle_data(connection: Connection, argument: bytes, then: State) -> None:
+    if _is_binary(connection):
+        raise Refused(replies.BINARY_NEEDS_CHUNKS)
     connection.mode = Mode.CONTENT
     connection.content = DataContent(connection.limits.message_octets)
     connection.send(replies.START_DATA)
     connection.emit(ContentStarted())
+
+
+def _is_binary(connection: Connection) -> bool:
+    return connection.mail is not None and connection.mail.body is Body.BINARY_MIME
 
 
 def handle_bdat(connection: Connection, argument: bytes, then: State) -> None:
@@ -117,7 +123,7 @@ def handle_bdat(connection: Connection, argument: bytes, then: State) -> None:
         refusal = connection.worded(CHUNK_REFUSALS.get(connection.state))
         if refusal is None:
             connection.emit(ContentStarted())
-        connection.content = ChunkedContent(connection.limits.message_octets, refusal)
+        connection.content = ChunkedContent(connection.limits.message_octets, refusal, binary=_is_binary(connection))
     content = connection.content
     connection.state = then
     content.begin_chunk(chunk.octets, last=chunk.last)

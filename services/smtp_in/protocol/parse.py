@@ -239,7 +239,7 @@ def _size(value: bytes | None) -> int:
 
 
 def _body(value: bytes | None) -> Body:
-    # RFC 6152 §3; values compare without case (RFC 5321 §2.4)
+    # RFC 6152 §3, RFC 3030 §3; values compare without case (RFC 5321 §2.4)
     try:
         return Body((value or b"").decode("ascii", "replace").upper())
     except ValueError:

@@ -153,6 +153,8 @@ NEED_MAIL = reply(503, "5.5.1", "Send MAIL first")
 NESTED_MAIL = reply(503, "5.5.1", "Sender already given")
 IN_TRANSACTION = reply(503, "5.5.1", "Not while a mail transaction is under way")
 CHUNKS_UNDER_WAY = reply(503, "5.5.1", "Finish the message with BDAT LAST, or RSET")
+# RFC 3030 §3
+BINARY_NEEDS_CHUNKS = reply(503, "5.5.1", "BINARYMIME content comes by BDAT only")
 # RFC 2033 §4.1, §4.2
 SAY_LHLO = reply(500, "5.5.1", "This is LMTP, say LHLO")
 NO_LMTP_RECIPIENTS = reply(503, "5.5.1", "No valid recipients")
@@ -233,6 +235,11 @@ SPOKE_TOO_EARLY = reply(554, "5.5.1", "Protocol error: you spoke before the gree
 CONNECTION_RATE = reply(421, "4.7.0", "Too many connections in a short time, try again later")
 MESSAGE_RATE = reply(450, "4.7.1", "Too many messages in a short time, try again later")
 RECIPIENT_RATE = reply(450, "4.7.1", "Too many recipients in a short time, try again later")
+
+
+def unconvertible(reason: str) -> Reply:
+    """Binary content that cannot be stored as lines (RFC 3463 §3.7 X.6.3); `reason` in ASCII."""
+    return reply(554, "5.6.3", f"Binary content cannot be converted: {reason}")
 
 
 def greylisted(seconds: float) -> Reply:

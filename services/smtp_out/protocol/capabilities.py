@@ -23,6 +23,7 @@ class Capabilities:
     require_tls: bool = False  # RFC 8689
     deliver_by: bool = False  # RFC 2852
     deliver_by_minimum: int = 0  # seconds; 0: none is known
+    chunking: bool = False  # RFC 3030
     auth: tuple[str, ...] = ()  # RFC 4954 §3, upper case
 
 
@@ -48,6 +49,7 @@ def parse_ehlo(reply: Reply) -> Capabilities:
         require_tls="REQUIRETLS" in words,
         deliver_by="DELIVERBY" in words,
         deliver_by_minimum=_number(words.get("DELIVERBY", []), 9),
+        chunking="CHUNKING" in words,
         auth=tuple(mechanism.upper() for mechanism in words.get("AUTH", [])),
     )
 

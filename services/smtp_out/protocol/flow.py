@@ -4,6 +4,8 @@ A dialogue yields actions and gets replies back; it never sees a socket, a clock
     Send(data)       write these bytes (the shell may join what is sent before the next Await)
     Await(step)      wait for one reply, at most the step's time; the reply is the value of the yield
     SendContent()    write the message, dot-stuffed, and its final dot
+    NextChunk()      get the message's next chunk ready; the value of the yield says whether it is the last one
+    SendChunk()      write BDAT and that chunk
     reply = yield from command(step, line)   is the common pair
 
 When the connection breaks the shell closes the generator; what had been learned is in the dialogue's own object.
@@ -34,6 +36,7 @@ class Step(enum.Enum):
     RCPT = "RCPT"
     DATA = "DATA"
     CONTENT = "content"
+    BDAT = "BDAT"
     END = "end of data"
     RSET = "RSET"
     QUIT = "QUIT"
@@ -52,6 +55,7 @@ TIMEOUT_SECONDS: dict[Step, float] = {
     Step.RCPT: 300.0,
     Step.DATA: 120.0,
     Step.CONTENT: 180.0,
+    Step.BDAT: 300.0,  # it is no older than DATA's block, and the server may write it to its disk first
     Step.END: 600.0,
     Step.RSET: 30.0,
     Step.QUIT: 5.0,  # courtesy: the mail is delivered already
@@ -73,9 +77,26 @@ class SendContent:
     pass
 
 
-Action = Send | Await | SendContent
+@attrs.frozen
+class NextChunk:
+    pass
+
+
+@attrs.frozen
+class SendChunk:
+    pass
+
+
+@attrs.frozen
+class ChunkReady:
+    """The answer to NextChunk."""
+
+    last: bool
+
+
+Action = Send | Await | SendContent | NextChunk | SendChunk
 T = TypeVar("T")
-Flow = Generator[Action, Reply | None, T]
+Flow = Generator[Action, Reply | ChunkReady | None, T]
 
 
 class Refused(Exception):
@@ -90,7 +111,7 @@ class Refused(Exception):
 def awaiting(step: Step) -> Flow[Reply]:
     """One reply."""
     reply = yield Await(step)
-    if reply is None:
+    if not isinstance(reply, Reply):
         raise PeerViolation("no reply")  # a shell that breaks the rule above
     return reply
 

@@ -3,13 +3,14 @@
 Laws
 - A recipient that got a reply of its own (4xx or 5xx to RCPT) keeps it, whatever happens afterwards.
 - Recipients are DELIVERED only by a 2xx to the final dot, and only those whose RCPT was accepted.
-- Nothing is sent as content unless at least one recipient was accepted and the server answered 354. When it answers
+- Nothing is sent as content unless at least one recipient was accepted and the server answered 354, or takes BDAT. When it answers
   354 though no recipient stands (pipelining), a lone dot ends it (RFC 2920 §3.1).
 - When the connection breaks in the middle, `verdicts` still tells what is known: an accepted recipient without a final
   reply is open (None). `in_doubt` tells whether the final dot had gone out by then.
+- After a refused chunk the server's state is not known (RFC 3030 §2): the transaction is not `clean`.
 - Commands never hold a control character: `check_address` stands before every dialogue.
 
-RFC 5321 §3.3, §4.1.1.2 to §4.1.1.4; RFC 2920; RFC 1870 §6; RFC 6152; RFC 6531 §3; RFC 3461 §5.2.1.
+RFC 5321 §3.3, §4.1.1.2 to §4.1.1.4; RFC 2920; RFC 1870 §6; RFC 6152; RFC 6531 §3; RFC 3461 §5.2.1; RFC 3030 §2.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 import attrs
 
 from services.smtp_out.protocol.capabilities import Capabilities
+from services.smtp_out.protocol.chunks import Chunks
 from services.smtp_out.protocol.flow import Flow, Send, SendContent, Step, awaiting, command
 from services.smtp_out.protocol.reply import PeerViolation, Reply
 from shared.mail.xtext import ascii_orcpt
@@ -85,6 +87,7 @@ class Transaction:
         if not 1 <= len(envelope.recipients) <= MAX_RECIPIENTS:
             raise ValueError("1 to 100 recipients")
         self._pipelining = capabilities.pipelining
+        self._chunks = Chunks(pipelining=capabilities.pipelining) if capabilities.chunking else None
         self._mail = mail_command(envelope, capabilities)
         given = capabilities.dsn and envelope.rcpt_parameters
         parameters = given or (b"",) * len(envelope.recipients)
@@ -94,8 +97,13 @@ class Transaction:
         ]
         self.verdicts: list[Verdict | None] = [None] * len(envelope.recipients)
         self.replied = False  # any reply has come: the connection was alive
-        self.in_doubt = False  # the final dot is out, its reply is not in
+        self._dot_in_doubt = False
         self.clean = False  # the server is ready for the next MAIL without RSET
+
+    @property
+    def in_doubt(self) -> bool:
+        """The end of the content is out, its reply is not in."""
+        return self._dot_in_doubt or (self._chunks is not None and self._chunks.in_doubt)
 
     def run(self) -> Flow[None]:
         """The whole dialogue."""
@@ -103,21 +111,27 @@ class Transaction:
         if not go:
             return
         open_recipients = self._open()
+        if self._chunks is not None:
+            step, reply = yield from self._chunks.run()
+            self.clean = step is Step.END and reply.severity == 2
+            self._decide(open_recipients, step, _checked(reply, step))
+            return
         if not open_recipients:
             # RFC 2920 §3.1: "the client cannot abort by any other means than a lone dot"
             yield Send(b".\r\n")
             yield from awaiting(Step.END)
             self.clean = True
             return
-        self.in_doubt = True
+        self._dot_in_doubt = True
         yield SendContent()
         reply = yield from awaiting(Step.END)
-        self.in_doubt = False
+        self._dot_in_doubt = False
         self.clean = True
         self._decide(open_recipients, Step.END, _checked(reply, Step.END))
 
     def _envelope_pipelined(self) -> Flow[bool]:
-        yield Send(b"".join([self._mail, *self._rcpts, b"DATA\r\n"]))
+        end = b"" if self._chunks is not None else b"DATA\r\n"
+        yield Send(b"".join([self._mail, *self._rcpts, end]))
         mail = yield from awaiting(Step.MAIL)
         self.replied = True
         refused = mail.severity != 2
@@ -127,6 +141,8 @@ class Transaction:
             reply = yield from awaiting(Step.RCPT)
             if not refused:  # else it is 503, an echo of the refused MAIL
                 self._take_rcpt(index, reply)
+        if self._chunks is not None:
+            return bool(self._open())
         data = yield from awaiting(Step.DATA)
         return self._take_data(data)
 
@@ -143,6 +159,8 @@ class Transaction:
             self._take_rcpt(index, reply)
         if not self._open():
             return False
+        if self._chunks is not None:
+            return True
         return self._take_data((yield from command(Step.DATA, b"DATA")))
 
     def _take_rcpt(self, index: int, reply: Reply) -> None:

@@ -243,7 +243,7 @@ def test_ehlo_announces_what_the_port_has(drive: Drive) -> None:
         text = drive(data, port).output.decode()
         return {line[4:] for line in text.split("\r\n")[2:-1]}
 
-    base = {"PIPELINING", "SIZE 52428800", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN"}
+    base = {"PIPELINING", "SIZE 52428800", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME", "DSN"}
     base.add("LIMITS MAILMAX=1000 RCPTMAX=1000")
     assert keywords("relay") == base | {"STARTTLS"}
     assert keywords("submission") == base | {"STARTTLS"}

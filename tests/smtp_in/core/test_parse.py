@@ -75,7 +75,7 @@ def test_mail(argument: bytes, mail: Mail) -> None:
         (b"FROM:<a@b.test> SIZE=-1", replies.BAD_PARAMETER),
         (b"FROM:<a@b.test> SIZE", replies.BAD_PARAMETER),
         (b"FROM:<a@b.test> SIZE=" + b"1" * 21, replies.BAD_PARAMETER),
-        (b"FROM:<a@b.test> BODY=BINARYMIME", replies.BAD_PARAMETER),
+        (b"FROM:<a@b.test> BODY=BINARY", replies.BAD_PARAMETER),
         (b"FROM:<a@b.test> BODY", replies.BAD_PARAMETER),
         (b"FROM:<a@b.test> SMTPUTF8=1", replies.BAD_PARAMETER),
         (b"FROM:<a@b.test> AUTH", replies.BAD_PARAMETER),

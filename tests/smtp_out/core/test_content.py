@@ -5,6 +5,9 @@ import trio
 
 from services.smtp_out import content as content_module
 from services.smtp_out.content import ContentLost, ContentReader
+from shared.mail.recode.converter import Converter
+from shared.mail.recode.goal import Goal
+from shared.mail.recode.survey import Survey
 from shared.model.ids import EntryId
 
 
@@ -55,5 +58,34 @@ def test_a_content_that_is_shorter_than_it_should_be():
         assert await reader.first() == b"abc"
         with pytest.raises(ContentLost):
             await everything(reader)
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("chunk", [10, 100, 10_000])
+def test_a_converted_content_as_often_as_it_is_wanted(monkeypatch, chunk):
+    monkeypatch.setattr(content_module, "CHUNK_OCTETS", chunk)
+    content = b"Subject: x\r\n\r\n" + "한글\r\n".encode() * 50
+    survey = Survey(Goal.SEVEN_BIT)
+    survey.feed(content)
+    plan = survey.finish()
+    converter = Converter(plan)
+    wanted = converter.feed(content) + converter.finish()
+    reader = ContentReader(Queue(content), "w", EntryId(1), len(content))
+
+    async def main():
+        await reader.first()
+        await reader.convert(plan)
+        assert reader.octets == len(wanted)
+        for front in (b"", b"front"):
+            reader.put_in_front(front)
+            for _ in range(2):
+                assert await everything(reader) == front + wanted
+                reader.rewind()
+            first = await reader.first()
+            assert wanted.startswith(first)
+            assert len(first) >= min(chunk, len(wanted))
+            assert await everything(reader) == front + wanted
+            reader.rewind()
 
     trio.run(main)

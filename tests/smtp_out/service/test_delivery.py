@@ -180,13 +180,31 @@ def test_dns_trouble_defers(world: OutboundWorld) -> None:
         world.wait_queue_empty()
 
 
-def test_a_hop_without_8bitmime_bounces_8_bit_content(world: OutboundWorld) -> None:
+def test_a_hop_without_8bitmime_gets_converted_content_and_no_signed_one(world: OutboundWorld) -> None:
     before = len(world.inbox())
     with world.peer("seven.test", extensions=("SIZE",)) as peer:
-        world.submit(ALICE, ["bob@seven.test"], "Subject: x\r\n\r\n한글\r\n".encode(), eight_bit=True)
+        content = "Subject: x\r\n\r\n한글\r\n".encode()
+        world.submit(ALICE, ["bob@seven.test"], content, eight_bit=True)
+        (mail,) = peer.wait_messages(1)
+        assert mail.content == (
+            b"Subject: x\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\n7ZWc6riADQo=\r\n"
+        )
+        signed = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xff\r\n--b--\r\n"
+        world.submit(ALICE, ["bob@seven.test"], signed, eight_bit=True)
         _, (recipient,) = bounce_of(world.wait_inbox(before + 1)[-1])
         assert recipient["Status"] == "5.6.3"
-        assert not peer.messages
+        assert "signature" in recipient["Diagnostic-Code"]
+        assert len(peer.messages) == 1
+
+
+def test_content_goes_in_chunks_where_offered(world: OutboundWorld) -> None:
+    with world.peer("chunks.test", extensions=("PIPELINING", "CHUNKING")) as peer:
+        large = MAIL + b"x" * 70 * 10_000 + b"\r\n"
+        world.submit(ALICE, ["bob@chunks.test"], MAIL)
+        world.submit(ALICE, ["bob@chunks.test"], large)
+        assert sorted(mail.content for mail in peer.wait_messages(2)) == sorted((MAIL, large))
+        assert "DATA" not in peer.commands
+        world.wait_queue_empty()
 
 
 def test_a_destination_that_is_down_never_delays_another(world: OutboundWorld) -> None:

@@ -1,8 +1,12 @@
-"""A real Postfix as the receiver: TLS as it offers it, pipelining, its refusals."""
+"""A real Postfix as the receiver: TLS as it offers it, pipelining, BDAT, its refusals, and what it does not offer."""
 
 from __future__ import annotations
 
+import email
+import email.policy
 from pathlib import Path
+
+import pytest
 
 from shared.testing.mail_samples import korean_message
 from shared.testing.outbound import ALICE, OutboundWorld
@@ -23,3 +27,75 @@ def test_mail_reaches_postfix_over_tls_and_its_refusal_comes_back(tmp_path: Path
         assert b"nobody@remote.test" in bounce
         (line,) = world.smtp_out.wait_for_log("delivered.*carol")
         assert "TLSv1." in line
+
+
+NARROW = """From: 김 <alice@example.test>\r
+To: carol@remote.test\r
+Subject: 제목, and more\r
+Message-ID: <{}@example.test>\r
+Date: Sat, 28 Nov 2026 14:00:00 +0000\r
+MIME-Version: 1.0\r
+Content-Type: multipart/mixed; boundary="--b"\r
+Content-Transfer-Encoding: 8bit\r
+\r
+----b\r
+Content-Type: text/plain; charset=utf-8\r
+Content-Transfer-Encoding: 8bit\r
+Content-Disposition: attachment; filename="첨부.txt"\r
+\r
+안녕하세요\r
+.\r
+--b\r
+\r
+----b\r
+Content-Type: message/rfc822\r
+Content-Transfer-Encoding: 8bit\r
+\r
+Subject: inner é\r
+\r
+A long line, mostly ASCII but for one é at its end, so that quoted-printable is the shorter of the two encodings é\r
+\r
+----b--\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("without", "seven_bit", "chunks"),
+    [
+        ("", False, True),
+        ("chunking", False, False),
+        ("smtputf8", False, True),
+        ("8bitmime, smtputf8", True, True),
+        ("8bitmime, smtputf8, chunking", True, False),
+    ],
+)
+def test_what_postfix_does_not_offer(tmp_path: Path, without: str, seven_bit: bool, chunks: bool) -> None:
+    with (
+        Postfix(settings={"smtpd_discard_ehlo_keywords": without}) as postfix,
+        OutboundWorld(tmp_path, {"PILLARBOX_SMTP_OUT__MX_PORT": str(postfix.port)}) as world,
+    ):
+        world.point("remote.test", postfix.address)
+        content = NARROW.format("narrow").encode()
+        world.submit(ALICE, ["carol@remote.test"], content, eight_bit=True, smtputf8=True)
+        received = postfix.wait_message("carol", "narrow@example.test")
+        sent = received[received.index(b"From: ") :]
+        world.wait_queue_empty()
+        large = content.replace(b"narrow@", b"large@").replace("안녕하세요\r\n".encode(), "큰 메일\r\n".encode() * 40_000)
+        world.submit(ALICE, ["carol@remote.test"], large, eight_bit=True, smtputf8=True)
+        assert "큰 메일" in parts_of(postfix.wait_message("carol", "large@example.test"))[0]
+        world.wait_queue_empty()
+        line = postfix.wait_for_log("disconnect from.* mail=")[0]
+        assert ("bdat=" in line) == chunks
+    assert (sent == content) == (not without or without == "chunking")
+    assert sent.isascii() == seven_bit
+    header = email.message_from_bytes(sent, policy=email.policy.default)
+    assert header["subject"] == "제목, and more"
+    # raw UTF-8 comes as surrogates
+    assert header["from"].addresses[0].display_name.encode("utf-8", "surrogateescape").decode() == "김"
+    assert parts_of(sent) == parts_of(content)
+
+
+def parts_of(content: bytes) -> list[str]:
+    message = email.message_from_bytes(content)
+    leaves = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
+    return [leaf.decode().replace("\r\n", "\n") for leaf in leaves if isinstance(leaf, bytes)]

@@ -71,6 +71,19 @@ def test_submissions_are_signed_with_both_keys(world: OutboundWorld, account, li
     assert (len(valid), fields) == (2, 2)
 
 
+@pytest.mark.parametrize("lines", [1, 20_000])
+def test_what_is_converted_is_signed_as_it_is_sent(world: OutboundWorld, account, lines) -> None:
+    content = MAIL.replace(b"Subject: hello", "Subject: 안녕".encode()) + "많은 lines, wenig Umlaute: ü\r\n".encode() * lines
+    with world.peer(f"converted{lines}.test", extensions=("SIZE", "PIPELINING", "CHUNKING")) as peer:
+        world.submit(ALICE, [f"bob@converted{lines}.test"], content, eight_bit=True, account_id=account)
+        (mail,) = peer.wait_messages(1)
+        world.wait_queue_empty()
+    assert mail.content.isascii()
+    assert f"SIZE={len(mail.content)}" in mail.mail_parameters
+    valid, fields = verified(mail.content, records(world))
+    assert (len(valid), fields) == (2, 2)
+
+
 def test_what_others_wrote_is_not_signed(world: OutboundWorld, account) -> None:
     foreign = MAIL.replace(b"alice@example.test", b"alice@elsewhere.test")
     with world.peer("plain.test") as peer:

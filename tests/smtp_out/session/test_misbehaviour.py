@@ -10,6 +10,7 @@ import attrs
 import pytest
 import trio
 
+from services.smtp_out.adapt import Form
 from services.smtp_out.attempt import Results, Stale, deliver
 from services.smtp_out.connector import Connector, Loop, NoHost
 from services.smtp_out.content import ContentLost, ContentReader
@@ -60,7 +61,7 @@ def route(*ports: int) -> Route:
 async def attempt(peer: SmtpPeer, count: int = 2, content: bytes = CONTENT, options: Options = OPTIONS) -> Results:
     session = await Connector(options).open(route(peer.port))
     try:
-        return await deliver(session, entries(count, len(content)), reader(content), 0.0)
+        return await deliver(session, entries(count, len(content)), reader(content), Form(eight_bit=False), 0.0)
     finally:
         await session.close()
 
@@ -218,9 +219,9 @@ def test_too_many_recipients_go_in_further_transactions() -> None:
 def test_a_session_that_dies_between_two_transactions_never_doubles_the_first() -> None:
     async def main() -> Results:
         session = await Connector(OPTIONS).open(route(peer.port))
-        await deliver(session, entries(1, len(CONTENT)), reader(), 0.0)
+        await deliver(session, entries(1, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         peer.script({"RCPT r2@b.test": [Say("452 4.5.3 too many")], "MAIL": [Say("250 ok"), Drop()]})
-        results = await deliver(session, entries(2, len(CONTENT)), reader(), 0.0)
+        results = await deliver(session, entries(2, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         session.abort()
         return results
 
@@ -237,10 +238,10 @@ def test_too_many_for_ever_ends() -> None:
 def test_a_reused_session_that_died_is_stale() -> None:
     async def main() -> Results:
         session = await Connector(OPTIONS).open(route(peer.port))
-        first = await deliver(session, entries(1, len(CONTENT)), reader(), 0.0)
+        first = await deliver(session, entries(1, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         await trio.to_thread.run_sync(peer.drop_all)
         with pytest.raises(Stale):
-            await deliver(session, entries(1, len(CONTENT)), reader(), 0.0)
+            await deliver(session, entries(1, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         session.abort()
         return first
 
@@ -251,10 +252,10 @@ def test_a_reused_session_that_died_is_stale() -> None:
 def test_421_to_a_reused_session_is_stale() -> None:
     async def main() -> None:
         session = await Connector(OPTIONS).open(route(peer.port))
-        await deliver(session, entries(1, len(CONTENT)), reader(), 0.0)
+        await deliver(session, entries(1, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         peer.script({"MAIL": Say("421 4.4.2 idle too long", then_drop=True)})
         with pytest.raises(Stale):
-            await deliver(session, entries(1, len(CONTENT)), reader(), 0.0)
+            await deliver(session, entries(1, len(CONTENT)), reader(), Form(eight_bit=False), 0.0)
         session.abort()
 
     with SmtpPeer() as peer:
@@ -267,7 +268,7 @@ def test_content_that_is_lost_is_never_ended_with_a_dot() -> None:
     async def main() -> None:
         session = await Connector(OPTIONS).open(route(peer.port))
         with pytest.raises(ContentLost):
-            await deliver(session, entries(1, len(content)), reader(content, fail_at=300_000), 0.0)
+            await deliver(session, entries(1, len(content)), reader(content, fail_at=300_000), Form(eight_bit=False), 0.0)
         assert not session.usable
         await session.close()
 
