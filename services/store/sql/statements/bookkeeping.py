@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import content, dialogue, journal, meta, operation, queue_entry, queue_message
+from services.store.sql.schema import content, journal, meta, operation
+from services.store.sql.schema_queue import dialogue, queue_entry, queue_message
 
 OPERATIONS: Final = PreparedIn(
     lambda ids: (

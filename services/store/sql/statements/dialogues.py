@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import dialogue
+from services.store.sql.schema_queue import dialogue
 
 _d = dialogue.c
 

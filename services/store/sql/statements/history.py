@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import account, mailbox, message, passage, queue_entry
+from services.store.sql.schema import account, mailbox, message, passage
+from services.store.sql.schema_queue import queue_entry
 from services.store.sql.statements.queue import SELECT_ITEMS
 
 _p = passage.c

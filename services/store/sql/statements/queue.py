@@ -6,7 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import content, dialogue, queue_attempt, queue_entry, queue_message
+from services.store.sql.schema import content
+from services.store.sql.schema_queue import dialogue, queue_attempt, queue_entry, queue_message
 
 _e = queue_entry.c
 _m = queue_message.c

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam as b
 
 from services.store.sql.prepared import Prepared, PreparedIn
-from services.store.sql.schema import queue_entry
+from services.store.sql.schema_queue import queue_entry
 from services.store.sql.schema_relays import learned_way, relay, relay_rule
 
 _r = relay.c
