@@ -2,13 +2,16 @@
 
 import pytest
 
+from services.smtp_out.egress.ways import DIRECT, Choice, Way, relay_way
 from services.smtp_out.holdings import Holdings
 from services.smtp_out.row import Job, Row
 from shared.contract.types import QueueEntry
 from shared.model.ids import AccountId, EntryId
 
 
-def job(number: int, account: int, *, key: str = "b.test", destination: str = "b.test", recipients: int = 1) -> Job:
+def job(
+    number: int, account: int, *, way: Way = DIRECT, destination: str = "b.test", recipients: int = 1
+) -> Job:
     entries = tuple(
         QueueEntry(
             EntryId(1000 * number + place), number, destination, "t", "s@a.test", "r@b.test", "", 1, False, False, 0.0, 1e6, 0,
@@ -16,7 +19,7 @@ def job(number: int, account: int, *, key: str = "b.test", destination: str = "b
         )
         for place in range(recipients)
     )  # fmt: skip
-    return Job(key, entries)
+    return Job(way.hop_key(destination), entries, Choice(way))
 
 
 def row_of(*accounts: int) -> Row:
@@ -80,10 +83,10 @@ def test_long_rows_are_busy(accounts: tuple[int, ...], most: int, names: list[st
     assert row_of(*accounts).busy_names(most) == names
 
 
-def test_at_a_smart_host_all_of_an_account_is_busy() -> None:
+def test_at_a_relay_all_of_an_account_is_busy() -> None:
     row = Row()
     for number in range(3):
-        row.append(job(number, 7, key="(smart host)", destination=f"d{number}.test"))
+        row.append(job(number, 7, way=relay_way("a"), destination=f"d{number}.test"))
     assert row.busy_names(3) == ["7@"]
 
 
