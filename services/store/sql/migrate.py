@@ -9,7 +9,7 @@ from typing import Final
 
 from services.store.sql.database import connect
 
-HEAD: Final = "0019"
+HEAD: Final = "0020"
 """The newest revision in ``migrations/versions``; a test compares."""
 
 

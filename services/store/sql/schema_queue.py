@@ -6,6 +6,10 @@ import sqlalchemy as sa
 
 from services.store.sql.schema import BigId, metadata
 
+WAITING: Final = sa.text("lease_until = 0 AND destination <> '(here)'")
+"""What smtp_out may lease once it is due (`shared.contract.queue_types.HERE` is for accounts here)."""
+LEASED: Final = sa.text("lease_until > 0")
+
 # What was said in attempts to deliver.
 dialogue: Final = sa.Table(
     "dialogue",
@@ -65,6 +69,8 @@ queue_entry: Final = sa.Table(
     sa.Column("route", sa.Text, nullable=False, server_default=sa.text("''")),  # a relay's name or "direct"; empty: by the rules
     sa.Column("share", sa.Text, nullable=False, server_default=sa.text("''")),  # services.store.domain.turns
     sa.Index("ix_queue_entry_share_due_at", "share", "due_at"),
+    sa.Index("ix_queue_entry_waiting", "due_at", sqlite_where=WAITING, postgresql_where=WAITING),
+    sa.Index("ix_queue_entry_leased", "lease_until", sqlite_where=LEASED, postgresql_where=LEASED),
     sqlite_autoincrement=True,
 )
 

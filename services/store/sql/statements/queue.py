@@ -8,6 +8,7 @@ from sqlalchemy import bindparam as b
 from services.store.sql.prepared import Prepared, PreparedIn
 from services.store.sql.schema import content
 from services.store.sql.schema_queue import dialogue, queue_attempt, queue_entry, queue_message
+from shared.contract.queue_types import HERE
 
 _e = queue_entry.c
 _m = queue_message.c
@@ -26,8 +27,23 @@ INSERT_ENTRY: Final = Prepared(
 
 WISHES: Final = (_m.tls, _m.held_until, _m.deliver_by, _m.by_mode, _m.by_trace)
 
+# What the partial indexes are about, in their words: a parameter would not do.
+_waits = sa.and_(_e.lease_until == _zero, _e.destination != sa.literal_column(f"'{HERE}'"))
+_is_leased = _e.lease_until > _zero
+
+END_LEASES: Final = Prepared(
+    sa.update(queue_entry).where(_is_leased, _e.lease_until <= b("now")).values(lease_until=_zero), "now"
+)
+"""What was leased for a time that is over waits again; its late worker may still report it, until somebody else leases it."""
+
+OLDEST_DUE: Final = Prepared(
+    sa.select(_e.share, _e.due_at).where(_waits, _e.due_at <= b("now")).order_by(_e.due_at).limit(b("limit")), "now", "limit"
+)
+SHARE_NEAR: Final = Prepared(sa.select(_e.share).where(_e.id >= b("id")).order_by(_e.id).limit(_one), "id")
+LAST_ENTRY: Final = Prepared(sa.select(sa.func.coalesce(sa.func.max(_e.id), _zero)))
+
 # A loose scan: one probe of (share, due_at) per share, however long the queue of a dead destination or of one sender is.
-_walk = sa.select(sa.func.min(_e.share).label("share")).cte("walk", recursive=True)
+_walk = sa.select(sa.func.min(_e.share).label("share")).where(_e.share >= b("start")).cte("walk", recursive=True)
 _next = sa.select(sa.func.min(_e.share)).where(_e.share > _walk.c.share).scalar_subquery()
 _shares = _walk.union_all(sa.select(_next).where(_walk.c.share.is_not(None)))
 _oldest = (
@@ -38,9 +54,12 @@ _oldest = (
     .scalar_subquery()
 )
 DUE_SHARES: Final = Prepared(
-    sa.select(_shares.c.share, _oldest.label("due")).where(_shares.c.share.is_not(None)), "now"
+    sa.select(_shares.c.share, _oldest.label("due")).where(_shares.c.share.is_not(None)).limit(b("limit")),
+    "start",
+    "now",
+    "limit",
 )
-"""Every share in the queue, with its oldest entry that is due and not leased (NULL: none)."""
+"""Shares in the queue in their order, each with its oldest entry that is due and not leased (NULL: none)."""
 
 DUE_OF_SHARE: Final = Prepared(
     sa.select(_e.id, _e.message_id)
@@ -110,12 +129,10 @@ LEASED: Final = PreparedIn(
     "holder",
     "now",
 )
-NEXT_DUE: Final = Prepared(
-    sa.select(sa.func.min(_e.due_at)).where(_e.lease_until <= b("now"), _e.destination != b("here")), "now", "here"
-)  # fmt: skip
+NEXT_DUE: Final = Prepared(sa.select(sa.func.min(_e.due_at)).where(_waits))
 NEXT_LEASE_END: Final = Prepared(
-    sa.select(sa.func.min(_e.lease_until)).where(_e.lease_until > b("now"), _e.lease_owner != b("holder")), "now", "holder"
-)  # fmt: skip
+    sa.select(sa.func.min(_e.lease_until)).where(_is_leased, _e.lease_until < b("for_ever")), "for_ever"
+)
 
 STATE: Final = PreparedIn(
     lambda ids: (
