@@ -21,6 +21,7 @@ from services.smtp_out.options import Options, TlsPolicy
 from services.smtp_out.outcome import Result
 from services.smtp_out.route import Route, Router, Target
 from shared.contract.types import OutcomeKind
+from shared.contract.wishes_types import TlsWish
 from shared.dns.resolver import Limits, Resolver
 from shared.testing.certificates import Authority, make_certificate
 from shared.testing.dns_server import DnsServer, Trouble
@@ -48,13 +49,15 @@ def dns() -> Iterator[DnsServer]:
         yield server
 
 
-def route(dns: DnsServer, destination: str = "b.test", policy: Policy | None = None) -> Route | Result:
+def route(
+    dns: DnsServer, destination: str = "b.test", policy: Policy | None = None, wish: TlsWish = TlsWish.ANY
+) -> Route | Result:
     async def find(domain: str) -> Policy | None:
         return policy
 
     async def main() -> Route | Result:
         resolver = Resolver([dns.address], Limits(timeout_seconds=0.3, lifetime_seconds=0.5, rounds=1, cache_size=0))
-        return await Router(OPTIONS, resolver, random.Random(1), find, DaneFinder(resolver)).route(destination)
+        return await Router(OPTIONS, resolver, random.Random(1), find, DaneFinder(resolver)).route(destination, wish)
 
     found: Route | Result = run(main)
     return found
@@ -75,6 +78,31 @@ def test_a_domain_without_mx_is_its_own_host(dns: DnsServer) -> None:
     dns.set("b.test", {"A": ["127.0.0.1"]})
     dns.set("_25._tcp.b.test", {"TLSA": [DIGEST]})
     assert dane_of(route(dns)) == Dane("b.test", usable_records([DIGEST]), ("b.test",))
+
+
+def test_what_a_sender_wants_of_tls_beside_dane(dns: DnsServer) -> None:
+    """RFC 8689 §4.2.1: the signed zone vouches for the host's name, its TLSA records for the certificate."""
+    found = route(dns, wish=TlsWish.REQUIRED)
+    assert isinstance(found, Route)
+    (target,) = found.targets
+    assert (target.tls, target.promise, target.vouched) == (TlsPolicy.DANE, "REQUIRETLS", True)
+    assert target.dane == Dane("mx.b.test", usable_records([DIGEST]), ("mx.b.test", "b.test"))
+    assert found.require_tls
+    # records without use authenticate nobody: the certificate has to verify by itself
+    dns.set("_25._tcp.mx.b.test", {"TLSA": ["1 1 1 " + "ab" * 32]})
+    found = route(dns, wish=TlsWish.REQUIRED)
+    assert isinstance(found, Route)
+    assert [(each.tls, each.vouched, each.dane) for each in found.targets] == [(TlsPolicy.REQUIRED, True, None)]
+    # nothing vouches for a host that an unsigned zone names
+    dns.set("c.test", {"MX": ["10 mx.b.test."]})
+    refused = route(dns, "c.test", wish=TlsWish.REQUIRED)
+    assert isinstance(refused, Result)
+    assert (refused.kind, refused.enhanced) == (OutcomeKind.FAILED, "5.7.10")
+    # TLS-Required: No (§4.2.2) asks nobody
+    dns.set("_25._tcp.mx.b.test", Trouble.SERVFAIL)
+    found = route(dns, wish=TlsWish.OPTIONAL)
+    assert isinstance(found, Route)
+    assert [(each.tls, each.dane) for each in found.targets] == [(TlsPolicy.OPPORTUNISTIC, None)]
 
 
 def test_records_without_use_still_ask_for_encryption(dns: DnsServer) -> None:
