@@ -33,7 +33,7 @@ def log_in(tmp_path: Path, offer: AuthOffer, script: Script | None = None, passw
     async def main(peer: SmtpPeer) -> str:
         relay = SmartHost("smart.test", peer.port, TlsPolicy.REQUIRED, "user=,x", password, cert)
         with trio.fail_after(15):
-            session = await Connector(OPTIONS).open(Route((Target("smart.test", "127.0.0.1", peer.port, relay.tls),), relay))
+            session = await Connector(OPTIONS).open(Route((Target("smart.test", "127.0.0.1", peer.port, relay.tls),), relay=relay))
             await session.close()
         return session.mechanism
 

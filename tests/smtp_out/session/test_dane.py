@@ -198,7 +198,7 @@ def test_dane_goes_before_mta_sts(dns: DnsServer) -> None:
 def open_session(peer: SmtpPeer, *records: str) -> str:
     """What a session says of TLS under these records."""
     dane = Dane("mx.b.test", usable_records(records), ("mx.b.test", "b.test"))
-    target = Target("mx.b.test", "127.0.0.1", peer.port, TlsPolicy.DANE, "DANE", dane)
+    target = Target("mx.b.test", "127.0.0.1", peer.port, TlsPolicy.DANE, "DANE", dane=dane)
 
     async def main() -> str:
         session = await Connector(OPTIONS).open(Route((target,)))

@@ -37,7 +37,7 @@ def run(test: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def open_and_close(options: Options, peer: SmtpPeer, policy: TlsPolicy) -> tuple[str, Session]:
-    route = Route((Target("smart.test", "127.0.0.1", peer.port, policy),), options.smart_host)
+    route = Route((Target("smart.test", "127.0.0.1", peer.port, policy),), relay=options.smart_host)
     session = await Connector(options).open(route)
     tls = session.tls
     await session.close()
