@@ -6,13 +6,19 @@ RFC 5321 §3.1, §3.2, §4.1.1.1; RFC 3207 §4; RFC 4954 §4.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Final
+
 from services.smtp_out.protocol.capabilities import Capabilities, host_of, parse_ehlo
 from services.smtp_out.protocol.flow import Flow, Refused, Step, awaiting, command
-from services.smtp_out.protocol.reply import PeerViolation
+from services.smtp_out.protocol.reply import PeerViolation, Reply
 from shared.sasl.client import CLIENT_MECHANISMS, ClientSession, ScramTerms, ranked
 from shared.sasl.credentials import SaslError
 from shared.sasl.scram import SCRAM_PLUS
+from shared.wire import base64
 
+_LEAST_SECRET: Final = 4  # shorter ones are part of many words
+_REPEATED: Final = "(refused; the answer repeated what we had sent)"
 _AUTH_ROUNDS = 8  # more challenges than any mechanism here has
 # RFC 4954 §4, §6: of an AUTH that was refused for its mechanism, not for its password
 _MECHANISM_REFUSED = (504, 534)
@@ -73,6 +79,7 @@ def authenticate(offered: tuple[str, ...], username: str, password: str, terms: 
 def _exchange(mechanism: str, username: str, password: str, terms: ScramTerms) -> Flow[None]:
     session = ClientSession(mechanism, username, password, terms)
     first = session.initial()
+    secrets = {password, base64.encode(password.encode("utf-8")).decode("ascii"), *_words(first)}
     line = b"AUTH " + mechanism.encode("ascii") + (b" " + first if first is not None else b"")
     reply = yield from command(Step.AUTH, line)
     for _ in range(_AUTH_ROUNDS):
@@ -85,12 +92,13 @@ def _exchange(mechanism: str, username: str, password: str, terms: ScramTerms) -
             return
         # RFC 4954 §4: 334 carries a challenge
         if reply.code != 334:
-            raise Refused(Step.AUTH, reply)
+            raise Refused(Step.AUTH, _without(reply, secrets))
         try:
             answer = session.respond(said)
         except SaslError as error:
             yield from command(Step.AUTH, b"*")
             raise PeerViolation(f"AUTH {mechanism}: {error}") from None
+        secrets.update(_words(answer))
         reply = yield from command(Step.AUTH, answer)
     raise PeerViolation("the server asks for ever in AUTH")
 
@@ -104,3 +112,13 @@ def reset() -> Flow[bool]:
 def quit_session() -> Flow[None]:
     """QUIT; whatever the answer is."""
     yield from command(Step.QUIT, b"QUIT")
+
+
+def _words(octets: bytes | None) -> tuple[str, ...]:
+    return (octets.decode("ascii"),) if octets else ()
+
+
+def _without(reply: Reply, secrets: Collection[str]) -> Reply:
+    """A refusal is logged and shown: a server that repeats the command in it must not put the password there."""
+    repeats = any(secret in line for secret in secrets if len(secret) >= _LEAST_SECRET for line in reply.lines)
+    return Reply(reply.code, (_REPEATED,)) if repeats else reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,3 +101,17 @@ def test_a_password_is_never_sent_without_tls() -> None:
     assert password_may_go(tls=False, peer_ip="::1")
     assert not password_may_go(tls=False, peer_ip="192.168.1.1")
     assert not password_may_go(tls=False, peer_ip="2001:db8::1")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("form", ["{0}", "535 5.7.8 what is {0}?", "{1}"])
+def test_a_server_that_repeats_the_password_does_not_put_it_into_the_log(tmp_path: Path, mechanism: str, form: str) -> None:
+    plain = b64encode(b"\0user=,x\0s3cret").decode() if mechanism == "PLAIN" else b64encode(b"s3cret").decode()
+    text = form.format(plain, "s3cret")
+    script = {f"AUTH {mechanism}": Say(text if text.startswith("535") else f"535 5.7.8 {text}")}
+    with pytest.raises(NoHost) as trouble:
+        log_in(tmp_path, AuthOffer((mechanism,)), script)
+    told = str(trouble.value.result)
+    assert "535" in told
+    assert "s3cret" not in told
+    assert plain not in told
