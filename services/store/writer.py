@@ -18,6 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -104,7 +105,8 @@ class Writer:
         self._stopping = False
         self._token: trio.lowlevel.TrioToken | None = None
         self._finished = trio.Event()
-        self._known_packs = {row[0] for row in contents.PACK_ENDS.all(self._cursor)}
+        self._known_packs: set[int] | None = None
+        """Those that have a row; None: to be read again."""
         self._dead: dict[int, int] = {}
         self.statistics = WriterStatistics()
 
@@ -209,8 +211,11 @@ class Writer:
     def _run_group(self, group: list[Command]) -> Changes:
         """Run, sync, commit. Every command has its answer afterwards."""
         cursor = self._cursor
+        appended = 0
         try:
             cursor.execute("BEGIN IMMEDIATE")
+            if self._known_packs is None:
+                self._known_packs = {row[0] for row in contents.PACK_ENDS.all(cursor)}
             transaction = Transaction(cursor, self._appender, self._ids, self._clock())
             repeated = self._answer_repeated(group)
             fresh = [command for command in group if command.answer is None and command not in repeated]
@@ -218,12 +223,12 @@ class Writer:
             transaction.flush()
             transaction.find_guests()
             self._record_packs(transaction)
-            self._appender.sync()
+            appended = self._appender.sync()
             cursor.execute("COMMIT")
             self._on_commit(self._connection.total_changes)
             self._dead = {}
         except Exception as error:  # a failed disk or a mistake of ours: the group as a whole did not happen
-            self._fail_group(group, error)
+            self._fail_group(group, error, appended)
             return Changes()
         for command, first in repeated.items():
             command.answer = _same_answer(first.answer)
@@ -296,18 +301,24 @@ class Writer:
 
     def _record_packs(self, transaction: Transaction) -> None:
         """How far the packs go and what of them is dead, in the same transaction."""
+        known = self._known_packs
+        assert known is not None  # noqa: S101  the group began with it
         for number, end in self._appender.take_ends().items():
-            if number not in self._known_packs:
+            if number not in known:
                 contents.INSERT_PACK.run(self._cursor, number, end, 0)
-                self._known_packs.add(number)
+                known.add(number)
             else:
                 contents.UPDATE_PACK.run(self._cursor, end, number)
-        for pack, octets in transaction.dead.items():
-            self._dead[pack] = self._dead.get(pack, 0) + octets
-        if self._dead:
-            contents.ADD_DEAD.run_many(self._cursor, [(octets, pack) for pack, octets in self._dead.items()])
+        dead = Counter(self._dead) + Counter(transaction.dead)
+        if dead:
+            contents.ADD_DEAD.run_many(self._cursor, [(octets, pack) for pack, octets in dead.items()])
 
-    def _fail_group(self, group: Sequence[Command], error: Exception) -> None:
+    def _fail_group(self, group: Sequence[Command], error: Exception, appended: int) -> None:
+        """``appended``: what the group has put into the current pack, when it got as far as its COMMIT.
+
+        That one stays there and is dead: a COMMIT that failed may have left the whole transaction in SQLite's log, and a process
+        that starts before the next commit would find it there and take it for done.
+        """
         self._log.exception("commit failed", error, writes=len(group))
         self.statistics.failed += len(group)
         try:
@@ -315,7 +326,9 @@ class Writer:
                 self._cursor.execute("ROLLBACK")
         except sqlite3.Error as again:
             self._log.exception("rollback failed", again)
-        self._known_packs = {row[0] for row in contents.PACK_ENDS.all(self._cursor)}
+        self._known_packs = None
+        if appended:
+            self._dead[self._appender.number] = self._dead.get(self._appender.number, 0) + appended
         self._appender.rollback()
         for command in group:
             full = _is_disk_error(error)

@@ -5,7 +5,7 @@ Laws of this disk, as POSIX has them and not kinder:
 - of what was not synced any part may be there: none, all, the first writes with the last one torn, or any 4 KiB pages and 512-octet
   sectors in any order; a file may have its new length and zeros where the data should be;
 - a name (made, removed, renamed) is kept when its directory was synced, whatever happened to the file;
-- a sync that failed has lost what it should have kept: a later one that succeeds does not bring it back.
+- of what a sync that failed should have kept any part is lost for good: a later one that succeeds does not bring it back.
 SQLite's `-shm` is memory that processes share and not part of the state.
 """
 
@@ -79,13 +79,17 @@ class File:
     kept: bytearray = attrs.field(factory=bytearray)
     pending: list[tuple[int, Put]] = attrs.field(factory=list)
 
-    def settle(self, before: int, *, lost: bool) -> None:
-        """A sync that began at `before` has ended."""
-        done = [op for number, op in self.pending if number < before]
-        self.pending = self.pending[len(done) :]
-        if not lost:
-            for op in done:
+    def settle(self, before: int, lottery: random.Random | None) -> None:
+        """A sync that began at `before` has ended; with `lottery` it failed."""
+        done = [(number, op) for number, op in self.pending if number < before]
+        later = self.pending[len(done) :]
+        if lottery is None:
+            for _, op in done:
                 put(self.kept, op)
+        else:
+            self.pending = done
+            self.kept = self.after_cut(lottery)
+        self.pending = later
 
     def now(self) -> bytearray:
         """As a process sees it."""
@@ -159,10 +163,10 @@ class Directory:
     kept: dict[str, Entry] = attrs.field(factory=dict)
     pending: list[tuple[int, NameOp]] = attrs.field(factory=list)
 
-    def settle(self, before: int, *, lost: bool) -> None:
+    def settle(self, before: int, lottery: random.Random | None) -> None:
         done = [op for number, op in self.pending if number < before]
-        self.pending = self.pending[len(done) :]
-        if not lost:
+        if lottery is None:
+            self.pending = self.pending[len(done) :]
             for op in done:
                 apply(self.kept, op)
 
@@ -200,8 +204,9 @@ def apply(names: dict[str, Entry], op: NameOp) -> None:
 class Disk:
     """Everything below one directory."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, seed: int = 0) -> None:
         self.root = root
+        self._lottery = random.Random(seed)
         above = Directory()
         self._directories: dict[str, Directory] = {str(PurePosixPath(root).parent): above, root: Directory()}
         self._fds: dict[tuple[int, int], File | Directory] = {}
@@ -221,7 +226,7 @@ class Disk:
             case "B":
                 self._begun[record.fd] = self._number
             case "S" | "E" if record.fd in self._fds:
-                self._fds[record.fd].settle(self._begun.pop(record.fd), lost=record.kind == "E")
+                self._fds[record.fd].settle(self._begun.pop(record.fd), self._lottery if record.kind == "E" else None)
             case "K":
                 self._directories[record.path] = Directory()
                 self._name(record.path, (None, True))

@@ -6,6 +6,7 @@
   his last acknowledged call, or after the one that followed it. Nothing between the two: a call is done whole or not at all.
 - An INBOX holds what was delivered to it, but for what its owner took and its rule let go; its next UID is the first that no committed
   delivery has. A delivery to several accounts and remote recipients is everywhere or nowhere.
+- What each pack is said to hold of use is what contents lie in it.
 - The queue holds the entries of committed deliveries, but for those that were reported as over; each bounce that went with such a
   report is there.
 """
@@ -22,6 +23,7 @@ from load import KEEPER, NEWEST, SENDER, Delivered, History, Owned, Sent, digest
 
 from services.store import layout
 from services.store.pace import Pace
+from services.store.packs.record import PACK_HEADER
 from services.store.server import Opened, open_data
 from services.store.verify.checker import verify_files
 from shared.config.load import load_settings
@@ -35,6 +37,10 @@ MESSAGES = (
     "LEFT JOIN content AS c ON c.id = m.content_id"
 )
 MAILBOXES = "SELECT a.address, b.name, b.id, b.uidvalidity, b.uid_next FROM mailbox AS b JOIN account AS a ON a.id = b.account_id"
+PACKS = (
+    "SELECT p.number, p.octets - p.dead_octets, coalesce((SELECT sum(length) FROM content AS c WHERE c.pack = p.number), 0) "
+    "FROM pack AS p"
+)
 OPERATIONS = "SELECT result FROM operation WHERE method = 'messages.deliver'"
 _Rows = dict[int, tuple[int, bytes]]
 """Flags and digest by UID."""
@@ -106,6 +112,9 @@ class Laws:
                 if octets != content_octets:
                     wrong.append(f"UID {uid} of mailbox {mailbox} has {octets} octets, its content {content_octets}")
             mailboxes = connection.execute(MAILBOXES).fetchall()
+            for number, kept, live in connection.execute(PACKS):
+                if kept - PACK_HEADER.size != live:
+                    wrong.append(f"pack {number}: {kept - PACK_HEADER.size} octets counted as needed, {live} are")
             results = [row[0] for row in connection.execute(OPERATIONS)]
             entries = {row[0] for row in connection.execute("SELECT id FROM queue_entry")}
         committed = self._committed(results)

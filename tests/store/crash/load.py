@@ -33,6 +33,7 @@ from shared.contract.types import (
     OutcomeKind,
     RemoteRecipient,
 )
+from shared.errors import GrantExpired, StoreError
 from shared.model.flags import SYSTEM_FLAG_NAMES, SystemFlag
 from shared.model.ids import Grant, MailboxId, ModSeq, Uid
 from shared.model.message_index import MessageIndex
@@ -47,6 +48,8 @@ KEEPER, SENDER = f"keeper@{DOMAIN}", f"sender@{DOMAIN}"
 """Whose INBOX keeps the newest NEWEST; who is told of what could not be sent."""
 NEWEST = 25
 DELIVERERS = 6
+AGAIN_SECONDS = 0.01
+"""Between two tries."""
 LONG = 4
 """Messages above which a client rather takes some away."""
 
@@ -129,12 +132,25 @@ class Load:
         self.seed = seed
         self.history = History()
         self.calls = 0
+        self.refused = 0
+        """Calls that the store answered with a temporary error: nothing of them has happened."""
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND)
         self._next = 0
 
     def mark(self, *what: Any) -> None:
         os.write(self._log, mark_bytes(what))
         self.calls += 1
+
+    async def patiently(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        """False where the store says that it cannot now. Raises what is no temporary error."""
+        try:
+            return await call()
+        except StoreError as error:
+            if not error.temporary:
+                raise
+            self.refused += 1
+            await trio.sleep(AGAIN_SECONDS)
+            return False
 
     def number(self, rng: random.Random) -> int:
         """Of the next content; some are there already."""
@@ -163,13 +179,18 @@ class Load:
 
     async def run(self, calls: int) -> None:
         """About so many acknowledged calls."""
+        await self._run(lambda: self.calls < calls)
+
+    async def run_until(self, done: trio.Event) -> None:
+        await self._run(lambda: not done.is_set())
+
+    async def _run(self, more: Callable[[], bool]) -> None:
         async with (
             open_client(self.data_dir, Role.SMTP_IN) as smtp_in,
             open_client(self.data_dir, Role.SMTP_OUT) as smtp_out,
             open_client(self.data_dir, Role.IMAP) as imap,
             trio.open_nursery() as nursery,
         ):
-            more: Callable[[], bool] = lambda: self.calls < calls  # noqa: E731
             for number in range(DELIVERERS):
                 nursery.start_soon(self._deliver, smtp_in, random.Random(f"{self.seed} d{number}"), more)
             for address in OWNERS:
@@ -178,7 +199,7 @@ class Load:
 
     async def _deliver(self, store: StoreClient, rng: random.Random, more: Callable[[], bool]) -> None:
         accounts = {address: (await store.directory.resolve(address)).accounts[0] for address in (*OWNERS, KEEPER)}
-        while more():
+        async def one() -> bool:
             number = self.number(rng)
             local = rng.sample(sorted(accounts), rng.choice((0, 1, 1, 1, 2, 3)))
             count = 1 if not local or rng.random() < 0.3 else 0
@@ -194,9 +215,13 @@ class Load:
             copies = tuple((copy.mailbox_id, copy.uid) for copy in result.copies)
             self.history.deliveries.append(Delivered(number, copies, result.entries))
             self.mark("delivered", len(self.history.deliveries) - 1)
+            return True
+
+        while more():
+            await self.patiently(one)
 
     async def _send(self, store: StoreClient, rng: random.Random, more: Callable[[], bool]) -> None:
-        while more():
+        async def one() -> bool:
             lease = await store.queue.lease("w", rng.randrange(1, 8), 0.5, ())
             outcomes, bounces, gone = [], [], set()
             for entry in lease.entries:
@@ -217,6 +242,10 @@ class Load:
                 self.mark("sent", len(self.history.sent) - 1)
             else:
                 await trio.sleep(0.05)
+            return True
+
+        while more():
+            await self.patiently(one)
 
 
 _FLAGS = sorted(SYSTEM_FLAG_NAMES)
@@ -236,16 +265,24 @@ class Owner:
         self._names = 0
 
     async def run(self, more: Callable[[], bool]) -> None:
-        self._grant = (await self._store.auth.login(self._address, PASSWORD, "127.0.0.1")).grant
+        await self._log_in()
         ways: tuple[Callable[[], Awaitable[bool]], ...] = (
             self._append, self._append, self._append_all, self._flags, self._flags, self._copy, self._move, self._expunge, self._take,
             self._create, self._delete, self._rename,
         )  # fmt: skip
         states = self._load.history.owned[self._address]
         while more():
-            if await self._rng.choice(ways)():
+            try:
+                changed = await self._load.patiently(self._rng.choice(ways))
+            except GrantExpired:
+                await self._log_in()
+                continue
+            if changed:
                 states.append(self._now.copy())
                 self._load.mark("owned", self._address, len(states) - 1)
+
+    async def _log_in(self) -> None:
+        self._grant = (await self._store.auth.login(self._address, PASSWORD, "127.0.0.1")).grant
 
     def _box(self, *, filled: bool = False) -> Box | None:
         """Any mailbox; ``filled``: one with messages, if there is one."""
