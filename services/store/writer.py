@@ -30,6 +30,7 @@ import trio
 from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor
+from services.store.packs.record import PACK_HEADER
 from services.store.sql.statements import bookkeeping, contents
 from services.store.transaction import Ids, Transaction
 from shared.contract.codec import CODECS
@@ -105,9 +106,8 @@ class Writer:
         self._stopping = False
         self._token: trio.lowlevel.TrioToken | None = None
         self._finished = trio.Event()
-        self._known_packs: set[int] | None = None
-        """Those that have a row; None: to be read again."""
-        self._dead: dict[int, int] = {}
+        self._pack_ends: dict[int, int] | None = None
+        """As the last commit left them; None: to be read again."""
         self.statistics = WriterStatistics()
 
     @property
@@ -211,24 +211,23 @@ class Writer:
     def _run_group(self, group: list[Command]) -> Changes:
         """Run, sync, commit. Every command has its answer afterwards."""
         cursor = self._cursor
-        appended = 0
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            if self._known_packs is None:
-                self._known_packs = {row[0] for row in contents.PACK_ENDS.all(cursor)}
+            if self._pack_ends is None:
+                self._pack_ends = {row[0]: row[1] for row in contents.PACK_ENDS.all(cursor)}
             transaction = Transaction(cursor, self._appender, self._ids, self._clock())
             repeated = self._answer_repeated(group)
             fresh = [command for command in group if command.answer is None and command not in repeated]
             self._run_commands(transaction, fresh)
             transaction.flush()
             transaction.find_guests()
-            self._record_packs(transaction)
-            appended = self._appender.sync()
+            ends = self._record_packs(transaction, self._pack_ends)
+            self._appender.sync()
             cursor.execute("COMMIT")
+            self._pack_ends |= ends
             self._on_commit(self._connection.total_changes)
-            self._dead = {}
         except Exception as error:  # a failed disk or a mistake of ours: the group as a whole did not happen
-            self._fail_group(group, error, appended)
+            self._fail_group(group, error)
             return Changes()
         for command, first in repeated.items():
             command.answer = _same_answer(first.answer)
@@ -299,25 +298,29 @@ class Writer:
         self._log.exception("write failed", error, method=command.method)
         command.fail(Internal(type(error).__name__))
 
-    def _record_packs(self, transaction: Transaction) -> None:
-        """How far the packs go and what of them is dead, in the same transaction."""
-        known = self._known_packs
-        assert known is not None  # noqa: S101  the group began with it
-        for number, end in self._appender.take_ends().items():
-            if number not in known:
+    def _record_packs(self, transaction: Transaction, known: dict[int, int]) -> dict[int, int]:
+        """How far the packs go and what of them is dead, in the same transaction; where those end that it has appended to.
+
+        What came to a pack since the last commit and no row names is dead: records of commands and of groups that failed, too.
+        """
+        ends = self._appender.take_ends()
+        dead = Counter(transaction.dead)
+        for number, end in ends.items():
+            begin = known.get(number)
+            if begin is None:
+                begin = PACK_HEADER.size
                 contents.INSERT_PACK.run(self._cursor, number, end, 0)
-                known.add(number)
             else:
                 contents.UPDATE_PACK.run(self._cursor, end, number)
-        dead = Counter(self._dead) + Counter(transaction.dead)
-        if dead:
-            contents.ADD_DEAD.run_many(self._cursor, [(octets, pack) for pack, octets in dead.items()])
+            dead[number] += end - begin - transaction.named.get(number, 0)
+        if rows := [(octets, pack) for pack, octets in dead.items() if octets]:
+            contents.ADD_DEAD.run_many(self._cursor, rows)
+        return ends
 
-    def _fail_group(self, group: Sequence[Command], error: Exception, appended: int) -> None:
-        """``appended``: what the group has put into the current pack, when it got as far as its COMMIT.
+    def _fail_group(self, group: Sequence[Command], error: Exception) -> None:
+        """None of it has happened, unless its COMMIT failed and the process ends before the next one.
 
-        That one stays there and is dead: a COMMIT that failed may have left the whole transaction in SQLite's log, and a process
-        that starts before the next commit would find it there and take it for done.
+        SQLite's log may then hold the whole transaction, and the next start takes it for done: what was appended for it stays.
         """
         self._log.exception("commit failed", error, writes=len(group))
         self.statistics.failed += len(group)
@@ -326,9 +329,7 @@ class Writer:
                 self._cursor.execute("ROLLBACK")
         except sqlite3.Error as again:
             self._log.exception("rollback failed", again)
-        self._known_packs = None
-        if appended:
-            self._dead[self._appender.number] = self._dead.get(self._appender.number, 0) + appended
+        self._pack_ends = None
         self._appender.rollback()
         for command in group:
             full = _is_disk_error(error)

@@ -194,15 +194,14 @@ class PackAppender:
         _write_all(self._fd, data, self._written)
         self._written = end
 
-    def sync(self) -> int:
+    def sync(self) -> None:
         """Write and fdatasync what was appended since the last time. Raises OSError: nothing of the group counts.
 
-        How much of it is in the current pack. It stays there, whatever becomes of the group: ``rollback`` does not take it back.
+        What was synced stays, whatever becomes of the group: ``rollback`` does not take it back.
         """
-        octets = self._end - self._group_start
         if not self._buffer and not self._dirty:
             self._group_start = self._end
-            return octets
+            return
         self._flush()
         try:
             os.fdatasync(self._fd)
@@ -211,7 +210,6 @@ class PackAppender:
             raise
         self._dirty = False
         self._group_start = self._end
-        return octets
 
     def rollback(self) -> None:
         """Take back what was appended since the last ``sync``. Never raises; a pack that cannot be cut is given up."""

@@ -46,15 +46,16 @@ class Met:
 
     faults: int = 0
     refused_operations: int = 0
+    calls: int = 0
     refused_calls: int = 0
 
 
-def run(directory: Path, seed: int, rounds: int, faults: tuple[Fault, ...] = FAULTS) -> tuple[Watched, Load, Met]:
+def run(directory: Path, seed: int, rounds: int, faults: tuple[Fault, ...] = FAULTS) -> Met:
     """Leave `log`, `history` and `data` in `directory`, the store stopped. Raises AssertionError, TooSlowError."""
     return _under_load(directory, seed, lambda store, load, rng: _refuse(store, load, rng, rounds, faults))
 
 
-def run_clock(directory: Path, seed: int, jumps: int) -> tuple[Watched, Load, Met]:
+def run_clock(directory: Path, seed: int, jumps: int) -> Met:
     """As `run`, with a clock that jumps by days, both ways."""
     settings = {**SETTINGS, "PILLARBOX_STORE__OPERATION_SECONDS": str(30 * DAY)}
     return _under_load(directory, seed, lambda store, load, rng: _jump(store, load, rng, jumps), settings)
@@ -63,22 +64,22 @@ def run_clock(directory: Path, seed: int, jumps: int) -> tuple[Watched, Load, Me
 _Steer = Callable[[Watched, Load, random.Random], Awaitable[Met]]
 
 
-def _under_load(
-    directory: Path, seed: int, steer: _Steer, settings: Mapping[str, str] = SETTINGS
-) -> tuple[Watched, Load, Met]:
+def _under_load(directory: Path, seed: int, steer: _Steer, settings: Mapping[str, str] = SETTINGS) -> Met:
     store = watched(directory, settings)
-    global LAST; LAST = store
     store.control.set(sync_us=300)
     load = Load(store.stack.data_dir, store.log, seed)
     store.stack.start()
     try:
         met = trio.run(_scenario, store, load, random.Random(seed), steer)
         assert store.stack["store"].running, "the store ended"
+    except BaseException:
+        print(store.stack["store"].tail())
+        raise
     finally:
         store.control.set(refuse=0)
         store.stack.close()
     load.history.save(directory / "history")
-    return store, load, met
+    return met
 
 
 async def _scenario(store: Watched, load: Load, rng: random.Random, steer: _Steer) -> Met:
@@ -88,7 +89,7 @@ async def _scenario(store: Watched, load: Load, rng: random.Random, steer: _Stee
         nursery.start_soon(load.run_until, done)
         met = await steer(store, load, rng)
         done.set()
-    met.refused_calls = load.refused
+    met.refused_calls, met.calls = load.refused, load.calls
     return met
 
 

@@ -3,6 +3,8 @@
 A run records the real store under a seeded load once (or takes a recording: `--recording DIR`), then makes what the disk may hold after
 a cut at a random instant, opens it with the store's own recovery and checks the laws (`laws.py`). Cut number K of a seed is always the
 same on the same recording: what fails is kept and named with the command that repeats it.
+
+`--faults N` has the disk refuse N times meanwhile, `--jumps N` the clock jump; after the load all laws must hold, and then come the cuts.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+import faults
 from disk import Disk, read_log
 from laws import Acknowledged, Laws, recover, verified
 from load import History
@@ -26,7 +29,8 @@ from record import SETTINGS, record
 
 from services.store import layout
 
-ABOVE_DATA = "data"
+FAILURES_MAX = 5
+"""Of one process; then it stops."""
 
 
 @attrs.frozen
@@ -36,101 +40,132 @@ class Cut:
     """Records of the log that were done."""
 
 
-@attrs.frozen
-class Failure:
-    cut: Cut
-    what: str
+@attrs.define
+class Result:
+    cuts: int = 0
+    tails: int = 0
+    """Of packs, that recovery has cut."""
+    acknowledged: int = 0
+    """Calls whose results were looked for."""
+    failures: list[tuple[Cut, str]] = attrs.field(factory=list)
+
+    def add(self, other: "Result") -> None:
+        self.cuts += other.cuts
+        self.tails += other.tails
+        self.acknowledged += other.acknowledged
+        self.failures += other.failures
 
 
-def choose(seed: int, cuts: Sequence[int], records: int) -> list[Cut]:
-    """Instants, in the order of the log."""
-    chosen = [Cut(number, random.Random(f"{seed} {number} at").randint(1, records)) for number in cuts]
-    return sorted(chosen, key=lambda cut: cut.position)
+class Recording:
+    """What a run has left in a directory, and how to cut it."""
 
+    def __init__(self, directory: Path, seed: int, *, refusals: bool) -> None:
+        self.directory = directory
+        self._seed = seed
+        self._refusals = refusals
+        history: History = pickle.loads((directory / "history").read_bytes())
+        self.laws = Laws(history)
 
-def check_cuts(recording: Path, seed: int, cuts: Sequence[int], scratch: Path) -> tuple[list[Failure], dict[str, int]]:
-    """All these cuts of a recording; what failed, and what was met."""
-    records = read_log(recording / "log")
-    history: History = pickle.loads((recording / "history").read_bytes())  # noqa: S301  we wrote it
-    laws = Laws(history)
-    disk = Disk(str(recording / ABOVE_DATA))
-    acknowledged = Acknowledged()
-    failures: list[Failure] = []
-    met = {"cuts": 0, "before setup": 0, "tails cut": 0, "acknowledged": 0}
-    done = 0
-    for cut in choose(seed, cuts, len(records)):
-        for record_ in records[done : cut.position]:
-            if record_.kind == "M":
-                acknowledged.note(json.loads(record_.data))
-            else:
-                disk.play(record_)
-        done = cut.position
-        target = scratch / "cut"
-        try:
-            wrong = check(disk, target, random.Random(f"{seed} {cut.number}"), laws, acknowledged, met)
-        except Exception:
-            wrong = [traceback.format_exc()]
-        if wrong:
-            failures.append(Failure(cut, "\n".join(wrong)))
-            shutil.move(target, scratch / f"failed-{cut.number}")
-        else:
-            shutil.rmtree(target)
-        if len(failures) >= 5:
-            break
-    return failures, met
+    def after_the_load(self) -> list[str]:
+        """What is wrong with the data as the store has left it."""
+        root = self.directory / "data"
+        found = verified(root) + recover(root, SETTINGS)[0]
+        return found + self.laws.broken(layout.database_path(layout.DataPaths(root)), self.laws.everything())
 
+    def check_cuts(self, numbers: Sequence[int], scratch: Path) -> Result:
+        """Make these cuts, in the order of the log."""
+        records = read_log(self.directory / "log")
+        cuts = [Cut(number, random.Random(f"{self._seed} {number} at").randint(1, len(records))) for number in numbers]
+        disk, acknowledged, result, done = Disk(str(self.directory / "data"), self._seed), Acknowledged(), Result(), 0
+        for cut in sorted(cuts, key=lambda cut: cut.position):
+            for line in records[done : cut.position]:
+                if line.kind == "M":
+                    acknowledged.note(json.loads(line.data))
+                else:
+                    disk.play(line)
+            done = cut.position
+            target = scratch / f"cut-{cut.number}"
+            target.mkdir()
+            try:
+                wrong = self._check(disk, target / "data", cut.number, acknowledged, result)
+            except Exception:
+                wrong = [traceback.format_exc()]
+            if not wrong:
+                shutil.rmtree(target)
+                continue
+            result.failures.append((cut, "\n".join(wrong)))
+            if len(result.failures) >= FAILURES_MAX:
+                break
+        return result
 
-def check(
-    disk: Disk, target: Path, rng: random.Random, laws: Laws, acknowledged: Acknowledged, met: dict[str, int]
-) -> list[str]:
-    """One cut: make it, recover, verify, compare."""
-    target.mkdir()
-    disk.write(target / ABOVE_DATA, rng)
-    root = target / ABOVE_DATA
-    damage, lines = recover(root, SETTINGS)
-    met["cuts"] += 1
-    met["tails cut"] += any("torn tail" in line for line in lines)
-    wrong = damage + verified(root)
-    if not acknowledged.setup:
-        met["before setup"] += 1
+    def _check(self, disk: Disk, root: Path, number: int, acknowledged: Acknowledged, result: Result) -> list[str]:
+        disk.write(root, random.Random(f"{self._seed} {number}"))
+        damage, lines = recover(root, SETTINGS)
+        result.cuts += 1
+        result.tails += any("torn tail" in line for line in lines)
+        wrong = damage + verified(root)
+        if acknowledged.setup:
+            result.acknowledged += acknowledged.calls
+            database = layout.database_path(layout.DataPaths(root))
+            wrong += self.laws.broken(database, acknowledged, refusals=self._refusals)
         return wrong
-    met["acknowledged"] += len(acknowledged.delivered) + sum(acknowledged.owned.values()) + acknowledged.sent
-    return wrong + laws.broken(layout.database_path(layout.DataPaths(root)), acknowledged)
 
 
-def main() -> int:
-    """The exit status: 1 when a law was broken."""
+def make(options: argparse.Namespace, directory: Path) -> None:
+    """Record the run that the options ask for."""
+    directory.mkdir()
+    if options.faults or options.jumps:
+        run, times = (faults.run, options.faults) if options.faults else (faults.run_clock, options.jumps)
+        print(run(directory, options.seed, times))
+    else:
+        record(directory, options.seed, options.calls, options.kills)
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--cuts", type=int, default=1000)
     parser.add_argument("--only", type=int, help="just the cut with this number")
     parser.add_argument("--calls", type=int, default=1200, help="acknowledged calls of the load")
     parser.add_argument("--kills", type=int, default=3, help="kill -9 during the load")
+    parser.add_argument("--faults", type=int, default=0, help="how often the disk refuses")
+    parser.add_argument("--jumps", type=int, default=0, help="how often the clock jumps")
     parser.add_argument("--recording", type=Path, help="a directory that an earlier run has left")
     parser.add_argument("--processes", type=int, default=2)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """The exit status: 1 when a law was broken."""
+    options = parse()
     place = Path(tempfile.mkdtemp(prefix="crash-"))
-    recording = options.recording or place / "recording"
+    directory = options.recording or place / "recording"
     began = time.monotonic()
+    print(f"seed {options.seed}, in {place}", flush=True)
     if options.recording is None:
-        recording.mkdir()
-        record(recording, options.seed, options.calls, options.kills)
-    print(f"seed {options.seed}: recorded in {time.monotonic() - began:.0f} s", flush=True)
-    cuts = range(options.cuts) if options.only is None else [options.only]
-    jobs = [(recording, options.seed, list(cuts)[n :: options.processes], place / f"w{n}") for n in range(options.processes)]
-    for job in jobs:
-        job[3].mkdir()
+        make(options, directory)
+        print(f"recorded in {time.monotonic() - began:.0f} s", flush=True)
+    recording = Recording(directory, options.seed, refusals=bool(options.faults))
+    result = Result()
+    if wrong := recording.after_the_load():
+        result.failures.append((Cut(-1, -1), "\n".join(wrong)))
+    cuts = list(range(options.cuts)) if options.only is None else [options.only]
     with multiprocessing.get_context("fork").Pool(options.processes) as pool:
-        found = pool.starmap(check_cuts, jobs)
-    failures = [failure for some, _ in found for failure in some]
-    met = {key: sum(met[key] for _, met in found) for key in found[0][1]}
-    print(f"{met} in {time.monotonic() - began:.0f} s, {len(failures)} failures")
-    for failure in failures:
-        print(f"\ncut {failure.cut.number} at {failure.cut.position}: {failure.what}")
-        print(f"again: {sys.argv[0]} --recording {recording} --seed {options.seed} --only {failure.cut.number}")
-    if not failures:
+        for part in pool.starmap(
+            recording.check_cuts, [(cuts[first :: options.processes], place) for first in range(options.processes)]
+        ):
+            result.add(part)
+    print(
+        f"{result.cuts} cuts, {result.tails} torn tails, {result.acknowledged} acknowledged calls looked for, "
+        f"{len(result.failures)} failures, in {time.monotonic() - began:.0f} s"
+    )
+    for cut, what in result.failures:
+        print(f"\ncut {cut.number} at {cut.position}: {what}")
+        again = f"--recording {directory} --seed {options.seed} --only {cut.number}"
+        print(f"again: {sys.argv[0]} {again}{' --faults 1' if options.faults else ''}")
+    if not result.failures:
         shutil.rmtree(place)
-    return 1 if failures else 0
+    return 1 if result.failures else 0
 
 
 if __name__ == "__main__":
