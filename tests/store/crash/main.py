@@ -31,6 +31,7 @@ from services.store import layout
 
 FAILURES_MAX = 5
 """Of one process; then it stops."""
+SHOWN_CHARACTERS = 3000
 
 
 @attrs.frozen
@@ -160,7 +161,7 @@ def main() -> int:
         f"{len(result.failures)} failures, in {time.monotonic() - began:.0f} s"
     )
     for cut, what in result.failures:
-        print(f"\ncut {cut.number} at {cut.position}: {what}")
+        print(f"\ncut {cut.number} at {cut.position}: {what[:SHOWN_CHARACTERS]}")
         again = f"--recording {directory} --seed {options.seed} --only {cut.number}"
         print(f"again: {sys.argv[0]} {again}{' --faults 1' if options.faults else ''}")
     if not result.failures:
