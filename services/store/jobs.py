@@ -1,8 +1,6 @@
 """What runs beside the mail: bounded pieces of housekeeping, through the writer like every other write."""
 
-import math
 import sqlite3
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -23,15 +21,11 @@ DAY: Final = 86400.0
 async def keep_house(core: Core) -> None:
     """Until cancelled."""
     store = core.settings.store
-    believed = math.inf
     while True:
         await trio.sleep(store.housekeeping_seconds)
         try:
-            # the time of day against the time that only goes on; nobody knows what it was before the start
-            offset = time.time() - time.monotonic()
-            if offset < believed - queue_clock.SLACK_SECONDS:
+            if core.writer.clock_was_put_back(queue_clock.SLACK_SECONDS):
                 await _all_pieces(core, queue_clock.bring_back)
-            believed = offset
             await _clean(core)
         except (StoreError, sqlite3.Error) as error:
             core.log.warning("housekeeping failed", error=str(error))

@@ -14,6 +14,7 @@ Laws:
 - When the disk refuses (packs or database), the whole group fails with OutOfSpace and none of it has happened.
 """
 
+import math
 import queue
 import sqlite3
 import threading
@@ -106,6 +107,8 @@ class Writer:
         self._stopping = False
         self._token: trio.lowlevel.TrioToken | None = None
         self._finished = trio.Event()
+        self._latest_at = math.inf
+        """The latest time of any group; at first nobody knows what was written before the start."""
         self._pack_ends: dict[int, int] | None = None
         """As the last commit left them; None: to be read again."""
         self.statistics = WriterStatistics()
@@ -114,6 +117,14 @@ class Writer:
     def waiting(self) -> int:
         """Writes that were submitted and are not answered."""
         return self._waiting
+
+    def clock_was_put_back(self, slack_seconds: float) -> bool:
+        """Whether something may have been written at a time that is later than now, by more than the slack; told once."""
+        now = self._clock()
+        put_back = self._latest_at > now + slack_seconds
+        if put_back:
+            self._latest_at = now
+        return put_back
 
     def start(self) -> None:
         """Start the thread; from inside trio."""
@@ -215,7 +226,9 @@ class Writer:
             cursor.execute("BEGIN IMMEDIATE")
             if self._pack_ends is None:
                 self._pack_ends = {row[0]: row[1] for row in contents.PACK_ENDS.all(cursor)}
-            transaction = Transaction(cursor, self._appender, self._ids, self._clock())
+            now = self._clock()
+            self._latest_at = max(self._latest_at, now)
+            transaction = Transaction(cursor, self._appender, self._ids, now)
             repeated = self._answer_repeated(group)
             fresh = [command for command in group if command.answer is None and command not in repeated]
             self._run_commands(transaction, fresh)
