@@ -291,6 +291,18 @@ async def test_octets_of_a_command_that_failed_are_dead_and_those_of_a_refused_g
         assert octets - dead - PACK_HEADER.size == live
 
 
+@trio_test
+async def test_a_clock_that_was_put_back_is_told_once(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        time = [1000.0]
+        bench.writer._clock = lambda: time[0]
+        assert bench.writer.clock_was_put_back(60.0), "nobody knows what was before the start"
+        for now, told in ((1000.0, False), (90_000.0, False), (89_970.0, False), (2000.0, True), (2000.0, False)):
+            time[0] = now
+            await bench.writer.submit(deliver(b"%f" % now))
+            assert bench.writer.clock_was_put_back(60.0) is told, now
+
+
 def _full(*_: object) -> int:
     raise OSError(28, "No space left on device")
 
