@@ -6,9 +6,11 @@ Directories are 0700, files 0600. What is there already is left as it is: a key 
 import fcntl
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from services.store.packs.paths import sync_directory
 from shared.config.paths import DataPaths
 from shared.config.schema import Settings
 from shared.contract.registry import Role
@@ -62,7 +64,7 @@ def backup_tested_path(paths: DataPaths) -> Path:
 
 
 def make_directories(paths: DataPaths) -> None:
-    """All directories of the layout. Raises OSError."""
+    """All directories of the layout, on the disk when this returns. Raises OSError."""
     wanted = [
         paths.root,
         paths.socket.parent,
@@ -79,6 +81,11 @@ def make_directories(paths: DataPaths) -> None:
     for directory in wanted:
         if not directory.is_dir():
             directory.mkdir(mode=0o700, parents=directory == paths.root)
+    # a name that a power cut takes away would take everything below it along, however well that was flushed; whoever made it
+    for parent in {directory.parent for directory in wanted} - {paths.root.parent}:
+        sync_directory(parent)
+    with suppress(PermissionError):
+        sync_directory(paths.root.parent)
 
 
 def check_restored(paths: DataPaths) -> None:
@@ -108,11 +115,7 @@ def write_new(path: Path, data: bytes) -> None:
     finally:
         os.close(fd)
     temporary.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path.parent)
 
 
 def read_key(path: Path) -> bytes:

@@ -24,8 +24,8 @@ class Recovered:
     number: int
     end: int
     """0: a new pack."""
-    dead: tuple[tuple[int, int], ...]
-    """(pack, octets) of whole records that no commit knows."""
+    dead: tuple[tuple[int, int, int], ...]
+    """(pack, where it ends, octets) of whole records that no commit knows."""
 
 
 def recover_packs(directory: Path, connection: sqlite3.Connection, log: Logger) -> Recovered:
@@ -54,7 +54,7 @@ def recover_packs(directory: Path, connection: sqlite3.Connection, log: Logger) 
         if mended.cut_octets:
             log.warning("a torn tail was cut off", pack=number, octets=mended.cut_octets)
         if mended.unknown_octets:
-            dead.append((number, mended.unknown_octets))
+            dead.append((number, mended.end, mended.unknown_octets))
         # a pack with damage is not appended to: what is behind the damage stays as it is
         end = 0 if mended.damages or mended.missing_octets else mended.end
     last = max(there, default=0)
@@ -73,10 +73,9 @@ def record_dead(connection: sqlite3.Connection, recovered: Recovered) -> None:
     cursor = connection.cursor()
     cursor.execute("BEGIN IMMEDIATE")
     known = {row[0] for row in contents.PACK_ENDS.all(cursor)}
-    for number, octets in recovered.dead:
+    for number, end, octets in recovered.dead:
         if number not in known:
             contents.INSERT_PACK.run(cursor, number, 0, 0)
         contents.ADD_DEAD.run(cursor, octets, number)
-        if number == recovered.number and recovered.end:
-            contents.UPDATE_PACK.run(cursor, recovered.end, number)
+        contents.UPDATE_PACK.run(cursor, end, number)
     cursor.execute("COMMIT")

@@ -7,6 +7,7 @@ connections, calls under way answered, writer's last group committed, threads en
 import os
 import socket
 import time
+from contextlib import suppress
 from functools import partial
 
 import attrs
@@ -168,7 +169,8 @@ async def serve(service: Service) -> None:
         await core.readers.stop()
         await core.search.readers.stop()
         await trio.to_thread.run_sync(core.checkpointer.stop)
-        paths.socket.unlink(missing_ok=True)
+        with suppress(OSError):
+            paths.socket.unlink(missing_ok=True)
         os.close(opened.lock)
 
 

@@ -133,7 +133,10 @@ class Transaction:
         self._content_ids: dict[bytes, int | None] = {}
         self._appended: dict[bytes, Location] = {}
         self.dead: dict[int, int] = {}
-        """Octets by pack that were appended and that nothing will refer to."""
+        """Octets by pack that a row named before and none does now."""
+        self.named: dict[int, int] = {}
+        """Octets by pack of records that were appended and that a row names now."""
+        self._octets_before: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
     # --- savepoints ---
 
@@ -142,6 +145,7 @@ class Transaction:
         self.cursor.execute("SAVEPOINT command")
         self._outer = self.changes
         self.changes = Changes()
+        self._octets_before = (dict(self.dead), dict(self.named))
 
     def release_savepoint(self) -> None:
         self.flush()
@@ -155,6 +159,7 @@ class Transaction:
         self.cursor.execute("ROLLBACK TO command")
         self.cursor.execute("RELEASE command")
         self._end_savepoint()
+        self.dead, self.named = self._octets_before
         self._buffers = _Buffers()
         self._mailboxes.clear()
         self._names.clear()
@@ -287,12 +292,12 @@ class Transaction:
         if known is not None:
             self._buffers.references.append((refs, known))
             if placements:
-                length = self.appender.append_reference(digest, encoded.raw_octets, encode_meta(placements))
-                self.dead[self.appender.number] = self.dead.get(self.appender.number, 0) + length
+                self.appender.append_reference(digest, encoded.raw_octets, encode_meta(placements))
             return known
         location = self._appended.get(digest)
         if location is None:
             location = self._appended[digest] = self.appender.append(encoded, encode_meta(placements))
+        self.named[location.pack] = self.named.get(location.pack, 0) + location.length
         content_id = self._content_ids[digest] = self.ids.next("content")
         buffers = self._buffers
         buffers.contents.append(

@@ -100,7 +100,10 @@ class _Upload:
         return self.finished
 
     def remove(self) -> None:
-        os.close(self.fd)
+        """Raises OSError; then it may be called again."""
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
         self.path.unlink(missing_ok=True)
 
 
@@ -290,7 +293,11 @@ class Uploads:
         free = [upload for upload in self._closing if not upload.held and not upload.lock.locked()]
         self._closing = [upload for upload in self._closing if upload not in free]
         for upload in free:
-            await self._in_thread(upload.remove)
+            try:
+                await self._in_thread(upload.remove)
+            except OutOfSpace:
+                # nobody's call fails for it, least of all one that is durable by now: the next sweep tries again
+                self._closing.append(upload)
 
     async def sweep(self) -> None:
         """Remove what ended with its connection; run it now and then."""

@@ -14,10 +14,12 @@ Laws:
 - When the disk refuses (packs or database), the whole group fails with OutOfSpace and none of it has happened.
 """
 
+import math
 import queue
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -29,6 +31,7 @@ import trio
 from services.store.news import Changes
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor
+from services.store.packs.record import PACK_HEADER
 from services.store.sql.statements import bookkeeping, contents
 from services.store.transaction import Ids, Transaction
 from shared.contract.codec import CODECS
@@ -106,14 +109,24 @@ class Writer:
         self._stopping = False
         self._token: trio.lowlevel.TrioToken | None = None
         self._finished = trio.Event()
-        self._known_packs = {row[0] for row in contents.PACK_ENDS.all(self._cursor)}
-        self._dead: dict[int, int] = {}
+        self._latest_at = math.inf
+        """The latest time of any group; at first nobody knows what was written before the start."""
+        self._pack_ends: dict[int, int] | None = None
+        """As the last commit left them; None: to be read again."""
         self.statistics = WriterStatistics()
 
     @property
     def waiting(self) -> int:
         """Writes that were submitted and are not answered."""
         return self._waiting
+
+    def clock_was_put_back(self, slack_seconds: float) -> bool:
+        """Whether something may have been written at a time that is later than now, by more than the slack; told once."""
+        now = self._clock()
+        put_back = self._latest_at > now + slack_seconds
+        if put_back:
+            self._latest_at = now
+        return put_back
 
     def start(self) -> None:
         """Start the thread; from inside trio."""
@@ -213,19 +226,21 @@ class Writer:
         cursor = self._cursor
         try:
             cursor.execute("BEGIN IMMEDIATE")
-            transaction = Transaction(
-                cursor, self._appender, self._ids, self._clock(), keeps_history=self._keeps_history
-            )
+            if self._pack_ends is None:
+                self._pack_ends = {row[0]: row[1] for row in contents.PACK_ENDS.all(cursor)}
+            now = self._clock()
+            self._latest_at = max(self._latest_at, now)
+            transaction = Transaction(cursor, self._appender, self._ids, now, keeps_history=self._keeps_history)
             repeated = self._answer_repeated(group)
             fresh = [command for command in group if command.answer is None and command not in repeated]
             self._run_commands(transaction, fresh)
             transaction.flush()
             transaction.find_guests()
-            self._record_packs(transaction)
+            ends = self._record_packs(transaction, self._pack_ends)
             self._appender.sync()
             cursor.execute("COMMIT")
+            self._pack_ends |= ends
             self._on_commit(self._connection.total_changes)
-            self._dead = {}
         except Exception as error:  # a failed disk or a mistake of ours: the group as a whole did not happen
             self._fail_group(group, error)
             return Changes()
@@ -298,20 +313,30 @@ class Writer:
         self._log.exception("write failed", error, method=command.method)
         command.fail(Internal(type(error).__name__))
 
-    def _record_packs(self, transaction: Transaction) -> None:
-        """How far the packs go and what of them is dead, in the same transaction."""
-        for number, end in self._appender.take_ends().items():
-            if number not in self._known_packs:
+    def _record_packs(self, transaction: Transaction, known: dict[int, int]) -> dict[int, int]:
+        """How far the packs go and what of them is dead, in the same transaction; where those end that it has appended to.
+
+        What came to a pack since the last commit and no row names is dead: records of commands and of groups that failed, too.
+        """
+        ends = self._appender.take_ends()
+        dead = Counter(transaction.dead)
+        for number, end in ends.items():
+            begin = known.get(number)
+            if begin is None:
+                begin = PACK_HEADER.size
                 contents.INSERT_PACK.run(self._cursor, number, end, 0)
-                self._known_packs.add(number)
             else:
                 contents.UPDATE_PACK.run(self._cursor, end, number)
-        for pack, octets in transaction.dead.items():
-            self._dead[pack] = self._dead.get(pack, 0) + octets
-        if self._dead:
-            contents.ADD_DEAD.run_many(self._cursor, [(octets, pack) for pack, octets in self._dead.items()])
+            dead[number] += end - begin - transaction.named.get(number, 0)
+        if rows := [(octets, pack) for pack, octets in dead.items() if octets]:
+            contents.ADD_DEAD.run_many(self._cursor, rows)
+        return ends
 
     def _fail_group(self, group: Sequence[Command], error: Exception) -> None:
+        """None of it has happened, unless its COMMIT failed and the process ends before the next one.
+
+        SQLite's log may then hold the whole transaction, and the next start takes it for done: what was appended for it stays.
+        """
         self._log.exception("commit failed", error, writes=len(group))
         self.statistics.failed += len(group)
         try:
@@ -319,7 +344,7 @@ class Writer:
                 self._cursor.execute("ROLLBACK")
         except sqlite3.Error as again:
             self._log.exception("rollback failed", again)
-        self._known_packs = {row[0] for row in contents.PACK_ENDS.all(self._cursor)}
+        self._pack_ends = None
         self._appender.rollback()
         for command in group:
             full = _is_disk_error(error)

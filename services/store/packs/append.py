@@ -10,6 +10,7 @@ They go when the pack is sealed or closed, and with any other tail after a crash
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -87,7 +88,8 @@ class PackAppender:
             sync_directory(self._directory)
         except BaseException:
             os.close(fd)
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
             raise
         self.number = number
         self._use(fd, PACK_HEADER.size)
@@ -193,7 +195,10 @@ class PackAppender:
         self._written = end
 
     def sync(self) -> None:
-        """Write and fdatasync what was appended since the last time. Raises OSError: nothing of the group counts."""
+        """Write and fdatasync what was appended since the last time. Raises OSError: nothing of the group counts.
+
+        What was synced stays, whatever becomes of the group: ``rollback`` does not take it back.
+        """
         if not self._buffer and not self._dirty:
             self._group_start = self._end
             return
@@ -231,7 +236,11 @@ class PackAppender:
                 self._sealed[self.number] = self._end
             finally:
                 self._give_up()
-        self._create(self.number + 1)
+        number = self.number + 1
+        # what is there was begun on a disk that then refused, and could not be removed: no record was ever in it
+        while pack_path(self._directory, number).exists():
+            number += 1
+        self._create(number)
 
     def _give_up(self) -> None:
         self._buffer.clear()

@@ -30,6 +30,7 @@ def move(transaction: Transaction, pack: int, path: Path, records: Sequence[Live
             location = transaction.appender.copy_record(path, record.offset, record.length, record.raw_octets)
         moved.append((location.pack, location.offset, record.content_id))
         octets += record.length
+        transaction.named[location.pack] = transaction.named.get(location.pack, 0) + location.length
     contents.MOVE.run_many(cursor, moved)
     transaction.dead[pack] = transaction.dead.get(pack, 0) + octets
     return octets

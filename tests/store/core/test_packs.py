@@ -305,6 +305,29 @@ def test_a_failed_fsync_gives_the_pack_up(tmp_path: Path, monkeypatch: pytest.Mo
     assert [reader.read(first), reader.read(third)] == [b"first", b"third"]
 
 
+def test_a_pack_that_was_begun_and_cannot_be_removed_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appender = PackAppender(tmp_path, number=1, end=0, seal_octets=20)
+    appender.append(encode_content(b"first", COMPRESSOR), META)
+    appender.sync()
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        patch.setattr(os, "unlink", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="Read-only"):
+                appender.append(encode_content(b"second", COMPRESSOR), META)
+            appender.rollback()
+    second = appender.append(encode_content(b"second", COMPRESSOR), META)
+    appender.sync()
+    assert second.pack > 2
+    assert PackReader(tmp_path, cache_octets=0).read(second) == b"second"
+
+
 def test_a_failed_write_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     appender = PackAppender(tmp_path, number=1, end=0, seal_octets=1 << 20)
     first = appender.append(encode_content(b"first", COMPRESSOR), META)

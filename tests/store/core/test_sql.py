@@ -15,6 +15,7 @@ from services.store.forwarding import Forwarding
 from services.store.packs.append import PackAppender
 from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.read import PackReader
+from services.store.packs.record import PACK_HEADER
 from services.store.readers import Snapshot
 from services.store.reads import messages as reads
 from services.store.reads.directory import Rules
@@ -426,6 +427,27 @@ def test_recovery_goes_on_behind_the_last_whole_record(tmp_path: Path) -> None:
     assert lines == []
     assert bench.cursor.execute("SELECT octets, dead_octets FROM pack").fetchall() == [(appender.end, whole.length)]
     appender.close()
+    bench.close()
+
+
+def test_recovery_counts_records_that_no_commit_knows_in_every_pack_once(tmp_path: Path) -> None:
+    """A group that straddles two packs, cut before its commit: the first of them is full, and not appended to any more."""
+    bench = Bench(tmp_path)
+    bench.deliver(b"committed")
+    end = bench.appender.end
+    note_pack(bench, end)
+    bench.appender.close()
+    bench.appender = PackAppender(bench.packs, number=1, end=end, seal_octets=end + 1)
+    lost = [bench.appender.append(encode_content(b"not committed %d" % n, Compressor(1)), b"") for n in range(2)]
+    bench.appender.sync()
+    assert [location.pack for location in lost] == [1, 2]
+    for _ in range(2):
+        appender, _ = recover(bench)
+        assert bench.cursor.execute("SELECT number, octets, dead_octets FROM pack").fetchall() == [
+            (1, end + lost[0].length, lost[0].length),
+            (2, PACK_HEADER.size + lost[1].length, lost[1].length),
+        ]
+        bench.appender = appender
     bench.close()
 
 

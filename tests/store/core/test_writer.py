@@ -17,8 +17,10 @@ from services.store.domain.queue import QueueTimes
 from services.store.forwarding import Forwarding
 from services.store.news import Changes
 from services.store.packs.append import PackAppender
+from services.store.packs.encode import Compressor, encode_content
 from services.store.packs.paths import pack_path
 from services.store.packs.read import PackReader
+from services.store.packs.record import PACK_HEADER
 from services.store.packs.scan import FoundRecord, scan_pack
 from services.store.readers import Readers, Snapshot
 from services.store.reads import contents as content_reads
@@ -244,6 +246,65 @@ async def test_a_failed_fsync_fails_the_group_and_the_next_goes_to_another_pack(
         assert [row[0] for row in bench.rows("SELECT number FROM pack ORDER BY number")] == [1, 2]
         read = await bench.readers.run(content_reads.read, ACCOUNT, 1, (ContentRange(Uid(1)), ContentRange(Uid(2))))
         assert read == (b"before", b"after")
+
+
+@trio_test
+async def test_a_commit_that_fails_leaves_its_records_in_the_pack_and_dead(tmp_path: Path) -> None:
+    """SQLite's log may hold the whole transaction, and the next start takes it for done: its contents have to be there then."""
+    async with open_bench(tmp_path) as bench:
+        await bench.writer.submit(deliver(b"before"))
+
+        def bad(transaction: Transaction) -> None:
+            transaction.cursor.execute("PRAGMA defer_foreign_keys=ON")
+            transaction.cursor.execute("INSERT INTO subscription VALUES (77, 'of nobody')")
+
+        results = await bench.together(deliver(b"lost"), Command("", None, bad, ()))
+        assert all(isinstance(result, Internal) for result in results)
+        for content in (b"after", b"before"):
+            await bench.writer.submit(deliver(content))
+        ((octets, dead),) = bench.rows("SELECT octets, dead_octets FROM pack")
+        found = [item for item in scan_pack(pack_path(bench.packs, 1), stop=octets) if isinstance(item, FoundRecord)]
+        lengths = [item.header.record_octets for item in found]
+        # before, lost, after, and a reference to the first
+        assert len(found) == 4
+        assert dead == lengths[1] + lengths[3]
+
+
+@trio_test
+async def test_octets_of_a_command_that_failed_are_dead_and_those_of_a_refused_group_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_bench(tmp_path) as bench:
+        await bench.writer.submit(deliver(b"before"))
+
+        def half(transaction: Transaction) -> None:
+            transaction.appender.append(encode_content(b"of no row", Compressor(1)), b"")
+            raise ValueError("in the middle")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", _full)
+            await bench.together(deliver(b"refused"), Command("", None, half, ()))
+        await bench.together(deliver(b"after"), Command("", None, half, ()))
+        ((octets, dead),) = bench.rows("SELECT octets, dead_octets FROM pack")
+        live = bench.rows("SELECT sum(length) FROM content")[0][0]
+        assert dead > 0
+        assert octets - dead - PACK_HEADER.size == live
+
+
+@trio_test
+async def test_a_clock_that_was_put_back_is_told_once(tmp_path: Path) -> None:
+    async with open_bench(tmp_path) as bench:
+        time = [1000.0]
+        bench.writer._clock = lambda: time[0]
+        assert bench.writer.clock_was_put_back(60.0), "nobody knows what was before the start"
+        for now, told in ((1000.0, False), (90_000.0, False), (89_970.0, False), (2000.0, True), (2000.0, False)):
+            time[0] = now
+            await bench.writer.submit(deliver(b"%f" % now))
+            assert bench.writer.clock_was_put_back(60.0) is told, now
+
+
+def _full(*_: object) -> int:
+    raise OSError(28, "No space left on device")
 
 
 @trio_test
