@@ -1,4 +1,4 @@
-"""The store's disk is full, fails or is read-only for a while: clients hear of something that will pass,; what they read they still read."""
+"""The disk of the store is full, fails or is read-only for a while: clients hear of what will pass,; what they read they still read."""
 
 import errno
 import imaplib
