@@ -64,6 +64,11 @@ service pop3-login {{
     port = 0
   }}
 }}
+service auth {{
+  inet_listener elsewhere {{
+    port = {auth_port}
+  }}
+}}
 service stats {{
   unix_listener stats-writer {{
     mode = 0666
@@ -84,6 +89,8 @@ class Dovecot(Process):
         self.base.chmod(0o755)
         self.port = free_port("127.0.0.1")
         self.pop3_port = free_port("127.0.0.1")
+        self.auth_port = free_port("127.0.0.1")
+        """Where Postfix may ask about passwords."""
         for name in ("run", "state", "mail"):
             (self.base / name).mkdir(mode=0o755)
         os.chown(self.base / "mail", MAIL_UID, MAIL_UID)
@@ -96,6 +103,7 @@ class Dovecot(Process):
                 uid=MAIL_UID,
                 port=self.port,
                 pop3_port=self.pop3_port,
+                auth_port=self.auth_port,
                 options=options,
             ),
             "ascii",

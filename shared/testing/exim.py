@@ -53,11 +53,9 @@ acl_smtp_rcpt = rcpt
 acl_smtp_data = accept
 acl_smtp_mail = accept
 acl_smtp_auth = accept
-tls_advertise_hosts = *
 tls_certificate = {base}/cert.pem
 tls_privatekey = {base}/key.pem
 message_size_limit = 100M
-dsn_advertise_hosts = *
 host_lookup =
 rfc1413_query_timeout = 0s
 smtp_accept_max = 100
@@ -182,8 +180,8 @@ class Exim(Process):
             users=" : ".join(users),
             hop=next_hop[0],
             hop_port=next_hop[1],
-            main=_options(main),
-            transport=_options(transport),
+            main=_options({"tls_advertise_hosts": "*", "dsn_advertise_hosts": "*", **(main or {})}),
+            transport=_options(transport or {}),
             authenticators=authenticators,
         )
         files = {"passwd": self.base / "passwd", "group": self.base / "group"}
@@ -250,5 +248,5 @@ class Exim(Process):
         raise self.failure(f"{message_id} is not in the Maildir of {user}")
 
 
-def _options(options: Mapping[str, str] | None) -> str:
-    return "\n".join(f"{key} = {value}" for key, value in (options or {}).items())
+def _options(options: Mapping[str, str]) -> str:
+    return "\n".join(f"{key} = {value}" for key, value in options.items())

@@ -18,7 +18,6 @@ WAYS: Mapping[str, Mapping[str, str]] = {
     "no-pipelining": {"pipelining_advertise_hosts": ""},
     "neither": {"chunking_advertise_hosts": "", "pipelining_advertise_hosts": ""},
     "no-tls": {"tls_advertise_hosts": ""},
-    "seven-bit": {"no_accept_8bitmime": ""},
 }
 """Further lines of Exim's configuration."""
 
