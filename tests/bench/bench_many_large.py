@@ -132,7 +132,7 @@ async def deliver(port: int, number: int, content: bytes, tally: Tally, count: i
 def content_of(octets: int) -> bytes:
     """A message that does not compress to nothing, without a dot at a line's start."""
     line_octets = 78
-    noise = hashlib.shake_256(b"large").digest(MB // 2).hex().encode()
+    noise = hashlib.shake_256(b"large").hexdigest(MB // 2).encode()
     lines = b"".join(noise[at : at + line_octets - 2] + b"\r\n" for at in range(0, len(noise), line_octets - 2))
     head = b"From: a@remote.test\r\nTo: bob@example.test\r\nSubject: large\r\nMessage-ID: <large@remote.test>\r\n\r\n"
     return head + lines * -(-(octets - len(head)) // len(lines))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.testing import clients
-from shared.testing.clients import Login, Security, run
+from shared.testing.clients import Login, Security
 from shared.testing.javascript import run_script
 from shared.testing.mail_samples import assert_intact, korean_message, large_message, plain_message
 from shared.testing.stack import PASSWORD, Stack
