@@ -1,4 +1,4 @@
-"""The grammar of MAIL and RCPT as generators: all that RFC 5321 §4.1.2 can say is taken and understood, and each way to break it is refused."""
+"""The grammar of MAIL and RCPT as generators: all that RFC 5321 §4.1.2 can say is understood, each way to break it is refused."""
 
 import string
 

@@ -4,7 +4,8 @@ Where our code differs from the example's, the RFC leaves it open and the commen
 `test_connection`, RFC 2033's in `test_lmtp`, RFC 3207's with the TLS tests; each holds at any split.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ class Example:
     client: tuple[str, ...]
     codes: tuple[str, ...]
     messages: tuple[str, ...] = ()
-    refused: dict[str, Reply] = {}
+    refused: Mapping[str, Reply] = MappingProxyType({})
 
 
 BODYLESS = "To: Susan@random.com\r\nFrom: Sam@random.com\r\nSubject: This is a bodyless test message\r\n"
