@@ -142,6 +142,8 @@ class Session:
                 if not received:
                     return
                 connection.feed(received)
+                # not kept while we wait for the next: with hundreds of clients that would be most of our memory
+                del received
             elif isinstance(event, ContentPiece):
                 if self._spool is not None and self._spool.add(event.data):
                     await self._spool.flush()

@@ -99,6 +99,7 @@ class Spool:
     async def flush(self) -> None:
         """Bring what is in memory to the file."""
         data = b"".join(self._pieces)
+        self._pieces = []  # not twice in memory while we wait for a thread, as hundreds of contents may
         if self._header is None:
             header = inspect_header(data)
             if not header.complete:

@@ -18,8 +18,12 @@ MAX_COMMENT_CHARACTERS: Final = 300
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~@:/-]+\Z")
 _UNQUOTED: Final = re.compile(r"[^ !#-\[\]-~]")
 _NOT_COMMENT: Final = re.compile(r"[^ -'*-\[\]-~]")
-# RFC 8601 §2.2: authres-header-field = "Authentication-Results:" [CFWS] authserv-id ...
-_OWNER: Final = re.compile(rb"(?:\s|\((?:[^()\\]|\\.)*\))*+(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;()\"]+))")
+# RFC 8601 §2.2: authserv-id = value, which is a token (RFC 2045 §5.1; RFC 6532 adds UTF-8) or a quoted-string
+_OWNER: Final = re.compile(
+    rb"(?:\"((?:[^\"\\]|\\.)*+)\"|([!#-'*+.0-9A-Z^-~\x80-\xff-]++))(?=[\s;(]|\Z)", re.DOTALL
+)
+_QUOTED_PAIR: Final = re.compile(rb"\\(.)", re.DOTALL)
+_COMMENT_PIECE: Final = re.compile(rb"\s+|[()]|\\.|[^\s()\\]+|\\", re.DOTALL)
 
 
 @attrs.frozen
@@ -71,8 +75,24 @@ def without_results_of(server: str, header: bytes) -> bytes:
 
 
 def _names(value: bytes, server: str) -> bool:
-    match = _OWNER.match(value)
+    wanted = server.lower().rstrip(".").encode()
+    match = _OWNER.match(value, _behind_comments(value))
     if match is None:
-        return False
-    owner = match.group(1) if match.group(1) is not None else match.group(2)
-    return owner.decode("latin-1").strip().lower().rstrip(".") == server.lower().rstrip(".")
+        # No two readers need agree whose it is: it must not look like ours to any of them.
+        return wanted in value.lower()
+    owner = match[2] if match[1] is None else _QUOTED_PAIR.sub(rb"\1", match[1])
+    return owner.strip().lower().rstrip(b".") == wanted
+
+
+def _behind_comments(value: bytes) -> int:
+    """Where the first word begins. RFC 5322 §3.2.2: comments nest."""
+    depth = 0
+    for match in _COMMENT_PIECE.finditer(value):
+        piece = match[0]
+        if piece == b"(":
+            depth += 1
+        elif piece == b")" and depth:
+            depth -= 1
+        elif not depth and not piece.isspace():
+            return match.start()
+    return len(value)

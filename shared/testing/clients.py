@@ -88,6 +88,8 @@ def swaks(
     home: Path,
     security: Security = Security.NONE,
     login: Login | None = None,
+    *,
+    options: Sequence[str] = (),
 ) -> bytes:
     """Send with swaks; its transcript. The message goes out as it is."""
     home.mkdir(parents=True, exist_ok=True)
@@ -107,7 +109,7 @@ def swaks(
         "--to",
         to,
     ]
-    argv += ["--data", f"@{source}", "--suppress-data"]
+    argv += ["--data", f"@{source}", "--suppress-data", *options]
     argv += {Security.NONE: [], Security.STARTTLS: ["--tls"], Security.TLS: ["--tls-on-connect"]}[security]
     if login is not None:
         argv += ["--auth", "PLAIN", "--auth-user", login.address, "--auth-password", login.password]
@@ -130,11 +132,12 @@ def msmtp(
     security: Security = Security.STARTTLS,
     *,
     mechanism: str = "plain",
+    options: Sequence[str] = (),
 ) -> None:
     """Submit with msmtp; its other mechanisms come from GNU SASL."""
     argv = ["msmtp", "-C", "/dev/null", f"--host={HOST}", f"--port={port}", f"--auth={mechanism}", f"--user={login.address}"]
     argv += ["--passwordeval=cat password", f"--from={login.address}", "--tls=on", "--tls-certcheck=off"]
-    argv += [f"--tls-starttls={'off' if security is Security.TLS else 'on'}", "--", to]
+    argv += [f"--tls-starttls={'off' if security is Security.TLS else 'on'}", *options, "--", to]
     login.file("password", login.password)
     # msmtp reads a Unix file and makes the line ends itself
     run(argv, login.home, message.replace(b"\r\n", b"\n"))

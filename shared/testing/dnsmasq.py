@@ -26,8 +26,9 @@ def free_port(address: str) -> int:
 class Dnsmasq(Process):
     """dnsmasq on `address`:`port`.
 
-    `mx`: domain -> hosts, most preferred first. `hosts`: name -> IP address. `domains`: further domains that exist
-    only here (their unknown names are NXDOMAIN); those of `mx` and `hosts` are included.
+    `mx`: domain -> hosts, most preferred first. `hosts`: name -> IP address. `texts`: name -> one TXT record without a
+    comma. `domains`: further domains that exist only here (their unknown names are NXDOMAIN); those of `mx` and `hosts`
+    are included.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Dnsmasq(Process):
         hosts: Mapping[str, str],
         domains: Iterable[str] = ("test",),
         address: str = "127.0.0.1",
+        texts: Mapping[str, str] | None = None,
     ) -> None:
         self.address = address
         self.port = free_port(address)
@@ -54,6 +56,7 @@ class Dnsmasq(Process):
             "--log-facility=-",
             *(f"--local=/{domain}/" for domain in domains),
             *(f"--host-record={name},{ip}" for name, ip in hosts.items()),
+            *(f"--txt-record={name},{_strings(text)}" for name, text in (texts or {}).items()),
             *(
                 f"--mx-host={domain},{host},{10 * rank}"
                 for domain, ranked in mx.items()
@@ -71,3 +74,8 @@ class Dnsmasq(Process):
         """Start it and wait until it answers."""
         super().start(tuple(pass_fds))
         self.wait_for_log("started, version")
+
+
+def _strings(text: str) -> str:
+    """RFC 1035 §3.3.14: a TXT record is strings of at most 255 octets, which dnsmasq takes by commas."""
+    return ",".join(text[at : at + 255] for at in range(0, len(text), 255))

@@ -91,6 +91,7 @@ class Dovecot(Process):
         self.port = free_port("127.0.0.1")
         self.pop3_port = free_port("127.0.0.1")
         self.auth_port = free_port("127.0.0.1")
+        """Where Postfix may ask about passwords."""
         for name in ("run", "state", "mail"):
             (self.base / name).mkdir(mode=0o755)
         os.chown(self.base / "mail", MAIL_UID, MAIL_UID)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from shared.testing.clients import run
 from shared.testing.runner import missing, require
 
-PACKAGES: Final = {"imapflow": "2.10.2", "node-pop3": "0.11.0"}
+PACKAGES: Final = {"imapflow": "2.10.2", "node-pop3": "0.11.0", "nodemailer": "10.6.0"}
 INSTALL_SECONDS: Final = 90.0
 
 

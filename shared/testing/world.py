@@ -201,6 +201,14 @@ def _fetch(client: imaplib.IMAP4, mailbox: str, what: str) -> list[bytes]:
     return [item[1] for item in data if isinstance(item, tuple)]
 
 
+def message_in_inbox(port: int, address: str, wanted: str) -> bytes:
+    """The one message of an account's INBOX with that Message-ID (no angle brackets), by IMAP in clear."""
+    with imaplib.IMAP4(HOST, port, timeout=CONNECT_SECONDS) as client:
+        client.login(address, PASSWORD)
+        (found,) = [message for message in fetch_all(client) if message_id(message) == wanted]
+        return found
+
+
 class Idle:
     """An IMAP connection in IDLE (imaplib has none): `wait` returns the next untagged line that holds a word."""
 

@@ -77,6 +77,9 @@ class LineReader:
         """Whatever is there, at most `at_most` octets; b"" when nothing is."""
         end = len(self._buffer) if at_most is None else min(self._position + at_most, len(self._buffer))
         data = self._buffer[self._position : end]
+        if end == len(self._buffer):
+            # it is the taker's now, and would cost memory twice
+            self._buffer, end = b"", 0
         self._position = end
         return data
 

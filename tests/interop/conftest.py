@@ -17,6 +17,23 @@ def stack(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(scope="module")
+def mail_stack(tmp_path_factory):
+    """With smtp_in, for senders; bob@example.test has an account, 밥@ is another name of it."""
+    directory = tmp_path_factory.mktemp("senders") / "data"
+    settings = {"PILLARBOX_LIMITS__EXEMPT_NETWORKS": "127.0.0.0/8", "PILLARBOX_SERVER__HOSTNAME": "localhost"}
+    with Stack(directory, services=("smtp_in", "imap"), settings=settings) as running:
+        running.add_account("bob@example.test")
+        running.add_alias("밥@example.test", "bob@example.test")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Where clients that come from elsewhere are kept, for all processes of the run."""
+    return tmp_path_factory.getbasetemp().parent / "cache"
+
+
 @pytest.fixture
 def login(stack, tmp_path):
     address = f"user{next(_numbers)}@example.test"

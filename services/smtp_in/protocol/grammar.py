@@ -42,8 +42,9 @@ _PATH = re.compile(
     % {b"r": _ROUTE, b"dot": _DOT_STRING, b"quoted": _QUOTED_STRING, b"domain": _DOMAIN, b"literal": _LITERAL}
 )
 
-# The extent of a path that may be wrong inside: up to the ">" that ends it, quoted strings skipped over.
-_PATH_EXTENT = re.compile(rb'<(?:[^"<>]|"(?:[^"\\]|\\.)*")*>')
+# The extent of a path that may be wrong inside: up to the ">" that ends it, quoted strings and literals skipped over. Each octet has one
+# meaning (possessive quantifiers), so nothing is looked at twice.
+_PATH_EXTENT = re.compile(rb'<(?:%(literal)s|[^"<>]|"(?:[^"\\]|\\.)*+")*+>' % {b"literal": _LITERAL})
 
 _DOT_STRING_ONLY = re.compile(_DOT_STRING)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
@@ -145,6 +146,10 @@ def _valid_literal(inside: bytes) -> bool:
         text = inside[5:]
         if not _IPV6_CHARACTERS.fullmatch(text):
             return False
+        head, _, tail = text.rpartition(b":")
+        if _IPV4.fullmatch(tail):
+            # RFC 5321 §4.1.3: its numbers may have leading zeros, which `ipaddress` refuses
+            text = head + b":0.0.0.0"
         try:
             ipaddress.IPv6Address(text.decode())
         except ValueError:

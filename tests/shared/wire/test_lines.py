@@ -1,5 +1,7 @@
 """The bounded line reader: same lines whatever the split, bounds kept, the stream in step after every error."""
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,3 +84,14 @@ def test_take_and_discard() -> None:
     assert len(reader) == 0
     reader.feed(b"ok\r\n")
     assert reader.next_line() == b"ok"
+
+
+def test_what_was_taken_is_not_kept() -> None:
+    """Hundreds of connections wait with nothing to say: what they said last is the taker's."""
+    data = bytes(1000)
+    reader = LineReader(10)
+    held = sys.getrefcount(data)
+    reader.feed(data)
+    assert reader.take() == data
+    assert len(reader) == 0
+    assert sys.getrefcount(data) == held

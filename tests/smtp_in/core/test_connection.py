@@ -93,7 +93,7 @@ DIALOGUES: dict[str, tuple[str, bytes, list[str]]] = {
         ),
         ["220", "250", "250 2.1.0", "550 5.1.1", "550 5.1.1", "554 5.5.1", "221 2.0.0"],
     ),
-    # RFC 1870 §10
+    # RFC 1870 §8, shortened; whole in test_rfc_examples
     "size": (
         "relay",
         lines("EHLO ymir.claremont.edu", "MAIL FROM:<ned@thor.innosoft.com> SIZE=500000", "RCPT TO:<ned@h.test>", "RSET"),

@@ -1,6 +1,10 @@
 """Contents in bounded memory: when the file is used, what is put in front, what happens when the disk or the header is bad."""
 
+import sys
 from pathlib import Path
+
+import trio
+import trio.testing
 
 from services.smtp_in.protocol import replies
 from services.smtp_in.protocol.data import HeaderFacts
@@ -98,4 +102,26 @@ async def test_a_disk_that_fails(tmp_path: Path) -> None:
     assert spool.failure is replies.OUT_OF_SPACE
     assert own.budget.used == 0
     assert await spool.finish() is replies.OUT_OF_SPACE
+    spool.close()
+
+
+@trio_test
+async def test_a_content_that_waits_for_a_thread_is_in_memory_once(tmp_path: Path) -> None:
+    piece = HEAD + LINE * 5000
+    held = sys.getrefcount(piece)
+    threads = trio.to_thread.current_default_thread_limiter()
+    borrowers = [object() for _ in range(int(threads.total_tokens))]
+    for borrower in borrowers:
+        await threads.acquire_on_behalf_of(borrower)
+    spool = Spool(limits(tmp_path), prepare)
+    assert spool.add(piece)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.flush)
+        await trio.testing.wait_all_tasks_blocked()
+        assert sys.getrefcount(piece) == held
+        for borrower in borrowers:
+            threads.release_on_behalf_of(borrower)
+    spooled = await spool.finish()
+    assert isinstance(spooled, Spooled)
+    assert spooled.data[:] == b"Received: here\r\n" + piece
     spool.close()
