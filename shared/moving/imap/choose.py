@@ -4,7 +4,7 @@ Law: two mailboxes never become one unless somebody says so with ``--map``. A ma
 its own name is another one; but not when another of theirs has ours' name.
 """
 
-import fnmatch
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -69,8 +69,12 @@ class Choice:
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:
-    folded = name.casefold()
-    return any(fnmatch.fnmatchcase(folded, pattern.casefold()) for pattern in patterns)
+    """Brackets mean themselves: ``[Gmail]/*``."""
+    return any(_matches(name.casefold(), pattern.casefold().split("*")) for pattern in patterns)
+
+
+def _matches(name: str, pieces: Sequence[str]) -> bool:
+    return re.fullmatch(".*".join(map(re.escape, pieces)), name, re.DOTALL) is not None
 
 
 @attrs.define
