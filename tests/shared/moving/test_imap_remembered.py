@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.moving.imap.pace import Pace
-from shared.moving.imap.remembered import EVERYTHING, MAX_TOUCHED_OCTETS, Remembered, decode, encode, entry_name, touched_text
+from shared.moving.imap.remembered import (
+    EVERYTHING,
+    MAX_TOUCHED_OCTETS,
+    Remembered,
+    decode,
+    encode,
+    entry_name,
+    touched_text,
+)
 from shared.moving.imap.responses import FolderStatus
 
 KNOWN = Remembered(FolderStatus(7, 9, 3, 99), 41, 12, "1:3,7", exact=False)
