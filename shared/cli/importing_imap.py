@@ -45,6 +45,7 @@ IMAP_WORDS: Final[tuple[Word, ...]] = (
     ("--master-user", {"metavar": "MASTER", "help": "who logs in for USER, with a password of its own (Dovecot, Cyrus)"}),
     ("--tls", {"choices": [str(tls) for tls in Tls], "default": str(Tls.IMPLICIT), "help": "none: on this machine alone"}),
     ("--ca-file", {"metavar": "FILE", "help": "whose certificates are trusted, instead of the system's authorities"}),
+    ("--known-as", {"metavar": "HOST", "help": "what the old server was called in earlier imports, if it has another name now"}),
     ("--folder", {"metavar": "PATTERN", "action": "append", "default": [], "help": "only mailboxes like this: 'Projects/*'"}),
     ("--exclude", {"metavar": "PATTERN", "action": "append", "default": [], "help": "no mailboxes like this"}),
     ("--map", {"metavar": "OLD=NEW", "action": "append", "default": [], "help": "another name here"}),
@@ -186,7 +187,7 @@ class _Source:
         return chosens
 
     async def _look_at(self, line: Line, surveyor: Surveyor, chosen: Chosen, report: Report) -> None:
-        entry = entry_name(self.server.host, self.login.user, chosen.wire)
+        entry = entry_name(self.options.known_as or self.server.host, self.login.user, chosen.wire)
         words = ""
         for _ in range(ATTEMPTS):
             try:

@@ -152,6 +152,21 @@ def test_fetchmail_takes_nothing_twice(stack, login, settings):
     assert fetchmail_new(stack.port("pop3"), login) == 1
 
 
+def test_a_maildrop_that_does_not_show_all(stack, login):
+    """Then headers say which message is which."""
+    with Dovecot(settings="pop3_uidl_format = %g\npop3_deleted_flag = $Hidden\n") as old:
+        fill(old)
+        with imap_of(old) as client:
+            client.ok("SELECT INBOX")
+            client.ok("UID STORE 2,20 +FLAGS ($Hidden)")
+        pillarbox(stack, *words_for(old, login, "--pop3", f"{HOST}:{old.pop3_port}"))
+        there = pop3_uidls(old.pop3_port, reference.USER, reference.PASSWORD)
+        here = pop3_uidls(stack.port("pop3"), login.address, PASSWORD)
+        assert len(there) == 32
+        assert [each for each in here if each in there] == there
+        assert len(here) == 34
+
+
 def test_deltas_while_the_old_server_runs(stack, old, login):
     fill(old)
     assert moved(stack, old, login)["INBOX"] == (34, 0, 0, 0)
@@ -171,13 +186,14 @@ def test_deltas_while_the_old_server_runs(stack, old, login):
         client.ok("UID STORE 10 +FLAGS (\\Deleted)")
         client.ok("EXPUNGE")
         client.ok("UID MOVE 11 Archive")
-    assert moved(stack, old, login)["INBOX"] == (1, 30, 3, 2)
+    assert moved(stack, old, login)["INBOX"] == (1, 32, 3, 2)
     # what was touched here stays touched, however many imports follow
     with imap_of(old) as client:
         client.ok("SELECT INBOX")
         client.ok("UID STORE 2,4,12 FLAGS (\\Seen)")
-    assert moved(stack, old, login)["INBOX"] == (0, 33, 1, 0)
-    assert moved(stack, old, login)["INBOX"][0] == 0
+    assert moved(stack, old, login)["INBOX"] == (0, 35, 1, 0)
+    renamed = [word.replace(f"{HOST}:", "localhost:") for word in words_for(old, login, "--json", "--known-as", HOST)]
+    assert counts(pillarbox(stack, *renamed))["INBOX"] == (0, 35, 0, 0)
     theirs = states(old.port, reference.USER, reference.PASSWORD, ("INBOX",))[0][2]
     ours = states(stack.port("imap"), login.address, PASSWORD, ("INBOX",))[0][2]
     apart = {b"4", b"10", b"11", b"12"}
@@ -193,14 +209,16 @@ def test_deletions_are_followed_when_asked(stack, old, login):
     with ImapClient(stack.port("imap")).login(login.address, PASSWORD) as here, imap_of(old) as there:
         assert here.append(b"INBOX", plain_message("own@x.test")).ok
         here.ok("SELECT INBOX")
-        here.ok("UID STORE 3 +FLAGS (\\Flagged)")
+        here.ok("UID STORE 3 +FLAGS (\\Draft)")
         there.ok("SELECT INBOX")
         there.ok("UID STORE 1:3 +FLAGS.SILENT (\\Deleted)")
         there.ok("EXPUNGE")
         moved(stack, old, login)
+        here.ok("NOOP")
         assert len(here.ok("UID SEARCH ALL").numbers()) == 35
         said = json.loads(pillarbox(stack, *words_for(old, login, "--json", "--sync-deletions")))
         assert "INBOX: 2 deleted here, as they are gone there" in said["notes"]
+        here.ok("NOOP")
         # somebody has marked one here, and one is our own
         assert here.ok("UID SEARCH ALL").numbers()[:2] == [3, 4]
         assert len(here.ok("UID SEARCH ALL").numbers()) == 33
@@ -215,13 +233,14 @@ def test_a_mailbox_that_is_in_use_already(stack, old, login):
         assert moved(stack, old, login)["INBOX"] == (33, 1, 0, 0)
         assert moved(stack, old, login)["INBOX"] == (0, 34, 0, 0)
         client.ok("SELECT INBOX")
-        client.ok("UID STORE 1:5 +FLAGS (\\Deleted)")
+        client.ok("STORE 1:5 +FLAGS (\\Deleted)")
         client.ok("EXPUNGE")
         with imap_of(old) as there:
             there.ok("SELECT INBOX")
             there.ok("UID STORE 1:4 +FLAGS (Changed)")
             assert there.append(b"INBOX", plain_message("later@x.test")).ok
         assert moved(stack, old, login)["INBOX"][0] == 1
+        client.ok("NOOP")
         assert len(client.ok("UID SEARCH ALL").numbers()) == 31
 
 
@@ -230,7 +249,7 @@ def test_tls_is_verified_before_anything_is_said(stack, login, tmp_path):
     other, _ = make_certificate(tmp_path / "wrong")
     with Dovecot(tls=(certificate, key)) as old:
         fill(old)
-        filled = old.log()
+        filled = old.log
         words = words_for(old, login)
         tls = words.index("--tls") + 1
 
@@ -244,9 +263,10 @@ def test_tls_is_verified_before_anything_is_said(stack, login, tmp_path):
             assert "certificate" in refused(stack, told(security, port, "--ca-file", str(other)))
             assert "mismatch" in refused(stack, told(security, port, "--ca-file", str(certificate), host=HOST))
         # nobody has said a password yet
-        assert f"Login: user=<{reference.USER}>" not in old.log().removeprefix(filled)
-        for security, port in (("implicit", old.tls_port), ("starttls", old.port)):
-            pillarbox(stack, *told(security, port, "--ca-file", str(certificate)))
+        assert f"Login: user=<{reference.USER}>" not in old.log.removeprefix(filled)
+        pop3 = ("--pop3", f"localhost:{old.pop3_port}")
+        for security, port, more in (("implicit", old.tls_port, ()), ("starttls", old.port, pop3)):
+            pillarbox(stack, *told(security, port, "--ca-file", str(certificate), *more))
         theirs = states(old.port, reference.USER, reference.PASSWORD, MAILBOXES)
         assert states(stack.port("imap"), login.address, PASSWORD, MAILBOXES)[:-1] == theirs[:-1]
 

@@ -17,7 +17,7 @@ from shared.moving.names import FolderNameError, mailbox_name
 MAX_MAILBOXES: Final = 20_000
 _NO_MAILBOX: Final = frozenset({"\\noselect", "\\nonexistent"})
 _USES: Final = {"\\sent": "\\Sent", "\\trash": "\\Trash", "\\drafts": "\\Drafts", "\\junk": "\\Junk", "\\archive": "\\Archive"}
-# RFC 6154 §2: they show what is in other mailboxes; \Important is RFC 8457's
+# RFC 6154 §2: they show what is in other mailboxes
 _VIEWS: Final = {"\\flagged": "\\Flagged", "\\important": "\\Important"}
 _ALL: Final = "\\all"
 _NAMES: Final[Mapping[str, tuple[str, ...]]] = {

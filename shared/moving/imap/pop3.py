@@ -1,7 +1,6 @@
 """The old server's POP3: what it calls the messages of INBOX, so that clients which leave mail on the server take nothing twice.
 
-Pure: ``Answers`` cuts what comes into lines, bounded. The session asks LIST and UIDL, and TOP where that is not enough; nothing is
-retrieved and nothing deleted.
+It asks LIST and UIDL, and TOP where that is not enough; nothing is retrieved and nothing deleted. Lines, lists and headers are bounded.
 """
 
 from typing import Final
@@ -33,7 +32,7 @@ class Dropped:
 
 
 class Pop3Connection:
-    """``async with`` is not needed: ``close`` is."""
+    """One connection; ends with ``close``."""
 
     def __init__(self, stream: ClientStream, server: Server) -> None:
         self._stream = stream

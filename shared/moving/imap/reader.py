@@ -5,6 +5,7 @@ server's words, and the others come.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import attrs
 import trio
@@ -18,8 +19,8 @@ from shared.moving.worker import Kind
 from shared.moving.workers import MOST_OCTETS, Pending, SourceFailed, Taken, Wanted, Workers
 from shared.net.stream import ConnectionLost
 
-ATTEMPTS = 2
-GONE = "gone meanwhile"
+ATTEMPTS: Final = 2
+GONE: Final = "gone meanwhile"
 
 
 class ImapReader:
@@ -55,17 +56,22 @@ class ImapReader:
         return pending
 
     async def _run(self, line: Line) -> None:
-        async for batch, pending in self._receive:
-            try:
-                contents = await self._contents(line, batch)
-            except SourceFailed as error:
-                pending.failure = error
-                pending.done.set()
-                continue
-            self._nursery.start_soon(self._take_apart, batch, contents, pending)
-            octets = sum(len(content) for content in contents.values() if isinstance(content, bytes))
-            await trio.sleep(self._pace.delay(octets, trio.current_time()))
-        await line.close()
+        try:
+            async for batch, pending in self._receive:
+                await self._answer(line, batch, pending)
+        finally:
+            line.drop()
+
+    async def _answer(self, line: Line, batch: Sequence[Wanted], pending: Pending) -> None:
+        try:
+            contents = await self._contents(line, batch)
+        except SourceFailed as error:
+            pending.failure = error
+            pending.done.set()
+            return
+        self._nursery.start_soon(self._take_apart, batch, contents, pending)
+        octets = sum(len(content) for content in contents.values() if isinstance(content, bytes))
+        await trio.sleep(self._pace.delay(octets, trio.current_time()))
 
     async def _take_apart(self, batch: Sequence[Wanted], contents: Mapping[int, bytes | str], pending: Pending) -> None:
         whole = [content for each in batch if isinstance(content := contents[each.offset], bytes)]

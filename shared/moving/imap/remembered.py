@@ -31,10 +31,6 @@ class Remembered:
     exact: bool = True
     """Whether messages have the sizes that the server announced."""
 
-    def has_touched(self, uid: int) -> bool:
-        """Whether somebody has changed a message here since it came."""
-        return uid < self.here_next if self.touched == EVERYTHING else uid in self.touched_uids()
-
     def touched_uids(self) -> set[int]:
         """But for EVERYTHING."""
         return set(_uids(self.touched))

@@ -129,19 +129,12 @@ def _prefixes(value: Value) -> list[bytes]:
 
 @attrs.frozen
 class FolderStatus:
-    """What is known of a mailbox there; 0: it does not say."""
+    """What EXAMINE tells of a mailbox (RFC 9051 §6.3.3, RFC 7162 §3.1.2.1); 0: it does not say."""
 
     uidvalidity: int = 0
     uid_next: int = 0
     messages: int = 0
     modseq: int = 0
-
-
-def parse_folder_status(value: Value) -> FolderStatus:
-    """The list of a STATUS response (RFC 9051 §7.3.4, RFC 7162 §3.1.6). Raises ServerViolation."""
-    pairs = pairs_of(value)
-    names = (b"UIDVALIDITY", b"UIDNEXT", b"MESSAGES", b"HIGHESTMODSEQ")
-    return FolderStatus(*(number_of(pairs[name]) if name in pairs else 0 for name in names))
 
 
 @attrs.frozen

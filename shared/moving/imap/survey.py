@@ -68,7 +68,7 @@ class Surveyor:
             before = decode(await self.account.annotation(chosen.name, entry))
             if before is not None and before.there.uidvalidity != there.uidvalidity:
                 before = None
-        if before is not None and there == before.there and there.modseq and there.uidvalidity:
+        if before is not None and there == before.there and there.modseq and there.uidvalidity and not self.sync_deletions:
             return self._unchanged(chosen, there, before, state, entry)
         gmail = GMAIL in connection.capabilities
         pop3 = pop3_uidls if chosen.wire.upper() == b"INBOX" else None

@@ -10,7 +10,6 @@ from shared.moving.imap.responses import (
     Continuation,
     Data,
     FetchedRow,
-    FolderStatus,
     Listed,
     Namespaces,
     Status,
@@ -18,7 +17,6 @@ from shared.moving.imap.responses import (
     build_uid_set,
     known_flags,
     parse_content,
-    parse_folder_status,
     parse_listed,
     parse_namespaces,
     parse_response,
@@ -44,8 +42,7 @@ def test_status_responses():
 @pytest.mark.parametrize("line", [b"", b"*", b"nothing", b"* ", b"* 12", b"p1 MAYBE", b"\xff OK", b"* FETCH (", b"* 1 FETCH )"])
 def test_what_is_no_response(line):
     with pytest.raises(ServerViolation):
-        found = parse_response([line])
-        assert parse_row(found) is not None
+        parse_row(parse_response([line]))
 
 
 def test_values():
@@ -84,8 +81,6 @@ def test_mailboxes():
     spaces = data(b'* NAMESPACE (("INBOX." ".")) (("user." ".")) (("shared." ".")("" "."))')
     assert parse_namespaces(spaces) == Namespaces(b"INBOX.", (b"user.", b"shared."))
     assert parse_namespaces(data(b'* NAMESPACE NIL NIL NIL')) == Namespaces()
-    status = data(b"* STATUS INBOX (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 7 HIGHESTMODSEQ 99)").values[1]
-    assert parse_folder_status(status) == FolderStatus(7, 9, 3, 99)
     for broken in (b"* LIST () NIL", b"* LIST a b c", b'* LIST () "/" ()'):
         with pytest.raises(ServerViolation):
             parse_listed(data(broken))
