@@ -143,7 +143,7 @@ class MessagesApi(Protocol):
         """RFC 6851, in one transaction. The stored UIDL and EMAILID move along."""
         ...
 
-    @call(Role.IMAP, write=True)
+    @call(Role.IMAP, Role.ADMIN, write=True)
     async def expunge(
         self, grant: Grant, mailbox_id: MailboxId, uids: bytes | None, only_deleted: bool
     ) -> ExpungeResult:

@@ -26,7 +26,7 @@ class SharingApi(Protocol):
         """RFC 4314 §3.4: rights that an identifier always has. Raises as ``set_acl``."""
         ...
 
-    @call(Role.IMAP)
+    @call(Role.IMAP, Role.ADMIN)
     async def get_metadata(
         self,
         grant: Grant,
@@ -41,7 +41,7 @@ class SharingApi(Protocol):
         """
         ...
 
-    @call(Role.IMAP, write=True)
+    @call(Role.IMAP, Role.ADMIN, write=True)
     async def set_metadata(self, grant: Grant, name: str, entries: tuple[Annotation, ...]) -> None:
         """RFC 5464 §4.3, all or nothing. Raises NoSuchMailbox, NoPermission, TooLarge (detail: the most octets), LimitExceeded."""
         ...

@@ -1,4 +1,4 @@
-"""Mail moves in from another server's files, and out into files.
+"""Mail moves in from another server's files or by its IMAP (``imap``), and out into files.
 
 Pure, in this order: ``uidlist`` (Dovecot's UIDs), ``keywords``, ``names`` (of files and folders), ``subscriptions``, ``uidl`` (POP3),
 ``mbox``, ``plan`` (what of a folder is missing here). With files: ``tree`` (a Maildir on the disk), ``worker`` (reads and takes apart

@@ -8,6 +8,7 @@ import attrs
 from shared.contract.contents import GONE_OCTETS
 from shared.contract.mailbox_types import ListOnly, ListScope, MailboxInfo
 from shared.contract.moving_types import DIGEST_OCTETS, MovedMessage, MovedResult
+from shared.contract.sharing_types import Annotation, AnnotationDepth
 from shared.contract.types import CHUNK_OCTETS, MAX_INLINE_OCTETS, ContentSource, FlagOperation, MailboxState
 from shared.errors import MailboxExists, NoSuchMailbox, NoSuchMessage
 from shared.model.flags import flag_names
@@ -219,6 +220,32 @@ class Account:
         for start in range(0, len(uids), PAGE_MESSAGES):
             piece = pack_u32(sorted(uids[start : start + PAGE_MESSAGES]))
             await self.store.messages.store_flags(self._grant, mailbox_id, piece, FlagOperation.REPLACE, flags, None)
+
+    async def changed_since(self, mailbox_id: MailboxId, modseq: int) -> list[int]:
+        """UIDs of messages that were changed, or came, after a modseq."""
+        uids: list[int] = []
+        while True:
+            after = Uid(uids[-1] if uids else 0)
+            page = await self.store.messages.changes(self._grant, mailbox_id, ModSeq(modseq), after, PAGE_MESSAGES)
+            uids += unpack_u32(page.uids)
+            if not page.more:
+                return uids
+
+    async def expunge(self, mailbox_id: MailboxId, uids: Sequence[int]) -> None:
+        """Remove messages."""
+        for start in range(0, len(uids), PAGE_MESSAGES):
+            piece = pack_u32(sorted(uids[start : start + PAGE_MESSAGES]))
+            await self.store.messages.expunge(self._grant, mailbox_id, piece, False)
+
+    async def annotation(self, name: str, entry: str) -> bytes | None:
+        """A value of a mailbox's."""
+        found = await self.store.sharing.get_metadata(self._grant, (name,), (entry,), AnnotationDepth.ZERO, None)
+        entries = found[0].entries if found and found[0] is not None else ()
+        return next((each.value for each in entries if each.name == entry), None)
+
+    async def annotate(self, name: str, entry: str, value: bytes) -> None:
+        """Raises TooLarge, LimitExceeded, NoSuchMailbox."""
+        await self.store.sharing.set_metadata(self._grant, name, (Annotation(entry, value),))
 
     async def contents(self, mailbox_id: MailboxId, messages: Sequence[Stored]) -> AsyncIterator[tuple[Stored, bytes]]:
         """Whole messages, in the order asked; those that are gone meanwhile are left out."""

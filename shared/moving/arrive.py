@@ -7,7 +7,7 @@ already is known again (see ``plan``). Nothing is changed where nothing is missi
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
@@ -22,7 +22,7 @@ from shared.moving.plan import Plan, Source, make_plan
 from shared.moving.tree import FolderContent
 from shared.moving.uidl import UidlFormat, is_uidl
 from shared.moving.worker import Kind
-from shared.moving.workers import Taken, Wanted, Workers, batches_of
+from shared.moving.workers import Pending, Taken, Wanted, batches_of
 
 MAX_PROBLEMS: Final = 1000
 
@@ -122,8 +122,9 @@ async def survey(
     uidvalidity: int = 0,
     uid_next: int = 0,
     kind: Kind = Kind.MAILDIR,
+    touched: frozenset[int] | None = None,
 ) -> Survey:
-    """What is to be done; nothing is changed. ``uidvalidity`` 0: the folder has none."""
+    """What is to be done; nothing is changed. ``uidvalidity`` 0: the folder has none. ``touched``: see ``make_plan``."""
     state = await account.state(name)
     here, vanished = ([], []) if state is None else await account.here(state)
     keeps = 0 < uidvalidity <= UIDVALIDITY_MOST
@@ -137,7 +138,7 @@ async def survey(
         keeps = False
     if not keeps:
         sources, vanished, uid_next = [attrs.evolve(source, uid=0) for source in sources], [], 0
-    plan = make_plan(sources, here, vanished, first)
+    plan = make_plan(sources, here, vanished, first, touched)
     return Survey(
         name, tuple(sources), tuple(wanted), tuple(dates or [None] * len(wanted)), plan, state, adopts,
         min(uid_next, UID_MAX) if keeps and uid_next > first else 0, kind, keeps,
@@ -148,17 +149,28 @@ Progress = Callable[[int, int], None]
 """Told of messages and octets that are done."""
 
 
+class Reader(Protocol):
+    """Reads messages ahead, each question in its own time: ``Workers``, or an IMAP server's."""
+
+    count: int
+    """Questions that are answered side by side."""
+
+    def ask(self, batch: Sequence[Wanted], kind: Kind) -> Pending:
+        """Rows in the order of the batch."""
+        ...
+
+
 class Arrival:
     """Carries out a survey."""
 
-    def __init__(self, account: Account, workers: Workers, progress: Progress, *, over_quota: bool) -> None:
+    def __init__(self, account: Account, reader: Reader, progress: Progress, *, over_quota: bool) -> None:
         self._account = account
-        self._workers = workers
+        self._reader = reader
         self._progress = progress
         self._over_quota = over_quota
 
     async def run(self, surveyed: Survey, outcome: Outcome) -> None:
-        """Raises StoreError, WorkersFailed; what was filed before stays, and ``outcome`` tells of it."""
+        """Raises StoreError, SourceFailed; what was filed before stays, and ``outcome`` tells of it."""
         plan = surveyed.plan
         state = await self._account.made(surveyed.name)
         if surveyed.adopts and await self._account.adopt(state.mailbox_id, surveyed.adopts) != surveyed.adopts:
@@ -176,13 +188,13 @@ class Arrival:
         """Read ahead, file in order. ``uid_next`` goes with the last batch."""
         asked = deque(batches_of([surveyed.wanted[source.place] for source in sources]))
         # each process has one question before it, and one that waits
-        ahead = deque(self._workers.ask(asked.popleft(), surveyed.kind) for _ in range(min(2 * self._workers.count, len(asked))))
+        ahead = deque(self._reader.ask(asked.popleft(), surveyed.kind) for _ in range(min(2 * self._reader.count, len(asked))))
         batch = Batch()
         rest = iter(sources)
         while ahead:
             rows = await ahead.popleft().wait()
             if asked:
-                ahead.append(self._workers.ask(asked.popleft(), surveyed.kind))
+                ahead.append(self._reader.ask(asked.popleft(), surveyed.kind))
             # the rows are first: a source that has no row yet is not taken
             for row, source in zip(rows, rest, strict=False):
                 message = self._message(surveyed, source, row, outcome)

@@ -24,6 +24,8 @@ class Source:
     came: int | None = None
     octets: int = 0
     """With CRLF line ends; 0: not known."""
+    taken: bool = False
+    """An earlier import has brought it: where it is gone, somebody deleted or moved it."""
 
 
 @attrs.frozen
@@ -56,6 +58,8 @@ class Plan:
     """Were here, and were deleted."""
     unpaired: dict[bytes, list[Here]]
     """By content: messages here that belong to nobody yet."""
+    settled: frozenset[int] = frozenset()
+    """UIDs here whose flags stay."""
 
     @property
     def wanted(self) -> list[Source]:
@@ -73,18 +77,28 @@ class Plan:
     def pair(self, source: Source, known: Here) -> None:
         """They are the same message."""
         self.same += 1
-        if set(known.flags) != set(source.flags):
+        if known.uid not in self.settled and set(known.flags) != set(source.flags):
             self.flags.setdefault(source.flags, []).append(known.uid)
 
 
-def make_plan(sources: Sequence[Source], here: Sequence[Here], vanished: Iterable[int], uid_next: int) -> Plan:
-    """``uid_next``: of the mailbox."""
+def make_plan(
+    sources: Sequence[Source],
+    here: Sequence[Here],
+    vanished: Iterable[int],
+    uid_next: int,
+    touched: frozenset[int] | None = None,
+) -> Plan:
+    """``uid_next``: of the mailbox. ``touched``: UIDs here whose flags stay, as do those of messages from elsewhere; None: none stay."""
     by_uidl = {message.uidl: message for message in here}
     gone = frozenset(vanished)
-    plan = Plan([], [], {}, 0, 0, {})
+    settled: frozenset[int] = frozenset()
+    if touched is not None:
+        theirs = {source.uidl for source in sources}
+        settled = touched | {message.uid for message in here if message.uidl not in theirs}
+    plan = Plan([], [], {}, 0, 0, {}, settled)
     for source in sources:
         known = by_uidl.get(source.uidl) if source.uidl else None
-        if known is not None and known.looks_like(source):
+        if known is not None and (source.taken or known.looks_like(source)):
             plan.pair(source, by_uidl.pop(source.uidl))
             continue
         if known is not None:
@@ -92,6 +106,8 @@ def make_plan(sources: Sequence[Source], here: Sequence[Here], vanished: Iterabl
             source = attrs.evolve(source, uidl="")
         if source.uid in gone:
             plan.deleted += 1
+        elif source.taken:
+            plan.same += 1
         elif source.uid >= max(uid_next, 1):
             plan.kept.append(source)
         else:

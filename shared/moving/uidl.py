@@ -37,6 +37,28 @@ class UidlFormat:
         return made if is_uidl(made) else ""
 
 
+    def uid_of(self, uidl: str, uidvalidity: int) -> int:
+        """The UID of a message with this UIDL, the other way round; 0: it is not of this mailbox."""
+        pattern = "".join(self._reversed(piece, uidvalidity) for piece in self._pieces)
+        match = re.fullmatch(pattern, uidl, re.ASCII)
+        if match is None or not match.groups():
+            return 0
+        uid = int(match[1], 16 if any(piece["what"] == "u" and piece["base"] for piece in self._pieces) else 10)
+        return uid if self.of(uid, uidvalidity, b"", "") == uidl else 0
+
+    @property
+    def needs_files(self) -> bool:
+        """Whether it wants what no IMAP server tells."""
+        return any(piece["what"] in {"f", "g"} for piece in self._pieces)
+
+    def _reversed(self, piece: Mapping[str, str | None], uidvalidity: int) -> str:
+        if piece["what"] == "u":
+            # a UID that is there twice is read once, and the whole is compared anyhow
+            first = next(each for each in self._pieces if each["what"] == "u")
+            return r" *([0-9a-f]{1,20})" if piece is first else r" *[0-9a-f]{1,20}"
+        return re.escape(_piece(piece, {"u": 0, "v": uidvalidity, "f": "", "g": ""}))
+
+
 def _piece(piece: Mapping[str, str | None], values: Mapping[str, int | str]) -> str:
     what = piece["what"]
     if what is None:

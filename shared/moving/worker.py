@@ -36,6 +36,10 @@ class Kind(StrEnum):
     """Quoted, with fields that hold flags; it came when it was sent, where nobody knows better."""
     EML = "eml"
     """A file of its own, whose time says little."""
+    CONTENT = "content"
+    """The message itself, in the place of a path; it is not answered again."""
+    IMAP = "imap"
+    """Of a server, where it is known by mailbox and UID; no question for a process like this."""
 
 
 def with_crlf(data: bytes) -> bytes:
@@ -71,6 +75,10 @@ def _renamed(path: bytes) -> bytes:
 
 def make_row(path: bytes, offset: int, octets: int, kind: Kind, most: int) -> list[Any] | str:
     """What is answered for one message."""
+    if kind is Kind.CONTENT:
+        row = _row(0, (), path, b"")
+        row[0] = _sent(path, row[4]) or 0
+        return row
     try:
         came, data = read_message(path, offset, octets, most)
     except FileNotFoundError:
@@ -83,11 +91,16 @@ def make_row(path: bytes, offset: int, octets: int, kind: Kind, most: int) -> li
     if kind is Kind.MBOX:
         data, flags = read_entry(data)
     content = with_crlf(data)
-    index = build_index(content)
+    row = _row(came, flags, content, content)
     if kind is not Kind.MAILDIR:
-        came = _sent(content, index.header_octets) or came
+        row[0] = _sent(content, row[4]) or came
+    return row
+
+
+def _row(came: int, flags: tuple[str, ...], content: bytes, answered: bytes) -> list[Any]:
+    index = build_index(content)
     columns = (index.header_octets, index.envelope, index.bodystructure, index.body, index.parts, index.summary)
-    return [came, flags, blake2b(content, digest_size=DIGEST_OCTETS).digest(), content, *columns]
+    return [came, flags, blake2b(content, digest_size=DIGEST_OCTETS).digest(), answered, *columns]
 
 
 def _sent(content: bytes, header_octets: int) -> int | None:

@@ -21,7 +21,7 @@ BATCH_OCTETS: Final = 2 * 1024 * 1024
 
 @attrs.frozen
 class Wanted:
-    """A message in a file: all of the file, or a range."""
+    """A message in a file: all of the file, or a range. Of an IMAP server: mailbox, and UID as the offset."""
 
     path: bytes
     size: int
@@ -43,7 +43,11 @@ class Taken:
     index: MessageIndex = attrs.field(repr=False)
 
 
-class WorkersFailed(Exception):
+class SourceFailed(Exception):
+    """What mail comes from can be read no more; in words."""
+
+
+class WorkersFailed(SourceFailed):
     """A process ended that should not have."""
 
 
@@ -52,11 +56,11 @@ class Pending:
     """A question that was asked; ``rows`` are there when it is done."""
 
     rows: list[Taken | str] = attrs.field(factory=list)
-    failure: WorkersFailed | None = None
+    failure: SourceFailed | None = None
     done: trio.Event = attrs.field(factory=trio.Event)
 
     async def wait(self) -> list[Taken | str]:
-        """Messages, or what was wrong with them. Raises WorkersFailed."""
+        """Messages, or what was wrong with them. Raises SourceFailed."""
         await self.done.wait()
         if self.failure is not None:
             raise self.failure
@@ -90,9 +94,15 @@ class Workers:
 
     def ask(self, batch: Sequence[Wanted], kind: Kind) -> Pending:
         """At most a thousand questions may wait."""
-        question = [kind.value, MOST_OCTETS, [[each.path, each.offset, each.octets] for each in batch]]
+        return self._put(kind, [[each.path, each.offset, each.octets] for each in batch])
+
+    def take_apart(self, contents: Sequence[bytes]) -> Pending:
+        """``ask`` for messages that were read already; the rows are without their contents."""
+        return self._put(Kind.CONTENT, [[content, 0, -1] for content in contents])
+
+    def _put(self, kind: Kind, wanted: list[list[Any]]) -> Pending:
         pending = Pending()
-        self._send.send_nowait((msgpack.packb(question), pending))
+        self._send.send_nowait((msgpack.packb([kind.value, MOST_OCTETS, wanted]), pending))
         return pending
 
     async def _run(self) -> None:

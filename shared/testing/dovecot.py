@@ -20,6 +20,8 @@ from shared.testing.runner import require, require_root
 
 USER = "reference"
 PASSWORD = "pw"
+MASTER = "chief"
+MASTER_PASSWORD = "master-pw"
 MAIL_UID = 5000
 """Owner of the mail; needs no entry in /etc/passwd."""
 
@@ -30,9 +32,15 @@ base_dir = {base}/run
 state_dir = {base}/state
 instance_name = reference
 log_path = /dev/stderr
-ssl = no
+ssl = {ssl}
 disable_plaintext_auth = no
 auth_mechanisms = {mechanisms}
+auth_master_user_separator = *
+passdb {{
+  driver = static
+  master = yes
+  args = password={master_password}
+}}
 passdb {{
   driver = static
   args = password={password}
@@ -42,7 +50,8 @@ userdb {{
   args = uid={uid} gid={uid} home={base}/mail/%n
 }}
 first_valid_uid = 500
-mail_location = maildir:~/Maildir{options}
+mail_location = {location}{options}
+mail_max_userip_connections = 30
 mail_fsync = never
 namespace inbox {{
   inbox = yes
@@ -53,7 +62,8 @@ service imap-login {{
     port = {port}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 service pop3-login {{
@@ -81,8 +91,19 @@ service stats {{
 class Dovecot(Process):
     """One instance; see the head of this file."""
 
-    def __init__(self, options: str = "", mechanisms: str = "plain") -> None:
-        """``options`` of its mail_location: ``:LAYOUT=fs``. ``mechanisms`` that its port for Postfix's AUTH (``auth_port``) offers."""
+    def __init__(
+        self,
+        options: str = "",
+        mechanisms: str = "plain",
+        *,
+        location: str = "maildir:~/Maildir",
+        tls: tuple[Path, Path] | None = None,
+        settings: str = "",
+    ) -> None:
+        """``options`` of its mail_location: ``:LAYOUT=fs``. ``mechanisms`` that its port for Postfix's AUTH (``auth_port``) offers.
+
+        ``tls``: certificate and key. ``settings``: more of them.
+        """
         program = require("dovecot")
         require_root("Dovecot")
         self.base = Path(tempfile.mkdtemp(prefix="pillarbox-dovecot-"))
@@ -92,6 +113,7 @@ class Dovecot(Process):
         self.pop3_port = free_port("127.0.0.1")
         self.auth_port = free_port("127.0.0.1")
         """Where Postfix may ask about passwords."""
+        self.tls_port = free_port("127.0.0.1") if tls is not None else 0
         for name in ("run", "state", "mail"):
             (self.base / name).mkdir(mode=0o755)
         os.chown(self.base / "mail", MAIL_UID, MAIL_UID)
@@ -101,13 +123,18 @@ class Dovecot(Process):
             _CONFIGURATION.format(
                 base=self.base,
                 password=PASSWORD,
+                master_password=MASTER_PASSWORD,
                 uid=MAIL_UID,
                 port=self.port,
                 pop3_port=self.pop3_port,
                 auth_port=self.auth_port,
                 mechanisms=mechanisms,
                 options=options,
-            ),
+                location=location,
+                tls_port=self.tls_port,
+                ssl="no" if tls is None else f"yes\nssl_cert = <{tls[0]}\nssl_key = <{tls[1]}",
+            )
+            + settings,
             "ascii",
         )
         super().__init__("dovecot", [program, "-F", "-c", str(config)])

@@ -82,3 +82,19 @@ def test_every_message_is_accounted_for(theirs, ours, gone, least):
     after += [here(100 + number, each.uidl) for number, each in enumerate(plan.renewed)]
     again = make_plan([source(uid) for uid in sorted(theirs)], after, gone, 200)
     assert (again.wanted, again.flags) == ([], {})
+
+
+def test_flags_that_were_touched_stay():
+    theirs = [source(1, "", "\\Seen"), source(2, "", "\\Seen"), Source(0, "", ("\\Seen",), 3)]
+    plan = make_plan(theirs, [here(1), here(2), here(9, "own", digest=b"x")], [], 10, frozenset({2}))
+    # a message that is known by its content alone was not brought by an import
+    assert plan.is_here(Source(0, "", ("\\Seen",), 3), b"x")
+    assert plan.flags == {("\\Seen",): [1]}
+
+
+def test_what_an_import_has_brought_is_not_brought_again():
+    moved_away = Source(0, "u3", (), 3, taken=True)
+    resized = Source(0, "u4", (), 4, came=5, octets=7, taken=True)
+    plan = make_plan([moved_away, resized, source(5)], [here(4)], [], 5, frozenset())
+    assert [each.uid for each in plan.wanted] == [5]
+    assert plan.same == 2
