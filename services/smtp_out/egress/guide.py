@@ -32,6 +32,7 @@ from services.smtp_out.wishes import tls_wish
 from shared.contract.relay_types import SETTINGS, RelayLogin, RelayPlan
 from shared.contract.relays import RelaysApi
 from shared.contract.types import OutcomeKind, QueueEntry
+from shared.contract.wishes_types import TlsWish
 from shared.errors import NotFound, StoreError
 from shared.model.ids import EntryId
 from shared.observe.log import Logger
@@ -133,10 +134,14 @@ class Guide:
         way = job.choice.way
         if way.kind is not Kind.RELAY:
             return await self._direct_route(job, ipv4_only=way.kind is Kind.IPV4)
-        relay = self._relays.get(way.relay)
+        return await self.relay_route(way.relay, tls_wish(job.first))
+
+    async def relay_route(self, name: str, tls: TlsWish = TlsWish.ANY) -> Route | Result:
+        """The way to a relay."""
+        relay = self._relays.get(name)
         if relay is None:
-            return outcome.deferred("4.4.4", f"the relay {way.relay} is gone", "DNS")
-        return await self._router.relay_route(relay, tls_wish(job.first))
+            return outcome.deferred("4.4.4", f"the relay {name} is gone", "DNS")
+        return await self._router.relay_route(relay, tls)
 
     async def _direct_route(self, job: Job, *, ipv4_only: bool) -> Route | Result:
         route = await self._router.route(job.first.destination, tls_wish(job.first))

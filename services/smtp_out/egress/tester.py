@@ -6,9 +6,7 @@ import trio
 
 from services.smtp_out.connector import Connector, NoHost
 from services.smtp_out.egress.guide import Guide
-from services.smtp_out.egress.ways import Choice, relay_way
 from services.smtp_out.outcome import Result
-from services.smtp_out.row import Job
 from shared.contract.relay_types import RelayLogin
 from shared.contract.relays import RelaysApi
 from shared.errors import StoreError
@@ -57,7 +55,7 @@ class RelayTester:
 
     async def _log_in(self, relay: RelayLogin) -> tuple[bool, str]:
         """Raises NoHost."""
-        route = await self._guide.route(Job("", (), Choice(relay_way(relay.name))))
+        route = await self._guide.relay_route(relay.name)
         if isinstance(route, Result):
             return False, route.text
         session = await self._connector.open(route)

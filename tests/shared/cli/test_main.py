@@ -31,7 +31,7 @@ def wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     [
         ([], "COMMAND"),
         (["frobnicate"], "frobnicate"),
-        (["domain"], "add|list|catch-all|dns|dkim-rotate|dkim-activate|remove"),
+        (["domain"], "add|list|catch-all|dns|dkim-rotate|dkim-activate|tls-reports|remove"),
         (["domain", "add"], "NAME"),
         (["domain", "add", "a.test", "b.test"], "b.test"),
         (["domain", "list", "--frob"], "--frob"),

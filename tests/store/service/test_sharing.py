@@ -132,6 +132,8 @@ def test_no_call_is_left_out() -> None:
     own |= {"adopt", "identities", "file"}
     # of the account that sends: test_sending
     own |= {"allowance", "known", "refused"}
+    # of a POP3 session, for its own account: test_pop3
+    own |= {"finish"}
     # account_changes and shared_mailboxes: test_account_changes
     visible = {"account_changes", "shared_mailboxes", "list", "list_shared", "infos", "statuses", "locate", "get_metadata"}
     calls = {
