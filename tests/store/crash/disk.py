@@ -5,7 +5,8 @@ Laws of this disk, as POSIX has them and not kinder:
 - of what was not synced any part may be there: none, all, the first writes with the last one torn, or any 4 KiB pages and 512-octet
   sectors in any order; a file may have its new length and zeros where the data should be;
 - a name (made, removed, renamed) is kept when its directory was synced, whatever happened to the file;
-- of what a sync that failed should have kept any part is lost for good: a later one that succeeds does not bring it back.
+- of what a sync that failed should have kept any part is lost for good: a later one that succeeds does not bring it back. That is told to
+  whoever wrote it (Linux tells every descriptor once), so it takes what came by the same descriptor.
 SQLite's `-shm` is memory that processes share and not part of the state.
 """
 
@@ -21,6 +22,8 @@ import attrs
 
 HEAD = struct.Struct("<BBHiqII")
 PAGE, SECTOR = 4096, 512
+Descriptor = tuple[int, int]
+"""Process and number."""
 Put = tuple[int, bytes | None]
 """Offset and data; data None: the file is cut to that length."""
 
@@ -30,8 +33,7 @@ class Record:
     """One line of the log."""
 
     kind: str
-    fd: tuple[int, int]
-    """Process and number."""
+    fd: Descriptor
     offset: int
     path: str
     data: bytes
@@ -77,14 +79,15 @@ class File:
     """What is sure to be there, and what came since."""
 
     kept: bytearray = attrs.field(factory=bytearray)
-    pending: list[tuple[int, Put]] = attrs.field(factory=list)
+    pending: list[tuple[int, Put, Descriptor]] = attrs.field(factory=list)
 
-    def settle(self, before: int, lottery: random.Random | None) -> None:
+    def settle(self, before: int, fd: Descriptor, lottery: random.Random | None) -> None:
         """A sync that began at `before` has ended; with `lottery` it failed."""
-        done = [(number, op) for number, op in self.pending if number < before]
-        later = self.pending[len(done) :]
+        done = [entry for entry in self.pending if entry[0] < before and (lottery is None or entry[2] == fd)]
+        settled = {number for number, _, _ in done}
+        later = [entry for entry in self.pending if entry[0] not in settled]
         if lottery is None:
-            for _, op in done:
+            for _, op, _ in done:
                 put(self.kept, op)
         else:
             self.pending = done
@@ -94,14 +97,14 @@ class File:
     def now(self) -> bytearray:
         """As a process sees it."""
         data = bytearray(self.kept)
-        for _, op in self.pending:
+        for _, op, _ in self.pending:
             put(data, op)
         return data
 
     def after_cut(self, rng: random.Random) -> bytearray:
         """One of the many things that may be left."""
         data = bytearray(self.kept)
-        ops = [op for _, op in self.pending]
+        ops = [op for _, op, _ in self.pending]
         style = rng.randrange(5)
         if not ops or style == 0:
             return data
@@ -163,7 +166,7 @@ class Directory:
     kept: dict[str, Entry] = attrs.field(factory=dict)
     pending: list[tuple[int, NameOp]] = attrs.field(factory=list)
 
-    def settle(self, before: int, lottery: random.Random | None) -> None:
+    def settle(self, before: int, _: Descriptor, lottery: random.Random | None) -> None:
         done = [op for number, op in self.pending if number < before]
         if lottery is None:
             self.pending = self.pending[len(done) :]
@@ -209,8 +212,8 @@ class Disk:
         self._lottery = random.Random(seed)
         above = Directory()
         self._directories: dict[str, Directory] = {str(PurePosixPath(root).parent): above, root: Directory()}
-        self._fds: dict[tuple[int, int], File | Directory] = {}
-        self._begun: dict[tuple[int, int], int] = {}
+        self._fds: dict[Descriptor, File | Directory] = {}
+        self._begun: dict[Descriptor, int] = {}
         self._number = 0
 
     def play(self, record: Record) -> None:
@@ -220,13 +223,14 @@ class Disk:
             case "O":
                 self._open(record)
             case "W" if record.fd in self._fds:
-                self._file(record).pending.append((self._number, (record.offset, record.data)))
+                self._file(record).pending.append((self._number, (record.offset, record.data), record.fd))
             case "T" if record.fd in self._fds:
-                self._file(record).pending.append((self._number, (record.offset, None)))
+                self._file(record).pending.append((self._number, (record.offset, None), record.fd))
             case "B":
                 self._begun[record.fd] = self._number
             case "S" | "E" if record.fd in self._fds:
-                self._fds[record.fd].settle(self._begun.pop(record.fd), self._lottery if record.kind == "E" else None)
+                lottery = self._lottery if record.kind == "E" else None
+                self._fds[record.fd].settle(self._begun.pop(record.fd), record.fd, lottery)
             case "K":
                 self._directories[record.path] = Directory()
                 self._name(record.path, (None, True))
@@ -262,7 +266,7 @@ class Disk:
             file = File()
             self._name(record.path, (file, True))
         if record.offset & os.O_TRUNC and record.offset & os.O_ACCMODE:
-            file.pending.append((self._number, (0, None)))
+            file.pending.append((self._number, (0, None), record.fd))
         self._fds[record.fd] = file
 
     def _name(self, path: str, change: tuple[Entry, bool]) -> None:

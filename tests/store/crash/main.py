@@ -1,4 +1,4 @@
-"""The power is cut, thousands of times: `python tests/store/crash/main.py --seed 1 --cuts 5000`.
+"""The power is cut, thousands of times: `PYTHONPATH=. python tests/store/crash/main.py --seed 1 --cuts 5000`.
 
 A run records the real store under a seeded load once (or takes a recording: `--recording DIR`), then makes what the disk may hold after
 a cut at a random instant, opens it with the store's own recovery and checks the laws (`laws.py`). Cut number K of a seed is always the
