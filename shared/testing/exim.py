@@ -6,7 +6,8 @@ compiled into it exists. One instance has its own configuration, spool and loopb
 child and logs to a file. It takes mail for `USERS` of `domain` into a Maildir each and refuses other names (550); mail for
 anything else that comes from loopback goes to `next_hop`. Needs root.
 
-What can fail: a machine without apt-get or its libraries (the test then fails or is skipped, as for a missing program).
+What can fail: a machine without apt-get, Exim's libraries or mount namespaces (the test then fails or is skipped, as for a
+missing program).
 """
 
 import itertools
@@ -160,7 +161,8 @@ class Exim(Process):
         port: int = 0,
     ) -> None:
         require_root("Exim")
-        require("unshare")
+        if subprocess.run([require("unshare"), "--mount", "true"], capture_output=True, check=False).returncode:
+            missing("the right to make mount namespaces")
         program = exim_program(cache)
         self.domain = domain
         number = (os.getpid() * 16 + next(_counter)) % (250 * 250)
