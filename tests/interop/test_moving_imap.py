@@ -272,8 +272,8 @@ def test_tls_is_verified_before_anything_is_said(stack, login, tmp_path):
 
 
 def test_what_cannot_be_said_is_refused(stack, old, login):
-    words = words_for(old, login)
     said = refused(stack, words_for(old, login, password="not-the-one"))
+    words = words_for(old, login)
     assert "the login is refused" in said
     assert "not-the-one" not in said
     assert "no STARTTLS" in refused(stack, [*words, "--tls", "starttls"])
