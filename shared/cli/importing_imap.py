@@ -14,6 +14,7 @@ import trio
 
 from shared.cli.import_run import Course, Report, run_import
 from shared.cli.invocation import CommandFailed, Invocation, WrongUse
+from shared.cli.moving_progress import show_looking
 from shared.cli.nouns import Word
 from shared.moving.account import Account
 from shared.moving.arrive import Outcome, Survey
@@ -123,7 +124,7 @@ def import_imap(invocation: Invocation) -> int:
     if uidl_format.needs_files:
         raise WrongUse("IMAP does not tell what %f and %g are: name the old server's POP3 with --pop3, or use import maildir")
     login = Login(options.user, _password(options), options.master_user or "")
-    source = _Source(server, login, choice, uidl_format, options.jobs, Pace(rate), options)
+    source = _Source(server, login, choice, uidl_format, options.jobs, Pace(rate), options, invocation.json)
     if pop3 is not None:
         source.pop3 = Pop3Uidls(pop3, login)
     return run_import(invocation, Course(source.look, source.reader, source.finish, lambda: source.subscribed))
@@ -140,6 +141,7 @@ class _Source:
     jobs: int
     pace: Pace
     options: Any
+    quiet: bool
     pop3: Pop3Uidls | None = None
     subscribed: list[str] = attrs.field(factory=list)
     looked: dict[int, Looked] = attrs.field(factory=dict)
@@ -156,11 +158,16 @@ class _Source:
                 chosens = await self._choose(await line.get(patient=False), account)
             except (ConnectionLost, ServerViolation, Refused) as error:
                 raise SourceFailed(f"{self.server}: {error}") from None
+            if not chosens.mailboxes:
+                raise SourceFailed(f"{self.server}: it has no mailbox that is asked for")
             report.problems += chosens.problems
             report.notes += chosens.notes
             surveyor = Surveyor(account, self.uidl_format, self.options.new_uids, self.options.sync_deletions)
-            for chosen in chosens.mailboxes:
+            total = len(chosens.mailboxes)
+            for position, chosen in enumerate(chosens.mailboxes, 1):
+                show_looking(position, total, quiet=self.quiet)
                 await self._look_at(line, surveyor, chosen, report)
+            show_looking(total + 1, total, quiet=self.quiet)
         finally:
             with trio.CancelScope(shield=True):
                 await line.close()

@@ -60,3 +60,10 @@ class ProgressBar:
         if self._visible:
             self._show(time.monotonic())
             print(file=sys.stderr)
+
+
+def show_looking(position: int, total: int, *, quiet: bool) -> None:
+    """Before there is anything to count: at which mailbox an import is; beyond the last one the line is wiped."""
+    if sys.stderr.isatty() and not quiet:
+        line = f"looking at mailbox {position} of {total}" if position <= total else ""
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)

@@ -88,7 +88,7 @@ def by_imapclient(port: int, user: str, password: str) -> dict[str, dict[int, tu
     return found
 
 
-@pytest.mark.parametrize("location", ["maildir:~/Maildir", "mdbox:~/mdbox", "sdbox:~/sdbox"])
+@pytest.mark.parametrize("location", ["mdbox:~/mdbox", "sdbox:~/sdbox"])
 def test_imap_and_pop3_show_the_same(stack, login, location):
     with Dovecot(location=location) as old:
         fill(old)
@@ -154,11 +154,11 @@ def test_fetchmail_takes_nothing_twice(stack, login, settings):
 
 def test_a_maildrop_that_does_not_show_all(stack, login):
     """Then headers say which message is which."""
-    with Dovecot(settings="pop3_uidl_format = %g\npop3_deleted_flag = $Hidden\n") as old:
+    with Dovecot(settings="pop3_uidl_format = %g\npop3_deleted_flag = Hidden\n") as old:
         fill(old)
         with imap_of(old) as client:
             client.ok("SELECT INBOX")
-            client.ok("UID STORE 2,20 +FLAGS ($Hidden)")
+            client.ok("UID STORE 2,20 +FLAGS (Hidden)")
         pillarbox(stack, *words_for(old, login, "--pop3", f"{HOST}:{old.pop3_port}"))
         there = pop3_uidls(old.pop3_port, reference.USER, reference.PASSWORD)
         here = pop3_uidls(stack.port("pop3"), login.address, PASSWORD)
@@ -272,14 +272,15 @@ def test_tls_is_verified_before_anything_is_said(stack, login, tmp_path):
 
 
 def test_what_cannot_be_said_is_refused(stack, old, login):
-    words = words_for(old, login)
     said = refused(stack, words_for(old, login, password="not-the-one"))
+    words = words_for(old, login)
     assert "the login is refused" in said
     assert "not-the-one" not in said
     assert "no STARTTLS" in refused(stack, [*words, "--tls", "starttls"])
     assert "--pop3" in refused(stack, [*words, "--uidl-format", "%g"], code=2)
     refused(stack, [*words, "--map", "x"], code=2)
     refused(stack, [*words, "--jobs", "0"], code=2)
+    assert "no mailbox that is asked for" in refused(stack, [*words, "--folder", "Nothing*"])
     elsewhere = [*words]
     elsewhere[2] = "192.0.2.1:143"
     assert "is not this machine" in refused(stack, elsewhere)

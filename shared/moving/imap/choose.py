@@ -122,6 +122,8 @@ def choose(
         if choice.takes(name):
             _add(each, name, choice, candidates, found, knows_copies=knows_copies)
     _name(candidates, choice, ours, found)
+    names = {candidate.name for candidate in candidates}
+    found.problems += [f"mailbox {old} is not there, or left out: it gets no other name" for old in choice.renamed if old not in names]
     return found
 
 

@@ -71,6 +71,11 @@ def test_gmail():
     assert names(*mailboxes, choice=Choice(only=("[Gmail]/All Mail", "INBOX"), keep_names=True)) == ["INBOX", "[Gmail]/All Mail"]
 
 
+def test_a_name_for_what_is_not_there_is_told():
+    found = choose([listed("x")], Namespaces(), Choice(renamed={"X": "y"}), OURS)
+    assert found.problems == ["mailbox X is not there, or left out: it gets no other name"]
+
+
 def test_names_that_can_be_none():
     found = choose([Listed(b"a..b", b".", frozenset()), listed("x")], Namespaces(), Choice(), OURS)
     assert [each.name for each in found.mailboxes] == ["x"]
