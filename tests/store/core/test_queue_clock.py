@@ -67,7 +67,11 @@ def test_what_was_tried_ahead_waits_for_its_pause_alone(tmp_path: Path) -> None:
     add(connection, 1, queued_at=NOW - 10, due_at=NOW + YEAR + 240)
     add(connection, 2, queued_at=NOW - 10, due_at=NOW + 240)
     for entry, number, at in ((1, 1, NOW - 5), (1, 2, NOW + YEAR), (2, 1, NOW - 5)):
-        connection.execute("INSERT INTO queue_attempt VALUES (?, ?, ?, 'deferred', 0, '', '', '', '', 0)", (entry, number, at))
+        connection.execute(
+            "INSERT INTO queue_attempt (entry_id, number, at, kind, code, enhanced, text, remote, tls, seconds) "
+            "VALUES (?, ?, ?, 'deferred', 0, '', '', '', '', 0)",
+            (entry, number, at),
+        )
     assert bring_back(connection, tmp_path / "packs") == 1
     assert connection.execute("SELECT due_at FROM queue_entry ORDER BY id").fetchall() == [(NOW + 240,), (NOW + 240,)]
     assert connection.execute("SELECT at FROM queue_attempt ORDER BY entry_id, number").fetchall() == [
