@@ -47,13 +47,16 @@ def recover_packs(directory: Path, connection: sqlite3.Connection, log: Logger) 
                 log.error("a pack is shorter than it was", pack=number, missing_octets=known[number] - size)
             continue
         mended = mend(path, number, known.get(number, 0))
+        # begun by a group that was never committed, or newer than this database: left alone, as it may be all there is of some mail
+        torn = bool(mended.damages) and number not in known
         for damage in mended.damages:
-            log.error("a pack is damaged", pack=number, start=damage.start, end=damage.end, reason=damage.reason)
+            tell, what = (log.warning, "a pack that no commit knows is torn") if torn else (log.error, "a pack is damaged")
+            tell(what, pack=number, start=damage.start, end=damage.end, reason=damage.reason)
         if mended.missing_octets:
             log.error("a pack is shorter than it was", pack=number, missing_octets=mended.missing_octets)
         if mended.cut_octets:
             log.warning("a torn tail was cut off", pack=number, octets=mended.cut_octets)
-        if mended.unknown_octets:
+        if mended.unknown_octets and not torn:
             dead.append((number, mended.end, mended.unknown_octets))
         # a pack with damage is not appended to: what is behind the damage stays as it is
         end = 0 if mended.damages or mended.missing_octets else mended.end

@@ -430,6 +430,28 @@ def test_recovery_goes_on_behind_the_last_whole_record(tmp_path: Path) -> None:
     bench.close()
 
 
+def test_a_torn_pack_that_no_commit_knows_is_left_alone_and_no_damage(tmp_path: Path) -> None:
+    """A group that straddles two packs, cut before its commit: of the second, the beginning did not reach the disk."""
+    bench = Bench(tmp_path)
+    bench.deliver(b"committed")
+    end = bench.appender.end
+    note_pack(bench, end)
+    second = PackAppender(bench.packs, number=2, end=0, seal_octets=1 << 20)
+    lost = [second.append(encode_content(b"not committed %d" % n, Compressor(1)), b"") for n in range(2)]
+    second.sync()
+    second.close()
+    path = bench.packs / "00000002.pack"
+    torn = path.read_bytes()[: lost[0].offset] + bytes(lost[0].length) + path.read_bytes()[lost[1].offset :]
+    path.write_bytes(torn)
+    appender, lines = recover(bench)
+    assert [("no commit knows is torn" in line, "damaged" in line) for line in lines if "pack=2" in line] == [(True, False)]
+    assert (appender.number, appender.end) == (3, PACK_HEADER.size)
+    assert bench.cursor.execute("SELECT number, octets, dead_octets FROM pack").fetchall() == [(1, end, 0)]
+    assert path.read_bytes() == torn
+    appender.close()
+    bench.close()
+
+
 def test_recovery_counts_records_that_no_commit_knows_in_every_pack_once(tmp_path: Path) -> None:
     """A group that straddles two packs, cut before its commit: the first of them is full, and not appended to any more."""
     bench = Bench(tmp_path)
