@@ -1,10 +1,11 @@
-"""A store and an imap process for the tests of a module; an account of its own for each test."""
+"""A store, imap and pop3 for the tests of a module; an account of its own for each test."""
 
 import itertools
 
 import pytest
 
 from shared.testing.clients import Login
+from shared.testing.dovecot import Dovecot
 from shared.testing.imap_client import ImapClient
 from shared.testing.stack import PASSWORD, Stack
 
@@ -13,7 +14,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory):
-    with Stack(tmp_path_factory.mktemp("interop") / "data", services=("imap",)) as running:
+    with Stack(tmp_path_factory.mktemp("interop") / "data", services=("imap", "pop3")) as running:
         yield running
 
 
@@ -41,6 +42,13 @@ def login(stack, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     return Login(address, PASSWORD, home, stack.certificate)
+
+
+@pytest.fixture
+def old():
+    """A Dovecot whose mail moves in."""
+    with Dovecot() as server:
+        yield server
 
 
 @pytest.fixture

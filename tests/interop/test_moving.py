@@ -6,10 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from shared.testing import dovecot as reference
 from shared.testing.clients import Login, Security, maildir, mbsync, run
@@ -19,26 +16,6 @@ from shared.testing.mail_samples import korean_message, plain_message
 from shared.testing.moved_mail import MAILBOXES, counts, fetchmail_new, fill, imap_of, pillarbox, pop3_uidls, states
 from shared.testing.process import ROOT
 from shared.testing.stack import PASSWORD, Stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("moving") / "data", services=("imap", "pop3")) as running:
-        yield running
-
-
-@pytest.fixture
-def old() -> Iterator[Dovecot]:
-    with Dovecot() as server:
-        yield server
-
-
-@pytest.fixture
-def login(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Login:
-    """A fresh account of ours."""
-    address = f"{re.sub('[^a-z]+', '-', request.node.name)}@example.test"
-    stack.add_account(address)
-    return Login(address, PASSWORD, tmp_path / "home", stack.certificate)
 
 
 def test_imap_and_pop3_show_the_same(stack, old, login):

@@ -6,8 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import imapclient
 import pytest
@@ -31,26 +29,6 @@ from shared.testing.moved_mail import (
 )
 from shared.testing.process import ROOT
 from shared.testing.stack import PASSWORD, Stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("moving") / "data", services=("imap", "pop3")) as running:
-        yield running
-
-
-@pytest.fixture
-def old() -> Iterator[Dovecot]:
-    with Dovecot() as server:
-        yield server
-
-
-@pytest.fixture
-def login(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Login:
-    """A fresh account of ours."""
-    address = f"{re.sub('[^a-z]+', '-', request.node.name)}@example.test"
-    stack.add_account(address)
-    return Login(address, PASSWORD, tmp_path / "home", stack.certificate)
 
 
 def words_for(old: Dovecot, login: Login, *more: str, password: str = reference.PASSWORD) -> list[str]:

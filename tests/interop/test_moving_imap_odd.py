@@ -1,28 +1,12 @@
 """Servers that are not like Dovecot: what can come, comes; the rest is named."""
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from shared.testing.clients import HOST, Login
 from shared.testing.imap_client import ImapClient
 from shared.testing.moved_mail import counts, pillarbox
 from shared.testing.odd_imap import Folder, Message, OddServer
 from shared.testing.stack import PASSWORD, Stack
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("odd") / "data", services=("imap",)) as running:
-        yield running
-
-
-@pytest.fixture
-def login(stack, tmp_path, request) -> Login:
-    address = f"{request.node.name.replace('_', '-')}@example.test"
-    stack.add_account(address)
-    return Login(address, PASSWORD, tmp_path)
 
 
 def text(number: int) -> bytes:

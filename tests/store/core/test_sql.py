@@ -54,18 +54,24 @@ def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
     migrate(database)
 
 
-def test_what_was_queued_before_shares_has_them(tmp_path: Path) -> None:
+def at_revision(database: Path, revision: str) -> sqlite3.Connection:
+    """A new database as an earlier version had it."""
     from alembic import command
 
     from services.store.sql.upgrade import config as alembic
 
-    database = tmp_path / "db"
     connection = connect(database, read_only=False, cache_kib=1000)
     engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
     with engine.connect() as bound:
         settings = alembic()
         settings.attributes["connection"] = bound
-        command.upgrade(settings, "0013")
+        command.upgrade(settings, revision)
+    return connection
+
+
+def test_what_was_queued_before_shares_has_them(tmp_path: Path) -> None:
+    database = tmp_path / "db"
+    connection = at_revision(database, "0013")
     message = "INSERT INTO queue_message (id, content_id, trace, sender, octets, skip_octets, smtputf8, eight_bit, queued_at, expires_at"
     message += ", account_id, received_from, entries) VALUES (?, 1, '', '', 1, 0, 0, 0, 0, 1, ?, '', 1)"
     entry = "INSERT INTO queue_entry (id, message_id, recipient, original, destination, due_at, lease_owner, lease_until, attempts"
@@ -82,17 +88,8 @@ def test_what_was_queued_before_shares_has_them(tmp_path: Path) -> None:
 
 
 def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
-    from alembic import command
-
-    from services.store.sql.upgrade import config as alembic
-
     database = tmp_path / "db"
-    connection = connect(database, read_only=False, cache_kib=1000)
-    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
-    with engine.connect() as bound:
-        settings = alembic()
-        settings.attributes["connection"] = bound
-        command.upgrade(settings, "0001")
+    connection = at_revision(database, "0001")
     execute = connection.execute
     execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
     for account_id in (1, 2):
@@ -110,7 +107,6 @@ def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
         )
     execute("INSERT INTO subscription VALUES (1, 'shared/x')")
     connection.close()
-    engine.dispose()
     migrate(database)
     connection = connect(database, read_only=False, cache_kib=1000)
     found = connection.execute("SELECT mailboxes, messages, octets, quota_messages, quota_octets FROM account").fetchall()
@@ -127,17 +123,8 @@ def test_a_database_of_the_first_revision_opens(tmp_path: Path) -> None:
 
 def test_older_changes_are_found_after_the_migration(tmp_path: Path) -> None:
     """A database of the revision that had an index by modseq, with clients that know older modseqs."""
-    from alembic import command
-
-    from services.store.sql.upgrade import config as alembic
-
     database = tmp_path / "db"
-    connection = connect(database, read_only=False, cache_kib=1000)
-    engine = sa.create_engine("sqlite://", creator=lambda: connection, poolclass=sa.pool.StaticPool)
-    with engine.connect() as bound:
-        settings = alembic()
-        settings.attributes["connection"] = bound
-        command.upgrade(settings, "0005")
+    connection = at_revision(database, "0005")
     execute = connection.execute
     execute("INSERT INTO domain VALUES (1, 'x.test', 1.0)")
     execute("INSERT INTO account (id, domain_id, address, password_hash, created_at) VALUES (1, 1, 'a@x.test', 'h', 1.0)")
@@ -149,7 +136,6 @@ def test_older_changes_are_found_after_the_migration(tmp_path: Path) -> None:
         execute("INSERT INTO message VALUES (1, ?, ?, ?, 0, 1, 1, 1, 1, 1, ?, ?)", row)
     execute("INSERT INTO tombstone VALUES (1, 70, 60, 1), (1, 71, 20, 1)")
     connection.close()
-    engine.dispose()
     bench = Bench(tmp_path, empty=False)
     snapshot = Snapshot(bench.cursor, PackReader(bench.packs, cache_octets=0))
     page = reads.changes(snapshot, 1, 1, 30, 0, 100)

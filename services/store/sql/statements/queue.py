@@ -267,7 +267,6 @@ RETRY: Final = PreparedIn(
 RETRY_ALL: Final = Prepared(
     sa.update(queue_entry).where(_e.due_at > b("now"), _free).values(due_at=b("new_due")), "new_due", "now"
 )
-ALL_IDS: Final = Prepared(sa.select(_e.id))
 COUNTS: Final = Prepared(
     sa.select(
         sa.func.count(),

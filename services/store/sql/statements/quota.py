@@ -15,7 +15,6 @@ _zero: sa.ColumnElement[int] = sa.literal_column("0")
 
 DOMAIN_OF: Final = Prepared(sa.select(_a.domain_id).where(_a.id == b("account")), "account")
 DOMAIN_ID: Final = Prepared(sa.select(_d.id).where(_d.name == b("name"), _d.alias_of.is_(None)), "name")
-DOMAIN_NAME: Final = Prepared(sa.select(_d.name).where(_d.id == b("domain")), "domain")
 ADD_USAGE: Final = Prepared(
     sa.update(account)
     .where(_a.id == b("account"))
